@@ -1,0 +1,1 @@
+"""Statistics, schema and anomalies of the examples (TensorFlow Data Validation)."""

@@ -1,0 +1,1 @@
+"""Evaluator: segmentation metrics in TensorFlow Model Analysis, and the blessing."""

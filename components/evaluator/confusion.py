@@ -1,0 +1,53 @@
+"""Scores from one summed confusion matrix.
+
+Everything is computed from the matrix of the whole split, never as a mean of
+per-picture values. The definitions are those of the semantic segmentation
+literature (Long et al., CVPR 2015; Everingham et al., IJCV 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from components import schema
+
+
+def scores(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
+    """Computes all metrics of a split.
+
+    Args:
+      matrix: [C, C] pixel counts; rows are the truth, columns the prediction.
+      class_names: names of the C classes.
+
+    Returns:
+      `pixel_accuracy`; `mean_iou`, over the classes that occur in truth or
+      prediction; and for each class `iou_…` (intersection over union),
+      `accuracy_…` (share of the class's pixels that were found), `precision_…`
+      (share of the pixels given to the class that are the class's) and `dice_…`.
+      A value whose denominator is zero is NaN.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    hits = np.diag(matrix)
+    truth, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    per_class = {
+        "iou": _ratio(hits, truth + predicted - hits),
+        "accuracy": _ratio(hits, truth),
+        "precision": _ratio(hits, predicted),
+        "dice": _ratio(2 * hits, truth + predicted),
+    }
+    iou = per_class["iou"]
+    result = {
+        schema.PIXEL_ACCURACY: float(_ratio(hits.sum(), matrix.sum())),
+        schema.MEAN_IOU: float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan"),
+    }
+    for metric in schema.PER_CLASS_METRICS:
+        for name, value in zip(class_names, per_class[metric], strict=True):
+            result[schema.class_metric(metric, name)] = float(value)
+    return result
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)

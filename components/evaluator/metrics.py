@@ -1,0 +1,110 @@
+"""TFMA metrics that only add up the confusion matrices that the model's graph counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import apache_beam as beam
+import numpy as np
+import tensorflow_model_analysis as tfma
+
+from components import schema
+from components.evaluator import confusion
+
+
+class SegmentationMetrics(tfma.metrics.Metric):
+    """All scalar segmentation metrics and the summed confusion matrix.
+
+    Args:
+      class_names: names of the classes, by index.
+      name: prefix-free; the metrics bear the names of `components.schema`.
+    """
+
+    def __init__(self, class_names: Sequence[str], name: str = "segmentation") -> None:
+        super().__init__(_create_computations, name=name, class_names=list(class_names))
+
+
+def _create_computations(
+    class_names: Sequence[str],
+    name: str = "segmentation",
+    model_names: Sequence[str] = ("",),
+    output_names: Sequence[str] = ("",),
+    **unused_options,
+) -> list[tfma.metrics.MetricComputation | tfma.metrics.DerivedMetricComputation]:
+    """The computations for each model: one sum, and what is derived from it."""
+    del name, output_names
+    return [
+        computation
+        for model_name in model_names
+        for computation in _computations_of_model(list(class_names), model_name)
+    ]
+
+
+def _computations_of_model(class_names: list[str], model_name: str) -> list:
+    summed = tfma.metrics.MetricKey(f"_{schema.CONFUSION_MATRIX}", model_name=model_name)
+    scalars = {
+        name: tfma.metrics.MetricKey(name, model_name=model_name)
+        for name in confusion.scores(np.zeros([len(class_names)] * 2), class_names)
+    }
+    plot = tfma.metrics.PlotKey(schema.CONFUSION_MATRIX, model_name=model_name)
+
+    def derive(metrics: dict) -> dict:
+        matrix = metrics[summed]
+        values = confusion.scores(matrix, class_names)
+        result = {key: values[name] for name, key in scalars.items()}
+        result[plot] = _plot(matrix)
+        return result
+
+    return [
+        tfma.metrics.MetricComputation(
+            keys=[summed],
+            preprocessors=None,
+            combiner=SumConfusionMatrices(summed, len(class_names)),
+        ),
+        tfma.metrics.DerivedMetricComputation(keys=[*scalars.values(), plot], result=derive),
+    ]
+
+
+def _plot(matrix: np.ndarray):
+    """The matrix as TFMA's multi-class confusion matrix, at the single threshold 0."""
+    message = tfma.proto.metrics_for_slice_pb2.MultiClassConfusionMatrixAtThresholds()
+    cells = message.matrices.add(threshold=0.0)
+    for (truth, predicted), count in np.ndenumerate(matrix):
+        cells.entries.add(
+            actual_class_id=truth, predicted_class_id=predicted, num_weighted_examples=count
+        )
+    return message
+
+
+class SumConfusionMatrices(beam.CombineFn):
+    """Adds up the `confusion_matrix` output of the model.
+
+    Args:
+      key: what the sum is published as.
+      num_classes: number of classes C.
+    """
+
+    def __init__(self, key: tfma.metrics.MetricKey, num_classes: int) -> None:
+        self._key = key
+        self._num_classes = num_classes
+
+    def create_accumulator(self) -> np.ndarray:
+        """int64 [C, C] of zeros."""
+        return np.zeros([self._num_classes, self._num_classes], np.int64)
+
+    def add_input(
+        self, accumulator: np.ndarray, element: tfma.metrics.StandardMetricInputs
+    ) -> np.ndarray:
+        """Adds one picture's matrix."""
+        predictions = element.get_predictions(model_name=self._key.model_name)
+        return accumulator + np.asarray(predictions[schema.CONFUSION_MATRIX], np.int64).reshape(
+            accumulator.shape
+        )
+
+    def merge_accumulators(self, accumulators: Iterable[np.ndarray]) -> np.ndarray:
+        """Adds up workers' sums."""
+        return sum(accumulators, self.create_accumulator())
+
+    def extract_output(self, accumulator: np.ndarray) -> dict:
+        """The sum, by its key."""
+        return {self._key: accumulator}

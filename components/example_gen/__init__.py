@@ -1,0 +1,1 @@
+"""TfdsExampleGen: any TFDS segmentation dataset becomes TFX examples."""

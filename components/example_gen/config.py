@@ -1,0 +1,74 @@
+"""Which dataset, which splits, which features."""
+
+from __future__ import annotations
+
+import re
+
+import pydantic
+
+from components import schema
+
+
+class SplitsConfig(schema.Config):
+    """A TFDS split expression for each of the pipeline's splits.
+
+    See https://www.tensorflow.org/datasets/splits for the syntax
+    (`train`, `train[:90%]`, `train[90%:]+extra`).
+    """
+
+    train: str = "train[:90%]"
+    validation: str = "train[90%:]"
+    test: str = "test"
+
+
+class FeaturesConfig(schema.Config):
+    """Which of the dataset's features play which part."""
+
+    image: str = "image"
+    mask: str = "segmentation_mask"
+    example_id: str | None = pydantic.Field(
+        default=None,
+        description="a text feature; without one, TFDS's own id (shard and position) is taken",
+    )
+    slice_by: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="text, label or integer features that the evaluation is sliced by",
+    )
+
+    @pydantic.field_validator("slice_by")
+    @classmethod
+    def _no_reserved_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        reserved = {*schema.ENCODED_FEATURES, schema.HEIGHT, schema.WIDTH}
+        for name in names:
+            if name in reserved:
+                raise ValueError(f"{name!r} is a name that segline uses itself")
+        return names
+
+
+class DatasetConfig(schema.Config):
+    """The dataset, by TFDS name and version, and what is taken from it."""
+
+    name: str = pydantic.Field(description="TFDS name, such as oxford_iiit_pet")
+    version: str = pydantic.Field(
+        default="*.*.*", description="TFDS version, * for the newest, such as 4.*.*"
+    )
+    data_dir: str | None = pydantic.Field(
+        default=None,
+        description="folder where TFDS keeps prepared datasets; default: TFDS's own "
+        "(TFDS_DATA_DIR or ~/tensorflow_datasets). Relative to the working directory.",
+    )
+    download: bool = pydantic.Field(
+        default=True, description="download and prepare the dataset where it is not prepared yet"
+    )
+    splits: SplitsConfig = SplitsConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    examples_per_shard: pydantic.PositiveInt = pydantic.Field(
+        default=500, description="examples in one output file; files are written in parallel"
+    )
+
+    @pydantic.field_validator("version")
+    @classmethod
+    def _version(cls, version: str) -> str:
+        if not re.fullmatch(r"(\d+|\*)\.(\d+|\*)\.(\d+|\*)", version):
+            raise ValueError(f"{version!r} is no TFDS version; write 4.0.0 or 4.*.*")
+        return version

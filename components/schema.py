@@ -1,0 +1,125 @@
+"""The names that the steps agree on: splits, features, signatures, classes, metrics.
+
+A component may import this module, never another component's package.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import pydantic
+
+# Splits. The config maps each to a TFDS split expression.
+TRAIN = "train"
+VALIDATION = "validation"
+TEST = "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+
+# Features of a raw example.
+IMAGE = "image"  # encoded JPEG/PNG/GIF/BMP bytes
+MASK = "mask"  # encoded PNG bytes, raw mask values
+EXAMPLE_ID = "example_id"  # bytes, unique within the dataset
+HEIGHT = "height"  # int64, pixels, before resizing
+WIDTH = "width"  # int64, pixels, before resizing
+ENCODED_FEATURES = (IMAGE, MASK, EXAMPLE_ID)
+
+
+def share_feature(class_name: str) -> str:
+    """Name of the example's feature that holds a class's share of its pixels (float32)."""
+    return f"share_{class_name}"
+
+
+# What the Transform step gives besides IMAGE and MASK.
+ORIGINAL_SIZE = "original_size"  # int64 [2], height and width before resizing
+
+# Signatures of the saved model, and the names of what they take and give.
+SERVING_SIGNATURE = "serving_default"
+EVALUATE_SIGNATURE = "evaluate"
+TRANSFORM_SIGNATURE = "transform_features"
+IMAGE_BYTES = "image_bytes"
+EXAMPLES = "examples"
+MASK_PNG_BYTES = "mask_png_bytes"
+CONFIDENCE = "confidence"
+CONFUSION_MATRIX = "confusion_matrix"
+
+# The exported model's own description, in its `assets.extra` folder.
+MODEL_CARD_FILE = "segline.json"
+
+# The class index of a pixel that does not count: raw value in `ignore_values`.
+IGNORE_INDEX = 255
+
+# Metric names; the per-class ones end in the class's name.
+PIXEL_ACCURACY = "pixel_accuracy"
+MEAN_IOU = "mean_iou"
+PER_CLASS_METRICS = ("iou", "accuracy", "precision", "dice")
+
+
+def class_metric(metric: str, class_name: str) -> str:
+    """Name of a per-class metric, such as `iou_pet`."""
+    return f"{metric}_{class_name}"
+
+
+class Config(pydantic.BaseModel):
+    """Base of every config class: unknown keys are errors, values do not change."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+MaskValue = Annotated[int, pydantic.Field(ge=0, le=255)]
+
+
+class ClassTable(Config):
+    """The classes of a mask, in the order of their indices.
+
+    Attributes:
+      values: class name -> the raw value that a mask has for it. The class's
+        index is its position here: this is the tutorial's "shift the labels".
+      ignore_values: raw values of pixels that count neither in training nor in
+        evaluation.
+    """
+
+    values: dict[str, MaskValue]
+    ignore_values: tuple[MaskValue, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> ClassTable:
+        if len(self.values) < 2:
+            raise ValueError("a segmentation needs at least two classes")
+        if len(self.values) > IGNORE_INDEX:
+            raise ValueError(f"at most {IGNORE_INDEX} classes are possible")
+        for name in self.values:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name):
+                raise ValueError(
+                    f"class name {name!r}: use lower-case letters, digits and _ "
+                    "(it becomes part of metric names such as iou_pet)"
+                )
+        taken = list(self.values.values()) + list(self.ignore_values)
+        twice = sorted({value for value in taken if taken.count(value) > 1})
+        if twice:
+            raise ValueError(f"raw mask value {twice[0]} is listed twice")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, by index."""
+        return tuple(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def lookup_table(self, unknown: int = -1) -> list[int]:
+        """256 entries: raw value -> class index, IGNORE_INDEX, or `unknown`."""
+        table = [unknown] * 256
+        for index, value in enumerate(self.values.values()):
+            table[value] = index
+        for value in self.ignore_values:
+            table[value] = IGNORE_INDEX
+        return table
+
+    def describe(self) -> str:
+        """For messages: `pet=1, background=2, border=3; ignored: 255`."""
+        text = ", ".join(f"{name}={value}" for name, value in self.values.items())
+        if self.ignore_values:
+            text += f"; ignored: {', '.join(map(str, self.ignore_values))}"
+        return text

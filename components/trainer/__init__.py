@@ -1,0 +1,1 @@
+"""Trainer: the modified U-Net and everything that trains it."""

@@ -1,0 +1,111 @@
+"""How the model is built and trained. The defaults are the tutorial's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from components import schema
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class EncoderConfig(schema.Config):
+    """The MobileNetV2 half of the U-Net."""
+
+    weights: str = Field(
+        default="imagenet",
+        description="`imagenet` (downloaded by Keras), the path of an .h5 file without top, "
+        "or `none`: random weights, and the encoder trains from the start",
+    )
+    alpha: float = Field(default=1.0, gt=0, le=2, description="MobileNetV2's width multiplier")
+    input_range: tuple[float, float] = Field(
+        default=(0.0, 1.0),
+        description="what the model makes of the picture's [0, 1]; ImageNet weights were "
+        "trained on [-1, 1], the tutorial feeds [0, 1]",
+    )
+    fine_tune_from_epoch: int | None = Field(
+        default=None,
+        ge=0,
+        description="epoch (from 0) from which the encoder trains too, BatchNorm statistics "
+        "frozen; null: never, as in the tutorial",
+    )
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether there are weights to keep."""
+        return self.weights != "none"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> EncoderConfig:
+        if not self.pretrained and self.fine_tune_from_epoch is not None:
+            raise ValueError("fine_tune_from_epoch needs weights: an encoder without trains anyway")
+        if self.input_range[0] >= self.input_range[1]:
+            raise ValueError("input_range: the first number must be the smaller one")
+        return self
+
+
+class AugmentationConfig(schema.Config):
+    """Random changes of the training pictures; the mask follows where it must."""
+
+    horizontal_flip: bool = True
+    min_scale: Fraction = Field(
+        default=1.0,
+        gt=0.05,
+        description="side of the smallest random crop, as a share of the picture's; 1: no crops",
+    )
+    brightness: Fraction = Field(default=0.0, description="largest change, of the range [0, 1]")
+    contrast: Fraction = Field(default=0.0, description="largest change of the factor 1")
+    saturation: Fraction = Field(default=0.0, description="largest change of the factor 1")
+
+
+class TrainerConfig(schema.Config):
+    """Model, data path and optimisation."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    decoder_filters: tuple[pydantic.PositiveInt, ...] = Field(
+        default=(512, 256, 128, 64),
+        min_length=4,
+        max_length=4,
+        description="filters of the four upsampling blocks, deepest first",
+    )
+    augmentation: AugmentationConfig = AugmentationConfig()
+    epochs: pydantic.PositiveInt = 20
+    batch_size: pydantic.PositiveInt = Field(default=64, description="examples, over all devices")
+    steps_per_epoch: pydantic.PositiveInt | None = Field(
+        default=None, description="default: training examples // batch_size"
+    )
+    validation_subsplits: pydantic.PositiveInt = Field(
+        default=1,
+        description="each epoch is validated on the first 1/N of the validation split, in whole "
+        "batches (the tutorial's VAL_SUBSPLITS = 5); 1: on all of it",
+    )
+    cache: Literal["memory", "disk", "none"] = Field(
+        default="memory", description="where the prepared pictures are kept after the first epoch"
+    )
+    shuffle_buffer: pydantic.PositiveInt = Field(default=1000, description="examples")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's, at the start")
+    learning_rate_schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="`cosine` falls to zero over all epochs"
+    )
+    class_weights: Literal["none", "balanced"] | tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        default="none",
+        description="weight of each class's pixels in the loss: a list in the classes' order, "
+        "normalised to sum 1; `balanced`: inverse to the class's pixels in the training split",
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        default="float32", description="Keras dtype policy"
+    )
+    seed: int = Field(default=0, ge=0, description="of weights, shuffling and augmentation")
+    sample_pictures: int = Field(
+        default=4, ge=0, le=16, description="validation pictures predicted after each epoch"
+    )
+
+    @pydantic.field_validator("class_weights")
+    @classmethod
+    def _some_weight(cls, weights: str | tuple[float, ...]) -> str | tuple[float, ...]:
+        if not isinstance(weights, str) and not sum(weights) > 0:
+            raise ValueError("at least one weight must be greater than 0")
+        return weights

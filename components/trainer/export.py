@@ -1,0 +1,130 @@
+"""The saved model: trained network and Transform graph behind three signatures."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components import schema
+
+
+def export_model(
+    model: keras.Model,
+    transform: tft.TFTransformOutput,
+    classes: schema.ClassTable,
+    folder: str,
+    card: dict[str, Any],
+) -> None:
+    """Writes a SavedModel that needs only TensorFlow to load.
+
+    Signatures (B: batch, H and W: the model's picture size, C: classes):
+      serving_default: image_bytes string [B] -> mask uint8 [B, H, W],
+        mask_png_bytes string [B] (PNG of class indices at the picture's own
+        size), confidence float32 [B] (mean probability of the winning class).
+      evaluate: examples string [B] -> confusion_matrix int64 [B, C, C] (rows:
+        truth, columns: prediction, ignored pixels left out), example_id string [B].
+      transform_features: examples string [B] -> the Transform step's features.
+
+    Args:
+      model: from prepared pictures to logits.
+      transform: output of the Transform step.
+      classes: the class table.
+      folder: where the SavedModel goes.
+      card: description of the model, written to assets.extra/segline.json.
+    """
+    layer = transform.transform_features_layer()
+    raw_spec = transform.raw_feature_spec()
+    num_classes = len(classes)
+
+    def parse(examples: tf.Tensor, *names: str) -> dict[str, tf.Tensor]:
+        return tf.io.parse_example(examples, {name: raw_spec[name] for name in names})
+
+    def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = layer({schema.IMAGE: image_bytes[:, tf.newaxis]})
+        probabilities = tf.nn.softmax(model(features[schema.IMAGE], training=False))
+        return {
+            schema.MASK: tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8),
+            schema.MASK_PNG_BYTES: masks_at_size(probabilities, features[schema.ORIGINAL_SIZE]),
+            schema.CONFIDENCE: tf.reduce_mean(tf.reduce_max(probabilities, -1), [1, 2]),
+        }
+
+    def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = parse(examples, schema.IMAGE, schema.MASK, schema.EXAMPLE_ID)
+        features = layer({name: parsed[name] for name in (schema.IMAGE, schema.MASK)})
+        predicted = tf.argmax(model(features[schema.IMAGE], training=False), axis=-1)
+        return {
+            schema.CONFUSION_MATRIX: confusion_matrices(
+                features[schema.MASK], predicted, num_classes
+            ),
+            schema.EXAMPLE_ID: parsed[schema.EXAMPLE_ID][:, 0],
+        }
+
+    def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return layer(parse(examples, schema.IMAGE, schema.MASK))
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.track(layer)
+    for name, function, argument in (
+        (schema.SERVING_SIGNATURE, serve, schema.IMAGE_BYTES),
+        (schema.EVALUATE_SIGNATURE, evaluate, schema.EXAMPLES),
+        (schema.TRANSFORM_SIGNATURE, transform_features, schema.EXAMPLES),
+    ):
+        spec = tf.TensorSpec([None], tf.string, name=argument)
+        archive.add_endpoint(name, function, input_signature=[spec])
+    archive.write_out(folder, verbose=False)
+
+    extra = os.path.join(folder, "assets.extra")
+    tf.io.gfile.makedirs(extra)
+    with tf.io.gfile.GFile(os.path.join(extra, schema.MODEL_CARD_FILE), "w") as file:
+        json.dump({"classes": classes.model_dump(mode="json"), **card}, file, indent=2)
+
+
+def confusion_matrices(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """Counts, for each picture, how often which class was taken for which.
+
+    Args:
+      truth: int64 [batch, height, width]; values that are no class are left out.
+      predicted: int64 [batch, height, width] of class indices.
+      num_classes: number of classes C.
+
+    Returns:
+      int64 [batch, C, C]; rows are the truth, columns the prediction.
+    """
+    batch = tf.shape(truth, out_type=tf.int64)[0]
+    cells = num_classes * num_classes
+    picture = tf.range(batch)[:, tf.newaxis, tf.newaxis] * cells
+    index = tf.boolean_mask(picture + truth * num_classes + predicted, truth < num_classes)
+    size = tf.cast(batch * cells, tf.int32)
+    counts = tf.math.bincount(
+        tf.cast(index, tf.int32), minlength=size, maxlength=size, dtype=tf.int64
+    )
+    return tf.reshape(counts, [-1, num_classes, num_classes])
+
+
+def masks_at_size(probabilities: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+    """Masks at the pictures' own sizes, as PNG files.
+
+    The probabilities are resized, not the mask: edges stay smooth.
+
+    Args:
+      probabilities: float32 [batch, height, width, classes].
+      sizes: int64 [batch, 2], height and width of each picture.
+
+    Returns:
+      string [batch]; grey PNGs whose values are class indices.
+    """
+
+    def encode(one: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        resized = tf.image.resize(one[0], tf.cast(one[1], tf.int32))
+        mask = tf.cast(tf.argmax(resized, axis=-1), tf.uint8)
+        return tf.io.encode_png(mask[..., tf.newaxis])
+
+    return tf.map_fn(
+        encode, (probabilities, sizes), fn_output_signature=tf.TensorSpec([], tf.string)
+    )

@@ -1,0 +1,110 @@
+"""From example files to batches, in the tutorial's order:
+
+cache, shuffle, batch, repeat, augment, weigh, prefetch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components import schema
+from components.trainer.augmentation import augment
+from components.trainer.config import TrainerConfig
+from components.trainer.sample_weights import add_sample_weights
+
+_TRANSFORM_BATCH = 32  # examples that go through the transform graph together
+
+
+def read_examples(file_patterns: Sequence[str]) -> tf.data.Dataset:
+    """Serialized tf.Examples of a split, in the files' order.
+
+    Raises:
+      FileNotFoundError: no file matches.
+    """
+    files = sorted(file for pattern in file_patterns for file in tf.io.gfile.glob(pattern))
+    if not files:
+        raise FileNotFoundError(f"no example files match {', '.join(file_patterns)}")
+    return tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=None)
+
+
+def count_examples(dataset: tf.data.Dataset) -> int:
+    """Number of elements, found by reading all."""
+    return int(dataset.reduce(np.int64(0), lambda count, _: count + 1).numpy())
+
+
+def prepared_pictures(
+    examples: tf.data.Dataset, transform: tft.TFTransformOutput
+) -> tf.data.Dataset:
+    """Applies the Transform step's graph.
+
+    Args:
+      examples: serialized tf.Examples.
+      transform: output of the Transform step.
+
+    Returns:
+      (image, mask) elements: float32 [height, width, 3] in [0, 1] and uint8
+      [height, width] of class indices.
+    """
+    spec = transform.raw_feature_spec()
+    spec = {name: spec[name] for name in (schema.IMAGE, schema.MASK)}
+    layer = transform.transform_features_layer()
+
+    def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = layer(tf.io.parse_example(serialized, spec))
+        return features[schema.IMAGE], tf.cast(features[schema.MASK], tf.uint8)
+
+    return (
+        examples.batch(_TRANSFORM_BATCH)
+        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        .unbatch()
+    )
+
+
+def cached(dataset: tf.data.Dataset, config: TrainerConfig, folder: str) -> tf.data.Dataset:
+    """Keeps prepared pictures where the config says, `folder` being for `disk`."""
+    if config.cache == "none":
+        return dataset
+    if config.cache == "disk":
+        tf.io.gfile.makedirs(folder)
+        return dataset.cache(f"{folder}/pictures")
+    return dataset.cache()
+
+
+def training_batches(
+    pictures: tf.data.Dataset, config: TrainerConfig, class_weights: np.ndarray | None
+) -> tf.data.Dataset:
+    """Endless augmented batches.
+
+    Args:
+      pictures: (image, mask) elements, cached.
+      config: batch size, shuffling, augmentation, seed.
+      class_weights: float32 [num_classes], or None for no sample weights.
+
+    Returns:
+      Batches of (image, mask) or, with class weights, (image, mask, weight).
+    """
+
+    def change(batch: tuple[tf.Tensor, tf.Tensor], step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seed = tf.stack([tf.constant(config.seed, tf.int64), step])
+        return augment(*batch, tf.cast(seed, tf.int32), config.augmentation)
+
+    batches = (
+        pictures.shuffle(config.shuffle_buffer, seed=config.seed)
+        .batch(config.batch_size)
+        .repeat()
+    )
+    # Each step's changes come from the seed and the step's number alone.
+    steps = tf.data.Dataset.range(np.iinfo(np.int32).max)
+    batches = tf.data.Dataset.zip((batches, steps)).map(change, tf.data.AUTOTUNE)
+    if class_weights is not None:
+        batches = batches.map(add_sample_weights(class_weights), tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def validation_batches(pictures: tf.data.Dataset, config: TrainerConfig) -> tf.data.Dataset:
+    """One pass of unchanged batches; validation is never weighted."""
+    return pictures.batch(config.batch_size).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,217 @@
+"""What TFX's Trainer calls: prepares the data, trains the model, exports it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import tempfile
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components import schema
+from components.trainer import callbacks, distribution, input_pipeline, sample_weights
+from components.trainer.config import TrainerConfig
+from components.trainer.export import export_model
+from components.trainer.unet import build_unet, unfreeze_encoder
+
+_LOG = logging.getLogger("segline.trainer")
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains on the training split and writes the saved model.
+
+    Args:
+      fn_args: TFX's; `custom_config` holds `trainer` (TrainerConfig) and
+        `classes` (ClassTable) as JSON.
+    """
+    config = TrainerConfig.model_validate_json(fn_args.custom_config["trainer"])
+    classes = schema.ClassTable.model_validate_json(fn_args.custom_config["classes"])
+    strategy = distribution.make_strategy()
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        _train_and_export(fn_args, config, classes, strategy)
+    finally:
+        keras.config.set_dtype_policy("float32")  # the process may go on to other steps
+
+
+def _train_and_export(
+    fn_args: FnArgs,
+    config: TrainerConfig,
+    classes: schema.ClassTable,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    transform = tft.TFTransformOutput(fn_args.transform_graph_path)
+    train_examples = input_pipeline.read_examples(fn_args.train_files)
+    train_count = input_pipeline.count_examples(train_examples)
+    validation_examples = input_pipeline.read_examples(fn_args.eval_files)
+    validation_count = input_pipeline.count_examples(validation_examples)
+    image_size = transform.transformed_feature_spec()[schema.IMAGE].shape[:2]
+    _LOG.info(
+        "%d training and %d validation pictures of %dx%d on %s",
+        train_count,
+        validation_count,
+        *image_size,
+        distribution.describe(strategy),
+    )
+
+    with strategy.scope():
+        model = build_unet(
+            len(classes), tuple(image_size), config.encoder, config.decoder_filters
+        )
+    with tempfile.TemporaryDirectory(prefix="segline-cache-") as folder:
+        train = input_pipeline.cached(
+            input_pipeline.prepared_pictures(train_examples, transform), config, f"{folder}/train"
+        )
+        validation = input_pipeline.cached(
+            input_pipeline.prepared_pictures(validation_examples, transform),
+            config,
+            f"{folder}/validation",
+        )
+        weights = sample_weights.resolve_class_weights(config.class_weights, train, len(classes))
+        if weights is not None:
+            _LOG.info("class weights: %s", _by_name(classes, weights))
+        validation_steps = None
+        if config.validation_subsplits > 1:
+            batches = validation_count // config.batch_size // config.validation_subsplits
+            validation_steps = max(1, batches)
+        fit(
+            model,
+            strategy,
+            config,
+            input_pipeline.training_batches(train, config, weights),
+            input_pipeline.validation_batches(validation, config),
+            steps_per_epoch=config.steps_per_epoch or max(1, train_count // config.batch_size),
+            validation_steps=validation_steps,
+            ignore_index=schema.IGNORE_INDEX if classes.ignore_values else None,
+            callbacks=_callbacks(
+                config,
+                input_pipeline.prepared_pictures(
+                    validation_examples.take(config.sample_pictures), transform
+                ),
+                len(classes),
+                fn_args.model_run_dir,
+            ),
+        )
+
+    if distribution.is_chief():
+        card = {
+            "image_size": list(image_size),
+            "trainer": config.model_dump(mode="json"),
+            "class_weights": None if weights is None else _by_name(classes, weights),
+            "training_examples": train_count,
+        }
+        export_model(model, transform, classes, fn_args.serving_model_dir, card)
+
+
+def fit(
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    config: TrainerConfig,
+    train: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    *,
+    steps_per_epoch: int,
+    validation_steps: int | None,
+    ignore_index: int | None,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Trains in one phase, or in two where the encoder is fine-tuned later.
+
+    Args:
+      model: the U-Net, its encoder frozen or not.
+      strategy: that the model was built under.
+      config: epochs, learning rate, fine-tuning.
+      train: endless training batches.
+      validation: validation batches.
+      steps_per_epoch: training batches in an epoch.
+      validation_steps: validation batches looked at after an epoch; None: all.
+      ignore_index: mask value that counts neither in the loss nor in the accuracy.
+      callbacks: for all phases.
+    """
+    later = config.encoder.fine_tune_from_epoch
+    phases = [(0, config.epochs)]
+    if later is not None and later < config.epochs:
+        phases = [(0, later), (later, config.epochs)]
+    for first, last in phases:
+        with strategy.scope():
+            if first == later:
+                unfreeze_encoder(model)
+            model.compile(
+                optimizer=keras.optimizers.Adam(config.learning_rate),
+                loss=keras.losses.SparseCategoricalCrossentropy(
+                    from_logits=True, ignore_class=ignore_index
+                ),
+                metrics=[PixelAccuracy(ignore_index)],
+            )
+        if first == last:  # fine-tuned from the start
+            continue
+        model.fit(
+            train,
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=validation,
+            validation_steps=validation_steps,
+            callbacks=callbacks,
+            verbose=0,
+        )
+
+
+@keras.saving.register_keras_serializable("segline")
+class PixelAccuracy(keras.metrics.SparseCategoricalAccuracy):
+    """The tutorial's `accuracy`, over the pixels that count.
+
+    Args:
+      ignore_index: mask value of pixels that don't; None: all count.
+    """
+
+    def __init__(self, ignore_index: int | None = None, name: str = "accuracy") -> None:
+        super().__init__(name=name)
+        self._ignore_index = ignore_index
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch: y_true [B, H, W] of indices, y_pred [B, H, W, C] of logits."""
+        if self._ignore_index is not None:
+            sample_weight = keras.ops.cast(
+                keras.ops.not_equal(y_true, self._ignore_index), "float32"
+            )
+        return super().update_state(y_true, y_pred, sample_weight)
+
+
+def _callbacks(
+    config: TrainerConfig, samples: tf.data.Dataset, num_classes: int, folder: str
+) -> list[keras.callbacks.Callback]:
+    result: list[keras.callbacks.Callback] = []
+    if config.learning_rate_schedule == "cosine":
+        result.append(
+            keras.callbacks.LearningRateScheduler(
+                lambda epoch: config.learning_rate
+                * (1 + math.cos(math.pi * epoch / config.epochs))
+                / 2
+            )
+        )
+    result.append(callbacks.EpochLog(config.epochs))
+    if not distribution.is_chief():
+        return result
+    tf.io.gfile.makedirs(folder)
+    result.append(keras.callbacks.TensorBoard(folder, write_graph=False))
+    history = os.path.join(folder, callbacks.HISTORY_FILE)
+    result.append(keras.callbacks.CSVLogger(history, append=True))
+    if config.sample_pictures:
+        pairs = list(samples.as_numpy_iterator())
+        images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
+        result.append(callbacks.PredictionPictures(images, masks, num_classes, folder))
+    return result
+
+
+def _by_name(classes: schema.ClassTable, weights: np.ndarray) -> dict[str, Any]:
+    return {
+        name: round(float(weight), 4) for name, weight in zip(classes.names, weights, strict=True)
+    }

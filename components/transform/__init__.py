@@ -1,0 +1,1 @@
+"""Transform: the one graph that prepares pictures for training, evaluation and serving."""

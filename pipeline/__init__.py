@@ -1,0 +1,1 @@
+"""The chain of components, and the ways to run it."""

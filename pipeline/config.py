@@ -1,0 +1,192 @@
+"""PipelineConfig: all of a pipeline's settings, from one YAML file and the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+import yaml
+from pydantic import Field
+
+from components import schema
+from components.data_validation.config import DataValidationConfig
+from components.errors import UserError
+from components.evaluator.config import EvaluatorConfig
+from components.example_gen.config import DatasetConfig
+from components.trainer.config import TrainerConfig
+from components.transform.config import TransformConfig
+
+CONFIG_FOLDER = Path(__file__).parent / "configs"
+CONFIG_VARIABLE = "SEGLINE_CONFIG"
+DEFAULT_CONFIG = "quickstart"
+OVERRIDE_PREFIX = "SEGLINE__"
+
+
+class RunConfig(schema.Config):
+    """Where a run keeps its things, and how its Beam steps work."""
+
+    root: str = Field(
+        default="runs",
+        description="folder (or gs://…, s3://…) with one folder for each pipeline; relative to "
+        "the working directory",
+    )
+    serving_dir: str | None = Field(
+        default=None, description="where models are pushed; default: <root>/<name>/serving"
+    )
+    cache: bool = Field(default=True, description="take unchanged steps from earlier runs")
+    beam_args: tuple[str, ...] = Field(
+        default=("--direct_running_mode=multi_threading", "--direct_num_workers=0"),
+        description="options of the Beam steps; 0 workers means one for each core",
+    )
+
+
+class PipelineConfig(schema.Config):
+    """Everything that a pipeline is made from."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = Field(
+        description="name of the pipeline and of its folder: lower-case letters, digits, - and _"
+    )
+    dataset: DatasetConfig
+    classes: schema.ClassTable
+    data_validation: DataValidationConfig = DataValidationConfig()
+    transform: TransformConfig = TransformConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    evaluator: EvaluatorConfig = EvaluatorConfig()
+    run: RunConfig = RunConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _fits_together(self) -> PipelineConfig:
+        weights = self.trainer.class_weights
+        if not isinstance(weights, str) and len(weights) != len(self.classes):
+            raise ValueError(
+                f"trainer.class_weights: {len(weights)} weights for {len(self.classes)} classes "
+                f"({', '.join(self.classes.names)})"
+            )
+        for name in self.evaluator.min_class_iou:
+            if name not in self.classes.names:
+                raise ValueError(
+                    f"evaluator.min_class_iou: there is no class {name!r}, "
+                    f"only {', '.join(self.classes.names)}"
+                )
+        return self
+
+    @property
+    def folder(self) -> str:
+        """The pipeline's own folder below the root."""
+        return os.path.join(self.run.root, self.name)
+
+    @property
+    def serving_dir(self) -> str:
+        """Where models are pushed, one folder for each version."""
+        return self.run.serving_dir or os.path.join(self.folder, "serving")
+
+
+def config_names() -> list[str]:
+    """Names of the configs that come with segline."""
+    return sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml"))
+
+
+def find_config(name_or_path: str) -> Path:
+    """Finds a config by its name in `pipeline/configs` or by its path.
+
+    Raises:
+      UserError: there is none.
+    """
+    shipped = CONFIG_FOLDER / f"{name_or_path}.yaml"
+    if shipped.is_file():
+        return shipped
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    raise UserError(
+        f"there is no config {name_or_path!r}: neither a file nor one of "
+        f"{', '.join(config_names())} ({CONFIG_VARIABLE} chooses it)"
+    )
+
+
+def load_config(
+    name_or_path: str | None = None, environment: Mapping[str, str] | None = None
+) -> PipelineConfig:
+    """Loads a config, and overrides fields from the environment.
+
+    Args:
+      name_or_path: default: `SEGLINE_CONFIG`, or else `quickstart`.
+      environment: default: `os.environ`. `SEGLINE__TRAINER__EPOCHS=2` sets
+        `trainer.epochs`; values are read as YAML.
+
+    Returns:
+      The checked config.
+
+    Raises:
+      UserError: a wrong file, key or value; names file, key, and what is allowed.
+    """
+    environment = os.environ if environment is None else environment
+    path = find_config(name_or_path or environment.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold keys and values, such as `name: my_pipeline`")
+
+    origins = {}
+    for variable, text in sorted(environment.items()):
+        if variable.startswith(OVERRIDE_PREFIX):
+            keys = _override(values, variable, text)
+            origins[keys] = variable
+    try:
+        return PipelineConfig.model_validate(values)
+    except pydantic.ValidationError as error:
+        lines = [_describe(problem, path, origins) for problem in error.errors()]
+        raise UserError("\n".join(lines)) from error
+
+
+def _override(values: dict[str, Any], variable: str, text: str) -> tuple[str, ...]:
+    keys = tuple(variable.removeprefix(OVERRIDE_PREFIX).lower().split("__"))
+    section = values
+    for key in keys[:-1]:
+        section = section.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise UserError(f"{variable}: {key!r} is a single value, it has nothing below it")
+    try:
+        section[keys[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{variable}: {text!r} is no YAML value: {error}") from error
+    return keys
+
+
+def _describe(problem: Mapping[str, Any], path: Path, origins: Mapping[tuple, str]) -> str:
+    """`file: key: what is wrong, what is allowed`, in one line."""
+    location = tuple(str(part) for part in problem["loc"])
+    source = next(
+        (name for keys, name in origins.items() if location[: len(keys)] == keys), str(path)
+    )
+    # Members of a union appear in the location; they mean nothing to a user.
+    shown = [part for part in location if not re.search(r"[\[\]()']", part)]
+    key = ".".join(shown)
+    if problem["type"] == "extra_forbidden":
+        allowed = _allowed_keys(shown[:-1])
+        close = difflib.get_close_matches(shown[-1], allowed, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return f"{source}: {key}: there is no such key{hint} Allowed: {', '.join(allowed)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        message = "is missing"
+    elif not problem["type"] == "value_error":
+        message += f", not {problem['input']!r}"
+    return f"{source}: {key + ': ' if key else ''}{message}"
+
+
+def _allowed_keys(sections: list[str]) -> list[str]:
+    model: Any = PipelineConfig
+    for section in sections:
+        field = getattr(model, "model_fields", {}).get(section)
+        if field is None:
+            return []
+        model = field.annotation
+    return sorted(getattr(model, "model_fields", {}))
