@@ -17,11 +17,14 @@ class SegmentationMetrics(tfma.metrics.Metric):
 
     Args:
       class_names: names of the classes, by index.
-      name: prefix-free; the metrics bear the names of `components.schema`.
+      code: fingerprint of the source, kept with the evaluation's config.
+      name: of the whole; the metrics bear the names of `components.schema`.
     """
 
-    def __init__(self, class_names: Sequence[str], name: str = "segmentation") -> None:
-        super().__init__(_create_computations, name=name, class_names=list(class_names))
+    def __init__(
+        self, class_names: Sequence[str], code: str = "", name: str = "segmentation"
+    ) -> None:
+        super().__init__(_create_computations, name=name, class_names=list(class_names), code=code)
 
 
 def _create_computations(
@@ -41,9 +44,9 @@ def _create_computations(
 
 
 def _computations_of_model(class_names: list[str], model_name: str) -> list:
-    summed = tfma.metrics.MetricKey(f"_{schema.CONFUSION_MATRIX}", model_name=model_name)
+    summed = _key(f"_{schema.CONFUSION_MATRIX}", model_name)
     scalars = {
-        name: tfma.metrics.MetricKey(name, model_name=model_name)
+        name: _key(name, model_name)
         for name in confusion.scores(np.zeros([len(class_names)] * 2), class_names)
     }
     plot = tfma.metrics.PlotKey(schema.CONFUSION_MATRIX, model_name=model_name)
@@ -63,6 +66,11 @@ def _computations_of_model(class_names: list[str], model_name: str) -> list:
         ),
         tfma.metrics.DerivedMetricComputation(keys=[*scalars.values(), plot], result=derive),
     ]
+
+
+def _key(name: str, model_name: str) -> tfma.metrics.MetricKey:
+    # TFMA looks a threshold up under a key whose `example_weighted` is None.
+    return tfma.metrics.MetricKey(name, model_name=model_name, example_weighted=None)
 
 
 def _plot(matrix: np.ndarray):

@@ -33,6 +33,10 @@ class EncoderConfig(schema.Config):
         "frozen; null: never, as in the tutorial",
     )
 
+    fine_tune_learning_rate: float = Field(
+        default=3e-4, gt=0, description="Adam's, from fine_tune_from_epoch on"
+    )
+
     @property
     def pretrained(self) -> bool:
         """Whether there are weights to keep."""
@@ -88,7 +92,8 @@ class TrainerConfig(schema.Config):
     shuffle_buffer: pydantic.PositiveInt = Field(default=1000, description="examples")
     learning_rate: float = Field(default=1e-3, gt=0, description="Adam's, at the start")
     learning_rate_schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="`cosine` falls to zero over all epochs"
+        default="constant",
+        description="`cosine` falls to zero over the epochs, or over those of the fine-tuning",
     )
     class_weights: Literal["none", "balanced"] | tuple[Annotated[float, Field(ge=0)], ...] = Field(
         default="none",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import os
@@ -135,33 +136,67 @@ def fit(
       ignore_index: mask value that counts neither in the loss nor in the accuracy.
       callbacks: for all phases.
     """
-    later = config.encoder.fine_tune_from_epoch
-    phases = [(0, config.epochs)]
-    if later is not None and later < config.epochs:
-        phases = [(0, later), (later, config.epochs)]
-    for first, last in phases:
+    for phase in phases(config):
         with strategy.scope():
-            if first == later:
+            if phase.fine_tunes:
                 unfreeze_encoder(model)
             model.compile(
-                optimizer=keras.optimizers.Adam(config.learning_rate),
+                optimizer=keras.optimizers.Adam(phase.learning_rate),
                 loss=keras.losses.SparseCategoricalCrossentropy(
                     from_logits=True, ignore_class=ignore_index
                 ),
                 metrics=[PixelAccuracy(ignore_index)],
             )
-        if first == last:  # fine-tuned from the start
-            continue
         model.fit(
             train,
-            initial_epoch=first,
-            epochs=last,
+            initial_epoch=phase.first_epoch,
+            epochs=phase.last_epoch,
             steps_per_epoch=steps_per_epoch,
             validation_data=validation,
             validation_steps=validation_steps,
-            callbacks=callbacks,
+            callbacks=[keras.callbacks.LearningRateScheduler(phase.rate), *callbacks],
             verbose=0,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """Epochs that are trained with one set of trainable layers.
+
+    Attributes:
+      first_epoch: counted from 0.
+      last_epoch: exclusive.
+      learning_rate: at the phase's start.
+      cosine: whether it falls to zero until the phase's end.
+      fine_tunes: whether a pretrained encoder trains too.
+    """
+
+    first_epoch: int
+    last_epoch: int
+    learning_rate: float
+    cosine: bool
+    fine_tunes: bool
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch."""
+        if not self.cosine:
+            return self.learning_rate
+        done = (epoch - self.first_epoch) / (self.last_epoch - self.first_epoch)
+        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def phases(config: TrainerConfig) -> list[Phase]:
+    """One phase, or two where the encoder is fine-tuned later."""
+    cosine = config.learning_rate_schedule == "cosine"
+    tuned_from = config.encoder.fine_tune_from_epoch
+    if tuned_from is None or tuned_from >= config.epochs:
+        return [Phase(0, config.epochs, config.learning_rate, cosine, False)]
+    tuning = Phase(
+        tuned_from, config.epochs, config.encoder.fine_tune_learning_rate, cosine, True
+    )
+    if tuned_from == 0:
+        return [tuning]
+    return [Phase(0, tuned_from, config.learning_rate, False, False), tuning]
 
 
 @keras.saving.register_keras_serializable("segline")
@@ -188,16 +223,7 @@ class PixelAccuracy(keras.metrics.SparseCategoricalAccuracy):
 def _callbacks(
     config: TrainerConfig, samples: tf.data.Dataset, num_classes: int, folder: str
 ) -> list[keras.callbacks.Callback]:
-    result: list[keras.callbacks.Callback] = []
-    if config.learning_rate_schedule == "cosine":
-        result.append(
-            keras.callbacks.LearningRateScheduler(
-                lambda epoch: config.learning_rate
-                * (1 + math.cos(math.pi * epoch / config.epochs))
-                / 2
-            )
-        )
-    result.append(callbacks.EpochLog(config.epochs))
+    result: list[keras.callbacks.Callback] = [callbacks.EpochLog(config.epochs)]
     if not distribution.is_chief():
         return result
     tf.io.gfile.makedirs(folder)

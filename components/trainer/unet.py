@@ -145,3 +145,16 @@ def _upsample(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTenso
     )(x)
     x = keras.layers.BatchNormalization(name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def check_weights(encoder: EncoderConfig, image_size: tuple[int, int]) -> None:
+    """Makes sure, before hours are spent, that the encoder's weights are there and fit.
+
+    `imagenet` is downloaded to Keras's cache on this occasion.
+
+    Raises:
+      UserError: they can't be had or don't fit.
+    """
+    if encoder.pretrained:
+        build_encoder(image_size, encoder)
+        keras.backend.clear_session()

@@ -1,0 +1,179 @@
+"""What all runners share: one call runs the pipeline and tells the user how it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import rich.console
+from rich.markup import escape
+
+from components.errors import UserError
+from pipeline.config import PipelineConfig, load_config
+from pipeline.terminal import print_error, quiet_terminal
+
+
+def main(run: Callable[[PipelineConfig, rich.console.Console], None]) -> None:
+    """Runs the configured pipeline and exits with status 1 where it fails.
+
+    Args:
+      run: builds and runs the pipeline of a config. It does its own heavy
+        imports, so that what they print goes to the log too.
+    """
+    console = rich.console.Console()
+    try:
+        config = load_config()
+    except UserError as error:
+        print_error(console, error, "The config can't be used.")
+        sys.exit(1)
+    started = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    log_path = os.path.join(config.folder, "logs", f"{started}.log")
+    failed = False
+    with quiet_terminal(log_path) as console:
+        console.print(f"[bold]segline[/bold]  {config.name}  [dim]log {log_path}[/dim]")
+        try:
+            run(config, console)
+        except StepFailed as failure:
+            failed = True
+            console.print()
+            print_error(console, failure.__cause__, f"{failure.step} failed.")
+            console.print(
+                "\n[dim]The steps before it need not run again, and what was pushed before is "
+                f"still in place. Mend the cause and give the same command; log: {log_path}[/dim]",
+                soft_wrap=True,
+            )
+        except Exception as error:
+            failed = True
+            print_error(console, error, "The pipeline could not run.")
+    if failed:
+        sys.exit(1)
+
+
+class StepFailed(Exception):
+    """A step of the run has failed; `__cause__` says why."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+class ReportedRun:
+    """Mixin for TFX's IR-based runners: reports each step, and the outcome.
+
+    It overrides `run_with_ir`, not `run`: the `tfx` command replaces `run` where
+    it only wants to know the pipeline's name.
+
+    Args:
+      config: the pipeline's config.
+      console: where the report goes.
+    """
+
+    def __init__(self, config: PipelineConfig, console: rich.console.Console) -> None:
+        super().__init__()
+        self._config = config
+        self._console = console
+
+    def run_with_ir(self, pipeline, run_options=None) -> None:
+        """Runs all steps, then prints the summary.
+
+        Raises:
+          StepFailed: a step has failed.
+        """
+        from ml_metadata import MetadataStore
+        from tfx.orchestration.local import runner_utils
+
+        from components.trainer.unet import check_weights
+        from pipeline.summary import print_summary
+
+        check_weights(self._config.trainer.encoder, self._config.transform.image_size)
+        started = time.monotonic()
+        with reported_steps(self._console) as failures:
+            try:
+                super().run_with_ir(pipeline, run_options)
+            except Exception as error:
+                if failures:  # Beam wraps what a step raises
+                    step, cause = failures[0]
+                    raise StepFailed(step) from cause
+                raise error
+        if failures:
+            step, cause = failures[0]
+            raise StepFailed(step) from cause
+
+        connection = runner_utils.extract_local_deployment_config(
+            pipeline
+        ).metadata_connection_config
+        store = MetadataStore(getattr(connection, connection.WhichOneof("connection_config")))
+        run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
+        print_summary(self._console, self._config, store, run_id)
+        self._console.print(f"run     {run_id}, {_duration(time.monotonic() - started)}")
+
+
+@contextlib.contextmanager
+def reported_steps(
+    console: rich.console.Console,
+) -> Iterator[list[tuple[str, BaseException]]]:
+    """Prints a line when a step starts and when it ends, whichever runner launches it.
+
+    TFX offers no hook for this; every IR-based runner goes through
+    `Launcher.launch`, so that is wrapped while the pipeline runs.
+
+    Args:
+      console: where to.
+
+    Yields:
+      A list that gets (step, error) of each step that fails.
+    """
+    from ml_metadata.proto import metadata_store_pb2 as mlmd
+    from tfx.orchestration.portable import launcher
+
+    from pipeline.history import state_of
+
+    failures: list[tuple[str, BaseException]] = []
+    original = launcher.Launcher.launch
+    lock = threading.Lock()
+
+    def state_after(self: launcher.Launcher, info) -> str:
+        if info is None or not info.execution_id:
+            return "skipped"
+        with self._mlmd_connection as handle:
+            (execution,) = handle.store.get_executions_by_id([info.execution_id])
+        if execution.last_known_state == mlmd.Execution.FAILED:
+            # TFX does not raise where a step's inputs can't be resolved.
+            raise RuntimeError("the step's inputs are not there; the log file says which")
+        return state_of(execution)
+
+    def launch(self: launcher.Launcher):
+        step = self._pipeline_node.node_info.id
+        started = time.monotonic()
+        console.print(f"  [cyan]▸[/cyan] {step}")
+        try:
+            info = original(self)
+            state = state_after(self, info)
+        except BaseException as error:
+            with lock:
+                failures.append((step, error))
+            console.print(f"  [red]✗[/red] {step:<20} failed   {_since(started)}")
+            raise
+        color = "green" if state == "done" else "dim"
+        console.print(f"  [{color}]✓ {step:<20} {state:<8}[/{color}] {escape(_since(started))}")
+        return info
+
+    launcher.Launcher.launch = launch
+    try:
+        yield failures
+    finally:
+        launcher.Launcher.launch = original
+
+
+def _since(started: float) -> str:
+    return _duration(time.monotonic() - started)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)} min {rest:.0f} s" if minutes else f"{rest:.1f} s"

@@ -1,0 +1,112 @@
+"""A readable terminal: libraries' chatter goes to a log file, the user sees the steps."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+
+from components.errors import UserError
+
+_WIDTH_WITHOUT_TERMINAL = 100
+
+
+@contextlib.contextmanager
+def quiet_terminal(log_path: str) -> Iterator[Console]:
+    """Sends everything that this process prints to a log file, except the console.
+
+    It works on the file descriptors, because TensorFlow, Beam and gRPC write from
+    C++. What the `segline` loggers say goes to both.
+
+    Args:
+      log_path: file that the output is appended to; its folder is made.
+
+    Yields:
+      A console on the real standard output.
+    """
+    os.makedirs(os.path.dirname(log_path), exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    with os.fdopen(os.dup(saved[0]), "w", encoding="utf-8") as stream:
+        width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
+        console = Console(file=stream, width=width, highlight=False)
+        handler = _ConsoleHandler(console)
+        root, ours = logging.getLogger(), logging.getLogger("segline")
+        to_log = logging.StreamHandler(os.fdopen(os.dup(2), "w", encoding="utf-8"))
+        to_log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        old_level = root.level
+        root.addHandler(to_log)
+        root.setLevel(logging.INFO)
+        ours.addHandler(handler)
+        try:
+            yield console
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            ours.removeHandler(handler)
+            root.removeHandler(to_log)
+            root.setLevel(old_level)
+            to_log.stream.close()
+            for descriptor, original in enumerate(saved, start=1):
+                os.dup2(original, descriptor)
+                os.close(original)
+
+
+class _ConsoleHandler(logging.Handler):
+    """Shows our own log records below the step that they belong to."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one record, dimmed."""
+        self._console.print(f"    [dim]{escape(record.getMessage())}[/dim]", soft_wrap=True)
+
+
+def user_message(error: BaseException) -> str | None:
+    """The UserError behind an exception, if there is one.
+
+    Beam gives a worker's exception as text in another exception; there the
+    message is found by its class name in the traceback.
+
+    Args:
+      error: any exception.
+
+    Returns:
+      The message for the user; None if the exception is not the user's to mend.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return _without_beam(str(seen))
+        seen = seen.__cause__ or seen.__context__
+    name = f"{UserError.__module__}.{UserError.__qualname__}"
+    found = re.search(rf"{re.escape(name)}: (.*?)(?=\n\n|\nTraceback|\Z)", str(error), re.DOTALL)
+    return _without_beam(found.group(1)) if found else None
+
+
+def _without_beam(message: str) -> str:
+    """Cuts off the note that Beam adds about its own step."""
+    return re.sub(r"\s*\[while running '.*", "", message, flags=re.DOTALL).strip()
+
+
+def print_error(console: Console, error: BaseException, title: str) -> None:
+    """Shows a UserError as its message, any other exception whole."""
+    console.print(f"[bold red]{escape(title)}[/bold red]", soft_wrap=True)
+    message = user_message(error)
+    if message is None:
+        message = "".join(traceback.format_exception(error)).rstrip()
+    console.print(escape(message), soft_wrap=True)
