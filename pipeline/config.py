@@ -177,7 +177,7 @@ def _describe(problem: Mapping[str, Any], path: Path, origins: Mapping[tuple, st
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         message = "is missing"
-    elif not problem["type"] == "value_error":
+    elif problem["type"] != "value_error":
         message += f", not {problem['input']!r}"
     return f"{source}: {key + ': ' if key else ''}{message}"
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import rich.console
 from rich.markup import escape
@@ -16,6 +17,10 @@ from rich.markup import escape
 from components.errors import UserError
 from pipeline.config import PipelineConfig, load_config
 from pipeline.terminal import print_error, quiet_terminal
+
+if TYPE_CHECKING:
+    from tfx.orchestration.portable.data_types import ExecutionInfo
+    from tfx.proto.orchestration import pipeline_pb2
 
 
 def main(run: Callable[[PipelineConfig, rich.console.Console], None]) -> None:
@@ -78,7 +83,11 @@ class ReportedRun:
         self._config = config
         self._console = console
 
-    def run_with_ir(self, pipeline, run_options=None) -> None:
+    def run_with_ir(
+        self,
+        pipeline: pipeline_pb2.Pipeline,
+        run_options: pipeline_pb2.RunOptions | None = None,
+    ) -> None:
         """Runs all steps, then prints the summary.
 
         Raises:
@@ -137,7 +146,7 @@ def reported_steps(
     original = launcher.Launcher.launch
     lock = threading.Lock()
 
-    def state_after(self: launcher.Launcher, info) -> str:
+    def state_after(self: launcher.Launcher, info: ExecutionInfo | None) -> str:
         if info is None or not info.execution_id:
             return "skipped"
         with self._mlmd_connection as handle:
@@ -147,7 +156,7 @@ def reported_steps(
             raise RuntimeError("the step's inputs are not there; the log file says which")
         return state_of(execution)
 
-    def launch(self: launcher.Launcher):
+    def launch(self: launcher.Launcher) -> ExecutionInfo | None:
         step = self._pipeline_node.node_info.id
         started = time.monotonic()
         console.print(f"  [cyan]▸[/cyan] {step}")

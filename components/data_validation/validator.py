@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx import types, v1 as tfx
+from tfx import types
+from tfx import v1 as tfx
 from tfx.components.example_validator import executor as tfx_executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
@@ -42,8 +43,8 @@ class Executor(tfx_executor.Executor):
             more = f"\n  … and {len(lines) - _MOST_SHOWN} more" if len(lines) > _MOST_SHOWN else ""
             raise UserError(
                 f"the examples don't fit the schema:\n{shown}{more}\n"
-                f"Mend the data or, if it is right, copy {os.path.join(schema_uri, 'schema.pbtxt')}, "
-                "change it, and name it as data_validation.schema_path."
+                "Mend the data or, if it is right, copy the schema, change it, and name it as "
+                f"data_validation.schema_path: {os.path.join(schema_uri, 'schema.pbtxt')}"
             )
         return result
 

@@ -209,8 +209,8 @@ def _draw_silhouette(rng: np.random.Generator, size: tuple[int, int], species: s
     else:  # pointed ears, a long curved tail
         for x in (-0.07, 0.07):
             tip = at(head_x + 1.25 * x, head_y - head - rng.uniform(0.07, 0.1))
-            ear = [at(head_x + x - 0.055, head_y - 0.06), tip, at(head_x + x + 0.055, head_y - 0.06)]
-            draw.polygon(ear, fill=255)
+            left, right = (at(head_x + x + reach, head_y - 0.06) for reach in (-0.055, 0.055))
+            draw.polygon([left, tip, right], fill=255)
         bend = rng.uniform(-0.3, 0.1)
         limb([(-0.26, -0.02), (-0.4, bend / 2), (-0.44, bend), (-0.38, bend - 0.12)], 0.07)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import metrics_for_slice_pb2 as metrics_pb2
 
 from components import schema
 from components.evaluator import confusion
@@ -73,9 +74,9 @@ def _key(name: str, model_name: str) -> tfma.metrics.MetricKey:
     return tfma.metrics.MetricKey(name, model_name=model_name, example_weighted=None)
 
 
-def _plot(matrix: np.ndarray):
+def _plot(matrix: np.ndarray) -> metrics_pb2.MultiClassConfusionMatrixAtThresholds:
     """The matrix as TFMA's multi-class confusion matrix, at the single threshold 0."""
-    message = tfma.proto.metrics_for_slice_pb2.MultiClassConfusionMatrixAtThresholds()
+    message = metrics_pb2.MultiClassConfusionMatrixAtThresholds()
     cells = message.matrices.add(threshold=0.0)
     for (truth, predicted), count in np.ndenumerate(matrix):
         cells.entries.add(

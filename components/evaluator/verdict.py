@@ -7,7 +7,7 @@ import math
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_specs
-from tfx.components.evaluator import constants
+from tensorflow_model_analysis.proto import validation_result_pb2
 
 # The names under which TFX's Evaluator runs the two models.
 _CANDIDATE = ""
@@ -100,7 +100,11 @@ def read_verdict(evaluation_uri: str) -> Verdict:
     )
 
 
-def _checks(config: tfma.EvalConfig, metrics: dict[Slice, dict[str, float]], validation) -> list:
+def _checks(
+    config: tfma.EvalConfig,
+    metrics: dict[Slice, dict[str, float]],
+    validation: validation_result_pb2.ValidationResult,
+) -> list[Check]:
     """The whole split's thresholds beside the values that TFMA held against them."""
     missed = {
         (failure.metric_key.name, failure.metric_threshold.HasField("change_threshold"))
@@ -128,8 +132,3 @@ def _checks(config: tfma.EvalConfig, metrics: dict[Slice, dict[str, float]], val
                 )
             )
     return checks
-
-
-def is_blessed(custom_property: int) -> bool:
-    """Whether the value of a ModelBlessing artifact's `blessed` property means yes."""
-    return custom_property == constants.BLESSED_VALUE

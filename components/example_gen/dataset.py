@@ -163,7 +163,9 @@ def identify(builder: tfds.core.DatasetBuilder, config: DatasetConfig) -> Datase
         try:
             counts[split] = builder.info.splits[expression].num_examples
         except (ValueError, KeyError, AssertionError) as error:
-            there = ", ".join(f"{name} ({s.num_examples})" for name, s in builder.info.splits.items())
+            there = ", ".join(
+                f"{name} ({info.num_examples})" for name, info in builder.info.splits.items()
+            )
             raise UserError(
                 f"dataset.splits.{split}: {expression!r} does not fit "
                 f"{builder.info.full_name}, which has the splits {there}"

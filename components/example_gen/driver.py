@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from tfx.dsl.components.base import base_driver
-from tfx.orchestration import data_types_utils
+from tfx.orchestration import data_types_utils, metadata
 from tfx.orchestration.portable import base_driver as portable_base_driver
 from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import driver_output_pb2
@@ -22,7 +22,7 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
     compiler asks for the first, the launcher for the second.)
     """
 
-    def __init__(self, metadata_handle) -> None:
+    def __init__(self, metadata_handle: metadata.Metadata) -> None:
         portable_base_driver.BaseDriver.__init__(self, metadata_handle)
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class ExampleEncoder:
         return _ints(int(value))
 
 
-def _decode(decoder, encoded: bytes, what: str) -> np.ndarray:
+def _decode(decoder: Callable[[bytes], tf.Tensor], encoded: bytes, what: str) -> np.ndarray:
     try:
         return decoder(encoded).numpy()
     except tf.errors.InvalidArgumentError as error:

@@ -58,9 +58,7 @@ def prepared_pictures(
         return features[schema.IMAGE], tf.cast(features[schema.MASK], tf.uint8)
 
     return (
-        examples.batch(_TRANSFORM_BATCH)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-        .unbatch()
+        examples.batch(_TRANSFORM_BATCH).map(prepare, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
     )
 
 
@@ -93,9 +91,7 @@ def training_batches(
         return augment(*batch, tf.cast(seed, tf.int32), config.augmentation)
 
     batches = (
-        pictures.shuffle(config.shuffle_buffer, seed=config.seed)
-        .batch(config.batch_size)
-        .repeat()
+        pictures.shuffle(config.shuffle_buffer, seed=config.seed).batch(config.batch_size).repeat()
     )
     # Each step's changes come from the seed and the step's number alone.
     steps = tf.data.Dataset.range(np.iinfo(np.int32).max)

@@ -63,9 +63,7 @@ def _train_and_export(
     )
 
     with strategy.scope():
-        model = build_unet(
-            len(classes), tuple(image_size), config.encoder, config.decoder_filters
-        )
+        model = build_unet(len(classes), tuple(image_size), config.encoder, config.decoder_filters)
     with tempfile.TemporaryDirectory(prefix="segline-cache-") as folder:
         train = input_pipeline.cached(
             input_pipeline.prepared_pictures(train_examples, transform), config, f"{folder}/train"
@@ -191,9 +189,7 @@ def phases(config: TrainerConfig) -> list[Phase]:
     tuned_from = config.encoder.fine_tune_from_epoch
     if tuned_from is None or tuned_from >= config.epochs:
         return [Phase(0, config.epochs, config.learning_rate, cosine, False)]
-    tuning = Phase(
-        tuned_from, config.epochs, config.encoder.fine_tune_learning_rate, cosine, True
-    )
+    tuning = Phase(tuned_from, config.epochs, config.encoder.fine_tune_learning_rate, cosine, True)
     if tuned_from == 0:
         return [tuning]
     return [Phase(0, tuned_from, config.learning_rate, False, False), tuning]
@@ -211,7 +207,9 @@ class PixelAccuracy(keras.metrics.SparseCategoricalAccuracy):
         super().__init__(name=name)
         self._ignore_index = ignore_index
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> tf.Variable:
         """Adds a batch: y_true [B, H, W] of indices, y_pred [B, H, W, C] of logits."""
         if self._ignore_index is not None:
             sample_weight = keras.ops.cast(

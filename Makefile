@@ -1,0 +1,57 @@
+# make run [CONFIG=name-or-path]   set up if needed, then run the pipeline
+# make test                        set up if needed, then run the tests
+
+CONFIG := $(or $(CONFIG),$(SEGLINE_CONFIG),quickstart)
+ENGINE ?= local
+
+# The `tfx` command calls pip, and keeps what it knows of pipelines in *_HOME.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export LOCAL_HOME := $(CURDIR)/runs/.tfx/local
+export BEAM_HOME := $(CURDIR)/runs/.tfx/beam
+export SEGLINE_CONFIG := $(CONFIG)
+# What the libraries have to say goes to the run's log, but the `tfx` command
+# speaks before there is one.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PYTHONWARNINGS ?= ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format lock check-lock environment clean
+
+help:
+	@sed -n 's/^# //p' Makefile | head -2
+
+environment:
+	@sh infra/environment.sh
+
+run: environment
+	@set -e; name=$$(segline config name); \
+	known=$(CURDIR)/runs/.tfx/$(ENGINE)/$$name; \
+	[ -d "$$known" ] || tfx pipeline create --engine=$(ENGINE) \
+		--pipeline_path=$(CURDIR)/pipeline/$(ENGINE)_runner.py; \
+	tfx run create --engine=$(ENGINE) --pipeline_name=$$name
+
+test: environment
+	@pytest $(ARGS)
+
+lint: environment
+	@ruff check . && ruff format --check .
+
+format: environment
+	@ruff check --fix . && ruff format .
+
+# Brings the locks up to date with pyproject.toml; UPGRADE=--upgrade takes newer versions.
+UV = $(shell command -v uv || echo .tools/bin/uv)
+COMPILE = $(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-annotate \
+	--no-header $(UPGRADE) pyproject.toml
+lock:
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
+
+check-lock:
+	@for lock in requirements.lock requirements-dev.lock; do cp $$lock .tools/$$lock; done
+	@$(MAKE) --no-print-directory lock >/dev/null
+	@for lock in requirements.lock requirements-dev.lock; do cmp $$lock .tools/$$lock || \
+		{ echo "$$lock is stale: run 'make lock' and commit it"; exit 1; }; done
+
+clean:
+	rm -rf .venv .tools *.egg-info

@@ -1,0 +1,84 @@
+"""The `segline` command. Thin: it parses, calls, and prints.
+
+Nothing heavy is imported here, so that `segline --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import rich.console
+
+from components.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the `segline` command.
+
+    Args:
+      arguments: default: those of the process. Exits with status 1 on an error of
+        the user's, 2 on a wrong call.
+    """
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.function(options)
+    except UserError as error:
+        rich.console.Console(stderr=True, highlight=False).print(
+            f"segline: {error}", markup=False, soft_wrap=True, style="red"
+        )
+        sys.exit(1)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All subcommands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="segline", description="TFX pipelines for image segmentation."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    config = commands.add_parser("config", help="list, check and show pipeline configs")
+    verbs = config.add_subparsers(required=True, metavar="verb")
+    verbs.add_parser("list", help="the configs that come with segline").set_defaults(
+        function=_list_configs
+    )
+    for verb, function, text in (
+        ("check", _check_config, "check a config; says nothing where it is right"),
+        ("show", _show_config, "every field as it will be used, defaults and overrides included"),
+        ("name", _print_name, "the name of the config's pipeline, as the tfx command wants it"),
+    ):
+        command = verbs.add_parser(verb, help=text)
+        command.add_argument(
+            "config", nargs="?", help="name or path; default: SEGLINE_CONFIG, or else quickstart"
+        )
+        command.set_defaults(function=function)
+    return parser
+
+
+def _list_configs(options: argparse.Namespace) -> None:
+    from pipeline.config import config_names
+
+    del options
+    print("\n".join(config_names()))
+
+
+def _check_config(options: argparse.Namespace) -> None:
+    from pipeline.config import load_config
+
+    load_config(options.config)
+
+
+def _show_config(options: argparse.Namespace) -> None:
+    import yaml
+
+    from pipeline.config import load_config
+
+    values = load_config(options.config).model_dump(mode="json")
+    print(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), end="")
+
+
+def _print_name(options: argparse.Namespace) -> None:
+    from pipeline.config import load_config
+
+    print(load_config(options.config).name)
