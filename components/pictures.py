@@ -8,8 +8,8 @@ import tensorflow as tf
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes one picture to RGB.
 
-    JPEG, PNG, GIF (first frame) and BMP; grey, palette and RGBA pictures come
-    out as RGB, the alpha channel is dropped.
+    JPEG, PNG and GIF (first frame); grey, palette and RGBA pictures come out as
+    RGB, the alpha channel is dropped.
 
     Args:
       encoded: string scalar.

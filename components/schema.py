@@ -17,7 +17,7 @@ TEST = "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
 # Features of a raw example.
-IMAGE = "image"  # encoded JPEG/PNG/GIF/BMP bytes
+IMAGE = "image"  # encoded JPEG, PNG or GIF
 MASK = "mask"  # encoded PNG bytes, raw mask values
 EXAMPLE_ID = "example_id"  # bytes, unique within the dataset
 HEIGHT = "height"  # int64, pixels, before resizing

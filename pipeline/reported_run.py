@@ -93,12 +93,14 @@ class ReportedRun:
         Raises:
           StepFailed: a step has failed.
         """
+        import absl.logging
         from ml_metadata import MetadataStore
         from tfx.orchestration.local import runner_utils
 
         from components.trainer.unet import check_weights
         from pipeline.summary import print_summary
 
+        absl.logging.set_verbosity(absl.logging.INFO)  # TFX's own account, for the log
         check_weights(self._config.trainer.encoder, self._config.transform.image_size)
         started = time.monotonic()
         with reported_steps(self._console) as failures:

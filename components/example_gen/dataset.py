@@ -67,6 +67,12 @@ def open_dataset(config: DatasetConfig) -> tfds.core.DatasetBuilder:
     try:
         builder = tfds.builder(f"{config.name}:{config.version}", data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError as error:
+        prepared = _prepared_versions(data_dir, config.name)
+        if prepared:
+            raise UserError(
+                f"dataset.version: {config.version} can't be had, {data_dir} holds "
+                f"{config.name} {', '.join(prepared)}"
+            ) from error
         close = difflib.get_close_matches(config.name, tfds.list_builders(), n=3)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise UserError(
@@ -85,6 +91,13 @@ def open_dataset(config: DatasetConfig) -> tfds.core.DatasetBuilder:
             )
         _prepare(builder)
     return builder
+
+
+def _prepared_versions(data_dir: str | None, name: str) -> list[str]:
+    folder = os.path.join(data_dir, name) if data_dir else ""
+    if not os.path.isdir(folder):
+        return []
+    return sorted(entry for entry in os.listdir(folder) if entry[:1].isdigit())
 
 
 def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:

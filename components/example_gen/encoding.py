@@ -105,12 +105,15 @@ class ExampleEncoder:
 
 def _decode(decoder: Callable[[bytes], tf.Tensor], encoded: bytes, what: str) -> np.ndarray:
     try:
-        return decoder(encoded).numpy()
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(
-            f"{what} can't be decoded: {len(encoded)} bytes that are no JPEG, PNG, GIF or BMP, "
-            "or a truncated one. Mend or remove the example in the dataset."
-        ) from error
+        # TensorFlow takes BMP too, but reads palette BMPs wrongly, without a word.
+        if not encoded.startswith(b"BM"):
+            return decoder(encoded).numpy()
+    except tf.errors.InvalidArgumentError:
+        pass
+    raise UserError(
+        f"{what} can't be decoded: {len(encoded)} bytes that are no JPEG, PNG or GIF, "
+        "or a truncated one. Mend or remove the example in the dataset."
+    )
 
 
 def _bytes(value: bytes) -> tf.train.Feature:

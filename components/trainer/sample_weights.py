@@ -71,7 +71,7 @@ def count_pixels(dataset: tf.data.Dataset, num_classes: int) -> np.ndarray:
         return total + tf.math.bincount(values, minlength=256, maxlength=256, dtype=tf.int64)
 
     zeros = tf.zeros([256], tf.int64)
-    return dataset.reduce(zeros, lambda total, *element: add(total, element)).numpy()[:num_classes]
+    return dataset.reduce(zeros, add).numpy()[:num_classes]
 
 
 def add_sample_weights(class_weights: Sequence[float]) -> Callable[[tf.Tensor, tf.Tensor], Triple]:

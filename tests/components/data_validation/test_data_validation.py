@@ -1,0 +1,98 @@
+"""Statistics, schema and anomalies through TFDV itself."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from tfx.types import standard_artifacts
+
+from components import schema
+from components.data_validation import statistics, validator
+from components.errors import UserError
+
+
+def records(count, species=("cat", "dog"), **missing):
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        feature = {
+            schema.IMAGE: rng.bytes(50),
+            schema.MASK: rng.bytes(20),
+            schema.EXAMPLE_ID: f"id {index}".encode(),
+            "species": species[index % len(species)].encode(),
+        }
+        yield tf.train.Example(
+            features=tf.train.Features(
+                feature={
+                    name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                    for name, value in feature.items()
+                    if name not in missing
+                }
+            )
+        ).SerializeToString()
+
+
+def stats_of(path, examples):
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for example in examples:
+            writer.write(example)
+    return tfdv.generate_statistics_from_tfrecord(
+        str(path), stats_options=statistics.statistics_options()
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("stats")
+
+
+@pytest.fixture(scope="module")
+def train(folder):
+    return stats_of(folder / "train", records(40))
+
+
+def test_options_survive_the_way_into_the_component():
+    options = statistics.statistics_options()
+    assert tfdv.StatsOptions.from_json(options.to_json()).schema == options.schema
+
+
+def test_pictures_and_ids_are_no_vocabulary(train):
+    inferred = tfdv.infer_schema(train)
+    domains = {feature.name: feature.WhichOneof("domain_info") for feature in inferred.feature}
+    assert domains["species"] is not None
+    assert not any(name for name in schema.ENCODED_FEATURES if domains[name] == "domain")
+    assert [domain.name for domain in inferred.string_domain] == ["species"]
+
+
+def run_validator(tmp_path, reference, **splits):
+    inputs, outputs = standard_artifacts.ExampleStatistics(), standard_artifacts.ExampleAnomalies()
+    inputs.uri, outputs.uri = str(tmp_path / "statistics"), str(tmp_path / "anomalies")
+    inputs.split_names = str(list(splits)).replace("'", '"')
+    for split, stats in splits.items():
+        path = tmp_path / "statistics" / f"Split-{split}"
+        path.mkdir(parents=True)
+        (path / "FeatureStats.pb").write_bytes(stats.SerializeToString())
+    schema_artifact = standard_artifacts.Schema()
+    schema_artifact.uri = str(tmp_path / "schema")
+    (tmp_path / "schema").mkdir()
+    tfdv.write_schema_text(tfdv.infer_schema(reference), str(tmp_path / "schema" / "schema.pbtxt"))
+    validator.Executor().Do(
+        {"statistics": [inputs], "schema": [schema_artifact]}, {"anomalies": [outputs]}, {}
+    )
+
+
+def test_splits_that_fit_pass(tmp_path, folder, train):
+    test = stats_of(folder / "same", records(12))
+    run_validator(tmp_path, train, train=train, test=test)
+    assert validator.read_anomalies(str(tmp_path / "anomalies" / "Split-test")).ByteSize() >= 0
+
+
+def test_anomalies_stop_the_run_with_a_list(tmp_path, folder, train):
+    other = stats_of(folder / "other", records(12, species=("cat", "horse")))
+    lacking = stats_of(folder / "lacking", records(12, **{schema.MASK: True}))
+    with pytest.raises(UserError) as error:
+        run_validator(tmp_path, train, train=train, validation=other, test=lacking)
+    text = str(error.value)
+    assert "validation: species:" in text and "horse" in text
+    assert "test: mask:" in text
+    assert "data_validation.schema_path" in text
+    assert "train:" not in text

@@ -1,0 +1,112 @@
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from components.errors import UserError
+from components.example_gen import dataset
+from components.example_gen.config import DatasetConfig, FeaturesConfig, SplitsConfig
+
+
+@pytest.fixture(scope="module")
+def config(make_dataset, encode_picture):
+    picture = encode_picture(np.zeros((40, 50, 3), np.uint8))
+    mask = encode_picture(np.ones((40, 50), np.uint8))
+    data_dir = make_dataset("ten_pictures", [(picture, mask)] * 10)
+    splits = SplitsConfig(train="train[:70%]", validation="train[70%:]", test="test")
+    return DatasetConfig(name="ten_pictures", data_dir=data_dir, splits=splits)
+
+
+def changed(config, **values):
+    return config.model_copy(update=values)
+
+
+def test_identity_counts_the_splits(config):
+    identity = dataset.identify(dataset.open_dataset(config), config)
+    assert (identity.name, identity.version) == ("ten_pictures", "1.0.0")
+    assert identity.splits == {"train": 7, "validation": 3, "test": 10}
+    assert dataset.DatasetIdentity.from_json(identity.to_json()) == identity
+
+
+def test_fingerprint_is_of_the_data_and_not_of_its_place(config, tmp_path):
+    here = dataset.identify(dataset.open_dataset(config), config)
+    shutil.copytree(config.data_dir, tmp_path / "elsewhere")
+    moved = changed(config, data_dir=str(tmp_path / "elsewhere"))
+    there = dataset.identify(dataset.open_dataset(moved), moved)
+    assert there.fingerprint == here.fingerprint and there.data_path != here.data_path
+
+
+def test_fingerprint_sees_other_content(config, make_dataset, encode_picture):
+    here = dataset.identify(dataset.open_dataset(config), config)
+    noise = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    mask = encode_picture(np.ones((40, 50), np.uint8))
+    other = make_dataset("ten_pictures", [(encode_picture(noise), mask)] * 10)
+    moved = changed(config, data_dir=other)
+    there = dataset.identify(dataset.open_dataset(moved), moved)
+    assert there.splits == here.splits and there.fingerprint != here.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "oxford_iit_pet"}, "no dataset 'oxford_iit_pet'.*Did you mean oxford_iiit_pet"),
+        ({"version": "9.*.*"}, r"dataset.version: 9\.\*\.\* can't be had.*1\.0\.0"),
+    ],
+)
+def test_unknown_dataset_or_version(config, values, message):
+    with pytest.raises(UserError, match=message):
+        dataset.open_dataset(changed(config, **values))
+
+
+def test_a_dataset_that_is_not_prepared_and_may_not_be_downloaded(config):
+    unprepared = changed(config, name="synthetic_pets", download=False)
+    with pytest.raises(UserError, match="not prepared in .* dataset.download is false"):
+        dataset.open_dataset(unprepared)
+
+
+def test_a_download_that_fails_says_what_to_do(config, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise tfds.download.DownloadError("no route to host")
+
+    error = type("DownloadError", (Exception,), {})
+    monkeypatch.setattr(tfds.download, "DownloadError", error, raising=False)
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
+    with pytest.raises(UserError, match="could not be prepared.*SEGLINE__DATASET__DATA_DIR"):
+        dataset.open_dataset(changed(config, name="synthetic_pets"))
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("valid", "'valid' does not fit .* splits train .10., test .10."),
+        ("train[", "does not fit"),
+        ("train[:0]", "selects no examples"),
+    ],
+)
+def test_wrong_splits(config, expression, message):
+    splits = config.splits.model_copy(update={"validation": expression})
+    wrong = changed(config, splits=splits)
+    with pytest.raises(UserError, match=f"dataset.splits.validation: .*{message}"):
+        dataset.identify(dataset.open_dataset(wrong), wrong)
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"image": "picture"}, "features.image: .* no feature 'picture'; it has file_name, image"),
+        ({"mask": "file_name"}, "features.mask: 'file_name' is a Text; an Image"),
+        ({"example_id": "id"}, "features.example_id: .*'id'"),
+        ({"slice_by": ("image_size",)}, "slice_by image_size"),
+        ({"slice_by": ("segmentation_mask",)}, "slice_by: 'segmentation_mask' is a Image"),
+    ],
+)
+def test_features_that_are_missing_or_unfit(config, features, message):
+    wrong = changed(config, features=FeaturesConfig(**features))
+    with pytest.raises(UserError, match=message):
+        dataset.check_features(dataset.open_dataset(wrong), wrong)
+
+
+def test_right_features_pass(config):
+    right = changed(config, features=FeaturesConfig(example_id="file_name", slice_by=("kind",)))
+    dataset.check_features(dataset.open_dataset(right), right)

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from components import schema
+from components.errors import UserError
+from components.example_gen.config import FeaturesConfig
+from components.example_gen.encoding import ExampleEncoder
+
+FEATURES = tfds.features.FeaturesDict(
+    {
+        "image": tfds.features.Image(),
+        "segmentation_mask": tfds.features.Image(shape=(None, None, 1)),
+        "file_name": tfds.features.Text(),
+        "species": tfds.features.ClassLabel(names=["cat", "dog"]),
+        "year": tfds.features.Scalar(dtype=np.int64),
+    }
+)
+
+
+@pytest.fixture
+def encoder(pet_classes):
+    config = FeaturesConfig(example_id="file_name", slice_by=("species", "year"))
+    return ExampleEncoder(FEATURES, config, pet_classes)
+
+
+@pytest.fixture
+def element(encode_picture):
+    mask = np.array([[1, 1, 2, 2], [1, 3, 2, 2]], np.uint8)
+    return {
+        "image": encode_picture(np.full((2, 4, 3), 77, np.uint8), "JPEG"),
+        "segmentation_mask": encode_picture(mask),
+        "file_name": b"Abyssinian_1",
+        "species": 1,
+        "year": 2012,
+    }
+
+
+def test_bytes_pass_through_and_the_rest_is_described(encoder, element):
+    example = tf.train.Example.FromString(encoder.encode(element, "train"))
+    feature = example.features.feature
+    assert feature[schema.IMAGE].bytes_list.value[0] == element["image"]
+    assert feature[schema.MASK].bytes_list.value[0] == element["segmentation_mask"]
+    assert feature[schema.EXAMPLE_ID].bytes_list.value[0] == b"Abyssinian_1"
+    assert feature[schema.HEIGHT].int64_list.value[0] == 2
+    assert feature[schema.WIDTH].int64_list.value[0] == 4
+    assert feature["share_pet"].float_list.value[0] == pytest.approx(3 / 8)
+    assert feature["share_border"].float_list.value[0] == pytest.approx(1 / 8)
+    assert feature["species"].bytes_list.value[0] == b"dog"
+    assert feature["year"].int64_list.value[0] == 2012
+
+
+def test_an_unknown_mask_value_names_value_example_and_remedy(encoder, element, encode_picture):
+    element["segmentation_mask"] = encode_picture(np.array([[1, 9], [2, 9]], np.uint8))
+    element["image"] = encode_picture(np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(UserError) as error:
+        encoder.encode(element, "train")
+    text = str(error.value)
+    assert "example 'Abyssinian_1' of split train" in text
+    assert "value 9 (2 pixels)" in text
+    assert "pet=1, background=2, border=3" in text
+    assert "classes.ignore_values" in text
+
+
+def test_ignored_values_pass(element, encode_picture):
+    classes = schema.ClassTable(values={"pet": 1, "background": 2}, ignore_values=(3,))
+    config = FeaturesConfig(example_id="file_name")
+    ExampleEncoder(FEATURES, config, classes).encode(element, "train")
+
+
+def test_a_mask_of_another_size(encoder, element, encode_picture):
+    element["segmentation_mask"] = encode_picture(np.ones((4, 2), np.uint8))
+    with pytest.raises(UserError, match=r"mask is 2x4, the image 4x2 \(width x height\)"):
+        encoder.encode(element, "test")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b"no picture at all", lambda b: b[:50], lambda b: b"", lambda b: b"BM" + b]
+)
+@pytest.mark.parametrize("part", ["image", "segmentation_mask"])
+def test_bytes_that_are_no_picture(encoder, element, part, damage):
+    element[part] = damage(element[part])
+    what = "image" if part == "image" else "mask"
+    with pytest.raises(UserError, match=f"'Abyssinian_1' of split test: its {what} can't be"):
+        encoder.encode(element, "test")

@@ -1,0 +1,15 @@
+from components import provenance
+
+
+def test_fingerprint_follows_the_source(tmp_path, monkeypatch):
+    for name in ("schema.py", "pictures.py", "step/a.py"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("x = 1\n")
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    before = provenance.source_fingerprint("step")
+    assert before == provenance.source_fingerprint("step")
+    (tmp_path / "step" / "a.py").write_text("x = 2\n")
+    changed = provenance.source_fingerprint("step")
+    (tmp_path / "schema.py").write_text("y = 1\n")
+    assert len({before, changed, provenance.source_fingerprint("step")}) == 3

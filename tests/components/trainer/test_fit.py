@@ -1,0 +1,216 @@
+"""Training for real, on a few small pictures."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components import schema
+from components.errors import UserError
+from components.trainer import callbacks, distribution, input_pipeline, run_fn
+from components.trainer.config import TrainerConfig
+from components.trainer.unet import ENCODER_NAME, build_unet
+
+SMALL = {
+    "encoder": {"weights": "none", "alpha": 0.35},
+    "decoder_filters": (8, 8, 8, 8),
+    "batch_size": 4,
+    "epochs": 2,
+    "learning_rate": 0.01,
+}
+
+
+def halves(count=8, side=32):
+    """Pictures that are bright where class 1 is."""
+    rng = np.random.default_rng(0)
+    masks = np.zeros((count, side, side), np.uint8)
+    for index, edge in enumerate(rng.integers(8, side - 8, count)):
+        masks[index, :, edge:] = 1
+    images = masks[..., None].repeat(3, -1) * 0.8 + rng.random((count, side, side, 3)) * 0.2
+    return tf.data.Dataset.from_tensor_slices((images.astype(np.float32), masks))
+
+
+def train(config, extra=(), ignore_index=None, data=None):
+    keras.utils.set_random_seed(config.seed)
+    model = build_unet(2, (32, 32), config.encoder, config.decoder_filters)
+    data = data or halves()
+    run_fn.fit(
+        model,
+        tf.distribute.get_strategy(),
+        config,
+        input_pipeline.training_batches(data, config, None),
+        input_pipeline.validation_batches(data, config),
+        steps_per_epoch=2,
+        validation_steps=None,
+        ignore_index=ignore_index,
+        callbacks=list(extra),
+    )
+    return model
+
+
+def test_it_learns():
+    history = keras.callbacks.History()
+    train(TrainerConfig(**SMALL | {"epochs": 15}), [history])
+    loss = history.history["loss"]
+    assert loss[-1] < 0.5 * loss[0]
+    assert history.history["accuracy"][-1] > 0.9
+
+
+def test_the_seed_makes_the_run():
+    first, again, other = (
+        train(TrainerConfig(**SMALL, seed=seed)).get_weights() for seed in (1, 1, 2)
+    )
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert any(not np.allclose(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_ignored_pixels_do_not_count():
+    """Pixels that are ignored may show anything: loss and accuracy stay the same."""
+    images, masks = (np.stack(x) for x in zip(*halves().as_numpy_iterator(), strict=True))
+    masks[:, :10] = schema.IGNORE_INDEX
+    data = tf.data.Dataset.from_tensor_slices((images, masks))
+    history = keras.callbacks.History()
+    train(TrainerConfig(**SMALL), [history], ignore_index=schema.IGNORE_INDEX, data=data)
+    assert np.isfinite(history.history["loss"]).all()
+
+    metric = run_fn.PixelAccuracy(schema.IGNORE_INDEX)
+    logits = tf.one_hot(tf.where(masks == schema.IGNORE_INDEX, 0, masks), 2)
+    metric.update_state(masks, logits)
+    assert float(metric.result()) == 1.0
+    plain = run_fn.PixelAccuracy()
+    plain.update_state(np.where(masks == 0, 1, masks), logits)
+    assert float(plain.result()) < 1.0
+
+
+def test_phases_of_fine_tuning():
+    config = TrainerConfig(
+        epochs=10,
+        learning_rate=0.01,
+        learning_rate_schedule="cosine",
+        encoder={"fine_tune_from_epoch": 4, "fine_tune_learning_rate": 0.001},
+    )
+    first, second = run_fn.phases(config)
+    assert (first.first_epoch, first.last_epoch, first.fine_tunes) == (0, 4, False)
+    assert (second.first_epoch, second.last_epoch, second.fine_tunes) == (4, 10, True)
+    assert first.rate(3) == 0.01
+    assert second.rate(4) == 0.001 and second.rate(7) == pytest.approx(0.0005)
+    assert len(run_fn.phases(TrainerConfig())) == 1
+    assert run_fn.phases(TrainerConfig())[0].rate(19) == 0.001
+
+
+def test_fine_tuning_changes_the_encoder_from_its_epoch_on(tmp_path):
+    weights = tmp_path / "encoder.weights.h5"
+    keras.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, include_top=False, weights=None
+    ).save_weights(weights)
+
+    class Encoder(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.sums = []
+
+        def on_epoch_end(self, epoch, logs=None):
+            kernel = self.model.get_layer(ENCODER_NAME).get_layer("Conv1").kernel
+            self.sums.append(kernel.numpy().sum())
+
+    watch = Encoder()
+    config = TrainerConfig(
+        **SMALL
+        | {
+            "epochs": 4,
+            "encoder": {"weights": str(weights), "alpha": 0.35, "fine_tune_from_epoch": 2},
+        }
+    )
+    train(config, [watch])
+    assert len(watch.sums) == 4
+    assert watch.sums[0] == watch.sums[1] != watch.sums[2] != watch.sums[3]
+
+
+def test_divergence_stops_the_run_with_a_remedy():
+    broken = halves().map(lambda image, mask: (image * np.nan, mask))
+    with pytest.raises(UserError, match="loss is nan in epoch 1.*learning_rate"):
+        train(TrainerConfig(**SMALL), [callbacks.EpochLog(2)], data=broken)
+
+
+def test_predictions_are_pictured_before_training_and_after_each_epoch(tmp_path):
+    images, masks = (np.stack(x) for x in zip(*halves(3).as_numpy_iterator(), strict=True))
+    pictures = callbacks.PredictionPictures(images, masks, 2, str(tmp_path))
+    train(TrainerConfig(**SMALL), [pictures])
+    files = sorted(os.listdir(tmp_path / callbacks.PICTURES_FOLDER))
+    assert files == ["epoch_000.png", "epoch_001.png", "epoch_002.png"]
+    from PIL import Image
+
+    grid = np.asarray(Image.open(tmp_path / callbacks.PICTURES_FOLDER / files[0]))
+    assert grid.shape == (3 * 32, 3 * 32, 3)
+    np.testing.assert_allclose(grid[:32, :32] / 255, images[0], atol=1 / 255)
+
+
+@pytest.mark.parametrize(
+    ("environment", "workers", "chief"),
+    [
+        (None, 1, True),
+        ({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}, 1, True),
+        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}, 2, False),
+        (
+            {
+                "cluster": {"chief": ["a:1"], "worker": ["b:1"]},
+                "task": {"type": "worker", "index": 0},
+            },
+            2,
+            False,
+        ),
+    ],
+)
+def test_workers_are_read_from_tf_config(monkeypatch, environment, workers, chief):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if environment:
+        monkeypatch.setenv("TF_CONFIG", json.dumps(environment))
+    assert distribution.number_of_workers() == workers
+    assert distribution.is_chief() is chief
+
+
+def test_mirrored_training_on_two_devices(tmp_path):
+    """Two logical CPUs stand for two GPUs; devices are fixed once TensorFlow runs."""
+    script = textwrap.dedent(
+        """
+        import importlib.util, sys
+        import keras, tensorflow as tf
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+        from components.trainer import input_pipeline, run_fn
+        from components.trainer.config import TrainerConfig
+        from components.trainer.unet import build_unet
+        spec = importlib.util.spec_from_file_location("test_fit", sys.argv[1])
+        test_fit = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(test_fit)
+        SMALL, halves = test_fit.SMALL, test_fit.halves
+
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        assert strategy.num_replicas_in_sync == 2
+        config = TrainerConfig(**SMALL | {"epochs": 15})
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = build_unet(2, (32, 32), config.encoder, config.decoder_filters)
+        history = keras.callbacks.History()
+        run_fn.fit(model, strategy, config,
+            input_pipeline.training_batches(halves(), config, None),
+            input_pipeline.validation_batches(halves(), config),
+            steps_per_epoch=2, validation_steps=None, ignore_index=None, callbacks=[history])
+        losses = history.history["loss"]
+        assert losses[-1] < 0.6 * losses[0], losses
+        print("LEARNED")
+        """
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, __file__], capture_output=True, text=True, timeout=300
+    )
+    assert "LEARNED" in result.stdout, result.stderr[-3000:]

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.trainer import input_pipeline
+from components.trainer.config import AugmentationConfig, TrainerConfig
+
+
+def numbered(count):
+    """Pictures whose pixels are their number."""
+    images = tf.reshape(tf.range(count, dtype=tf.float32), [-1, 1, 1, 1]) * tf.ones([1, 2, 2, 3])
+    masks = tf.zeros([count, 2, 2], tf.uint8)
+    return tf.data.Dataset.from_tensor_slices((images, masks))
+
+
+def config(**values):
+    plain = AugmentationConfig(horizontal_flip=False)
+    return TrainerConfig(**{"batch_size": 4, "augmentation": plain, "shuffle_buffer": 10} | values)
+
+
+def numbers(batches, count):
+    return [batch[0].numpy()[:, 0, 0, 0].astype(int).tolist() for batch in batches.take(count)]
+
+
+def test_an_epoch_holds_every_picture_once_and_epochs_differ():
+    batches = input_pipeline.training_batches(numbered(10), config(), None)
+    seen = numbers(batches, 6)
+    first, second = sum(seen[:3], []), sum(seen[3:], [])
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second and first != list(range(10))
+
+
+def test_the_seed_decides_about_the_order():
+    def order(seed):
+        return numbers(input_pipeline.training_batches(numbered(10), config(seed=seed), None), 6)
+
+    assert order(1) == order(1) != order(2)
+
+
+def test_class_weights_make_triples():
+    batches = input_pipeline.training_batches(
+        numbered(8), config(), np.array([0.7, 0.3], np.float32)
+    )
+    image, mask, weight = next(iter(batches))
+    assert weight.shape == mask.shape and image.shape == (4, 2, 2, 3)
+    np.testing.assert_allclose(weight, 0.7)
+
+
+def test_validation_is_one_unchanged_pass():
+    batches = input_pipeline.validation_batches(numbered(10), config())
+    assert numbers(batches, 9) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
+def test_caches_hold_the_same(cache, tmp_path):
+    reads = []
+
+    def note(*element):
+        reads.append(1)
+        return element[0]
+
+    source = numbered(6).map(
+        lambda *e: (tf.ensure_shape(tf.py_function(note, e, tf.float32), [2, 2, 3]), e[1])
+    )
+    dataset = input_pipeline.cached(source, config(cache=cache), str(tmp_path))
+    for _ in range(2):
+        assert [int(e[0].numpy().max()) for e in dataset] == list(range(6))
+    assert len(reads) == (12 if cache == "none" else 6)
+
+
+def test_no_files():
+    with pytest.raises(FileNotFoundError, match="no example files match /nowhere"):
+        input_pipeline.read_examples(["/nowhere/*"])

@@ -1,0 +1,79 @@
+"""Fixtures that many tests share. Nothing here needs a network."""
+
+from __future__ import annotations
+
+import io
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components import schema
+
+
+@pytest.fixture(scope="session")
+def pet_classes() -> schema.ClassTable:
+    return schema.ClassTable(values={"pet": 1, "background": 2, "border": 3})
+
+
+def encode(array: np.ndarray, kind: str = "PNG", mode: str | None = None) -> bytes:
+    """Encodes a picture with Pillow, a decoder and encoder other than TensorFlow's."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def encode_picture():
+    return encode
+
+
+@pytest.fixture(scope="session")
+def make_dataset(tmp_path_factory):
+    """Writes a real TFDS dataset from a list of (image bytes, mask bytes) pairs."""
+    import tensorflow_datasets as tfds
+
+    def make(name: str, pairs: list[tuple[bytes, bytes]], mask_feature=None) -> str:
+        data_dir = str(tmp_path_factory.mktemp(name))
+        image = tfds.features.Image()
+        mask = mask_feature or tfds.features.Image(shape=(None, None, 1))
+        features = tfds.features.FeaturesDict(
+            {
+                "image": image,
+                "segmentation_mask": mask,
+                "file_name": tfds.features.Text(),
+                "kind": tfds.features.ClassLabel(names=["even", "odd"]),
+            }
+        )
+
+        class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+            VERSION = tfds.core.Version("1.0.0")
+
+            def _info(self):
+                return tfds.core.DatasetInfo(builder=self, features=features)
+
+            def _split_generators(self, dl_manager):
+                return {"train": self._generate_examples(), "test": self._generate_examples()}
+
+            def _generate_examples(self):
+                for index, (picture, truth) in enumerate(pairs):
+                    yield (
+                        index,
+                        {
+                            "image": io.BytesIO(picture),
+                            "segmentation_mask": io.BytesIO(truth),
+                            "file_name": f"picture_{index}",
+                            "kind": index % 2,
+                        },
+                    )
+
+        Builder.name = name
+        Builder(data_dir=data_dir).download_and_prepare()
+        return data_dir
+
+    return make

@@ -1,0 +1,94 @@
+"""One small pipeline, run through the `tfx` command, that many tests look at."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+TINY = {
+    "name": "tiny",
+    "dataset": {
+        "name": "synthetic_pets",
+        "splits": {"train": "train[:64]", "validation": "train[64:80]", "test": "test[:24]"},
+        "features": {"example_id": "file_name", "slice_by": ["species"]},
+    },
+    "classes": {"values": {"pet": 1, "background": 2, "border": 3}},
+    "transform": {"image_size": [32, 64]},
+    "trainer": {
+        "encoder": {"weights": "none", "alpha": 0.35},
+        "decoder_filters": [16, 16, 8, 8],
+        "class_weights": "balanced",
+        "epochs": 2,
+        "batch_size": 8,
+        "sample_pictures": 2,
+    },
+    "evaluator": {"min_mean_iou": 0.0, "max_drop": 1.0},
+}
+
+
+@dataclasses.dataclass
+class Workplace:
+    """A working directory with a config, as a user has it."""
+
+    folder: Path
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "runs" / "tiny"
+
+    def environment(self, **overrides: str) -> dict[str, str]:
+        binaries = str(Path(sys.executable).parent)
+        return {
+            **os.environ,
+            "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "SEGLINE_CONFIG": str(self.folder / "tiny.yaml"),
+            "PYTHONWARNINGS": "ignore",
+            **overrides,
+        }
+
+    def call(self, *command: str, **overrides: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment(**overrides),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    def run(self, runner: str = "local", **overrides: str) -> subprocess.CompletedProcess:
+        """What `tfx run create` does, without the 20 s of its own start-up."""
+        return self.call(
+            sys.executable, str(PROJECT / "pipeline" / f"{runner}_runner.py"), **overrides
+        )
+
+    def served(self) -> list[str]:
+        serving = self.root / "serving"
+        return sorted(os.listdir(serving)) if serving.is_dir() else []
+
+
+def make_workplace(folder: Path) -> Workplace:
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
+    return Workplace(folder)
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory):
+    """The workplace after one run by the two commands of the documentation."""
+    place = make_workplace(tmp_path_factory.mktemp("work"))
+    runner = str(PROJECT / "pipeline" / "local_runner.py")
+    created = place.call("tfx", "pipeline", "create", "--engine=local", f"--pipeline_path={runner}")
+    assert created.returncode == 0, created.stdout + created.stderr
+    place.created = created
+    place.ran = place.call("tfx", "run", "create", "--engine=local", "--pipeline_name=tiny")
+    assert place.ran.returncode == 0, place.ran.stdout + place.ran.stderr
+    return place

@@ -1,0 +1,280 @@
+"""The whole chain, from the command line to the pushed model.
+
+The tests of this file run in order on one workplace: each goes on from where the
+one before left it, as a user would.
+"""
+
+import glob
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.evaluator import confusion
+from components.evaluator.verdict import read_verdict
+
+PROJECT = Path(__file__).resolve().parents[2]
+STEPS = [
+    "TfdsExampleGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "LatestBlessedModel",
+    "Evaluator",
+    "Pusher",
+]
+NAMES = ["pet", "background", "border"]
+
+
+def states(output):
+    """step -> state, as the terminal shows them."""
+    return dict(re.findall(r"[✓✗] (\w+) +(done|cached|failed)", output))
+
+
+def test_create_registers_the_pipeline_and_runs_nothing(first_run):
+    assert 'Pipeline "tiny" created successfully' in first_run.created.stdout
+    assert "Trainer" not in first_run.created.stdout
+
+
+def test_every_step_is_shown_with_its_state(first_run):
+    assert states(first_run.ran.stdout) == dict.fromkeys(STEPS, "done")
+    assert "epoch 1/2" in first_run.ran.stdout and "epoch 2/2" in first_run.ran.stdout
+
+
+def test_the_terminal_shows_nothing_but_the_run(first_run):
+    foreign = re.compile(r"^(WARNING|INFO|[EWI]\d{4}|\d{4}-\d\d-\d\d.*tensorflow)|absl|Traceback")
+    for line in first_run.ran.stdout.splitlines():
+        assert not foreign.search(line), line
+    logs = [file.read_text() for file in (first_run.root / "logs").glob("*.log")]
+    assert any("Component Trainer is running" in text for text in logs)
+
+
+def test_the_summary_tells_metrics_blessing_and_paths(first_run):
+    out = first_run.ran.stdout
+    verdict = read_verdict(evaluation(first_run))
+    assert f"{verdict.overall['mean_iou']:.4f} (mean)" in out
+    assert f"{verdict.overall['pixel_accuracy']:.4f} (pixels)" in out
+    assert "Blessed" in out
+    (version,) = first_run.served()
+    assert f"runs/tiny/serving/{version}" in out
+
+
+def evaluation(place):
+    return sorted(glob.glob(str(place.root / "artifacts/Evaluator/evaluation/*")))[-1]
+
+
+def load_in_a_clean_process(path, script):
+    """Runs a script where only TensorFlow may be imported."""
+    guard = textwrap.dedent(
+        f"""
+        import json, sys
+        class Forbid:
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] in {{"tfx", "tensorflow_transform", "tfx_bsl", "keras",
+                        "tf_keras", "components", "pipeline", "tensorflow_datasets"}}:
+                    raise ImportError("only TensorFlow here, not " + name)
+        sys.meta_path.insert(0, Forbid())
+        import tensorflow as tf
+        model = tf.saved_model.load({str(path)!r})
+        """
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", guard + textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_the_pushed_model_serves_with_tensorflow_alone(first_run, encode_picture, tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = {
+        "jpeg": encode_picture(rng.integers(0, 255, (50, 70, 3)).astype(np.uint8), "JPEG"),
+        "png": encode_picture(rng.integers(0, 255, (90, 40, 3)).astype(np.uint8)),
+        "grey": encode_picture(rng.integers(0, 255, (30, 30)).astype(np.uint8)),
+        "rgba": encode_picture(rng.integers(0, 255, (64, 64, 4)).astype(np.uint8)),
+    }
+    for name, content in pictures.items():
+        (tmp_path / name).write_bytes(content)
+    (version,) = first_run.served()
+    found = load_in_a_clean_process(
+        first_run.root / "serving" / version,
+        f"""
+        serve = model.signatures["serving_default"]
+        names = {list(pictures)!r}
+        batch = tf.constant([open({str(tmp_path)!r} + "/" + name, "rb").read() for name in names])
+        out = serve(image_bytes=batch)
+        one = serve(image_bytes=batch[:1])
+        masks = [tf.io.decode_png(png) for png in out["mask_png_bytes"]]
+        print(json.dumps({{
+            "outputs": sorted(out),
+            "mask": [out["mask"].dtype.name, out["mask"].shape.as_list()],
+            "sizes": [mask.shape.as_list() for mask in masks],
+            "classes": sorted({{int(v) for mask in masks for v in tf.unique(
+                tf.reshape(mask, [-1])).y}}),
+            "confidence": [float(c) for c in out["confidence"]],
+            "one": bool(tf.reduce_all(one["mask"][0] == out["mask"][0])),
+            "signatures": sorted(model.signatures),
+        }}))
+        """,
+    )
+    assert found["signatures"] == ["evaluate", "serving_default", "transform_features"]
+    assert found["outputs"] == ["confidence", "mask", "mask_png_bytes"]
+    assert found["mask"] == ["uint8", [4, 32, 64]]
+    assert found["sizes"] == [[50, 70, 1], [90, 40, 1], [30, 30, 1], [64, 64, 1]]
+    assert set(found["classes"]) <= {0, 1, 2}
+    assert all(1 / 3 <= value <= 1 for value in found["confidence"])
+    assert found["one"]
+
+
+def test_the_model_describes_itself(first_run):
+    (version,) = first_run.served()
+    card = json.loads(
+        (first_run.root / "serving" / version / "assets.extra" / "segline.json").read_text()
+    )
+    assert card["classes"]["values"] == {"pet": 1, "background": 2, "border": 3}
+    assert card["trainer"]["epochs"] == 2 and card["image_size"] == [32, 64]
+    assert card["class_weights"]["border"] == max(card["class_weights"].values())
+
+
+def test_metrics_equal_numpy_on_the_served_predictions(first_run):
+    """TFMA's numbers against masks from `serving_default` and counts by NumPy."""
+    import tensorflow as tf
+
+    (version,) = first_run.served()
+    model = tf.saved_model.load(str(first_run.root / "serving" / version))
+    serve, prepare = (model.signatures[name] for name in ("serving_default", "transform_features"))
+    files = sorted(
+        glob.glob(str(first_run.root / "artifacts/TfdsExampleGen/examples/*/Split-test/*"))
+    )
+    matrices = {(): np.zeros((3, 3), np.int64)}
+    for record in tf.data.TFRecordDataset(files, "GZIP"):
+        feature = tf.train.Example.FromString(record.numpy()).features.feature
+        truth = prepare(examples=record[None])["mask"].numpy().ravel()
+        image = tf.constant([feature["image"].bytes_list.value[0]])
+        predicted = serve(image_bytes=image)["mask"].numpy().ravel()
+        matrix = np.zeros((3, 3), np.int64)
+        np.add.at(matrix, (truth, predicted), 1)
+        species = feature["species"].bytes_list.value[0].decode()
+        for key in ((), (("species", species),)):
+            matrices[key] = matrices.get(key, 0) + matrix
+    verdict = read_verdict(evaluation(first_run))
+    assert set(verdict.metrics) == set(matrices) and len(matrices) == 3
+    assert verdict.overall["example_count"] == 24
+    for key, matrix in matrices.items():
+        for name, value in confusion.scores(matrix, NAMES).items():
+            assert verdict.metrics[key][name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
+
+
+def test_tensorboard_has_curves_and_pictures(first_run):
+    from tensorboard.backend.event_processing import event_accumulator
+
+    (folder,) = glob.glob(str(first_run.root / "artifacts/Trainer/model_run/*"))
+    events = event_accumulator.EventAccumulator(f"{folder}/train").Reload()
+    assert "epoch_loss" in events.Tags()["tensors"]
+    grids = event_accumulator.EventAccumulator(f"{folder}/validation").Reload()
+    tag = "picture, true mask, predicted mask"
+    assert [event.step for event in grids.Tensors(tag)] == [0, 1, 2]
+    assert len(glob.glob(f"{folder}/predictions/*.png")) == 3
+    assert Path(folder, "history.csv").read_text().startswith("epoch,accuracy")
+
+
+def test_a_second_run_is_served_from_the_cache(first_run):
+    before = first_run.served()
+    again = first_run.run()
+    assert again.returncode == 0, again.stdout + again.stderr
+    expected = dict.fromkeys(STEPS, "cached") | {"LatestBlessedModel": "done"}
+    assert states(again.stdout) == expected
+    assert first_run.served() == before
+    assert f"serving/{before[0]}" in again.stdout
+
+
+def test_a_model_that_misses_a_floor_is_not_pushed_and_the_summary_says_why(first_run):
+    before = first_run.served()
+    refused = first_run.run(SEGLINE__EVALUATOR__MIN_CLASS_IOU__BORDER="0.999")
+    assert refused.returncode == 0, refused.stdout + refused.stderr
+    assert states(refused.stdout)["Trainer"] == "cached"
+    assert "Not blessed, not pushed" in refused.stdout
+    verdict = read_verdict(evaluation(first_run))
+    (failure,) = verdict.failures
+    value = verdict.overall["iou_border"]
+    assert (failure.metric, failure.value) == ("iou_border", pytest.approx(value))
+    assert f"✗ iou_border {value:.4f}: at least 0.9990 is asked for, {0.999 - value:.4f} short" in (
+        refused.stdout
+    )
+    assert first_run.served() == before
+    assert f"still runs/tiny/serving/{before[0]}" in refused.stdout
+
+
+def test_a_model_that_falls_behind_the_blessed_one_is_not_pushed(first_run):
+    """Another training, an improvement of half of everything asked for."""
+    before = first_run.served()
+    worse = first_run.run(SEGLINE__TRAINER__LEARNING_RATE="0.0000001")
+    assert worse.returncode == 0, worse.stdout + worse.stderr
+    assert "against the latest blessed model" in worse.stdout  # max_drop of 1: passes
+    pushed = first_run.served()
+    assert len(pushed) == 2
+    refused = first_run.run(
+        SEGLINE__TRAINER__LEARNING_RATE="0.00000012",
+        SEGLINE__EVALUATOR__MAX_DROP="0",
+        SEGLINE__TRAINER__SEED="5",
+    )
+    verdict = read_verdict(evaluation(first_run))
+    (change,) = [check for check in verdict.checks if check.change]
+    assert change.passed == (change.value >= 0)
+    assert verdict.blessed == change.passed
+    assert ("Not blessed" in refused.stdout) != verdict.blessed
+    assert before[0] in first_run.served()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"SEGLINE__TRAINER__ENCODER__WEIGHTS": "/no/such.h5"}, "there is no file /no/such.h5"),
+        ({"SEGLINE__DATASET__SPLITS__TEST": "tset"}, "dataset.splits.test: 'tset' does not fit"),
+        ({"SEGLINE__DATASET__FEATURES__MASK": "trimap"}, "has no feature 'trimap'"),
+        ({"SEGLINE__CLASSES__VALUES": "{pet: 1, background: 2}"}, "the mask has the value 3"),
+        ({"SEGLINE__TRAINER__EPOCHZ": "1"}, "trainer.epochz: there is no such key"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_the_pushed_model_stays(first_run, overrides, message):
+    before = first_run.served()
+    failed = first_run.run(**overrides)
+    assert failed.returncode == 1
+    assert message in failed.stdout
+    assert "Traceback" not in failed.stdout + failed.stderr
+    assert first_run.served() == before
+
+
+def test_the_beam_engine_runs_the_same_chain(first_run):
+    """Through `tfx … --engine=beam`; what the local engine has done is cached for it too."""
+    runner = str(PROJECT / "pipeline" / "beam_runner.py")
+    created = first_run.call(
+        "tfx", "pipeline", "create", "--engine=beam", f"--pipeline_path={runner}"
+    )
+    assert created.returncode == 0, created.stdout + created.stderr
+    ran = first_run.call(
+        *("tfx", "run", "create", "--engine=beam", "--pipeline_name=tiny"),
+        SEGLINE__TRAINER__SEED="3",
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    shown = states(ran.stdout)
+    assert set(shown) == set(STEPS)
+    assert shown["TfdsExampleGen"] == "cached" and shown["Trainer"] == "done"
+    assert "(mean)" in ran.stdout
+
+
+def test_a_failing_step_on_beam_is_named_too(first_run):
+    failed = first_run.run("beam", SEGLINE__CLASSES__VALUES="{pet: 1, background: 2}")
+    assert failed.returncode == 1
+    assert "TfdsExampleGen failed." in failed.stdout
+    assert "the mask has the value 3" in failed.stdout and "Traceback" not in failed.stdout
