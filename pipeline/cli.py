@@ -43,6 +43,9 @@ def make_parser() -> argparse.ArgumentParser:
     verbs.add_parser("list", help="the configs that come with segline").set_defaults(
         function=_list_configs
     )
+    verbs.add_parser("reference", help="all keys with their meaning, as Markdown").set_defaults(
+        function=_print_reference
+    )
     for verb, function, text in (
         ("check", _check_config, "check a config; says nothing where it is right"),
         ("show", _show_config, "every field as it will be used, defaults and overrides included"),
@@ -61,6 +64,13 @@ def _list_configs(options: argparse.Namespace) -> None:
 
     del options
     print("\n".join(config_names()))
+
+
+def _print_reference(options: argparse.Namespace) -> None:
+    from pipeline.config_reference import reference
+
+    del options
+    print(reference(), end="")
 
 
 def _check_config(options: argparse.Namespace) -> None:

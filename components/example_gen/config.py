@@ -16,16 +16,18 @@ class SplitsConfig(schema.Config):
     (`train`, `train[:90%]`, `train[90%:]+extra`).
     """
 
-    train: str = "train[:90%]"
-    validation: str = "train[90%:]"
-    test: str = "test"
+    train: str = pydantic.Field(default="train[:90%]", description="what the model learns from")
+    validation: str = pydantic.Field(default="train[90%:]", description="looked at each epoch")
+    test: str = pydantic.Field(default="test", description="what the blessing is decided on")
 
 
 class FeaturesConfig(schema.Config):
     """Which of the dataset's features play which part."""
 
-    image: str = "image"
-    mask: str = "segmentation_mask"
+    image: str = pydantic.Field(default="image", description="the picture, an Image feature")
+    mask: str = pydantic.Field(
+        default="segmentation_mask", description="its mask, an Image feature of raw values"
+    )
     example_id: str | None = pydantic.Field(
         default=None,
         description="a text feature; without one, TFDS's own id (shard and position) is taken",

@@ -54,7 +54,7 @@ class EncoderConfig(schema.Config):
 class AugmentationConfig(schema.Config):
     """Random changes of the training pictures; the mask follows where it must."""
 
-    horizontal_flip: bool = True
+    horizontal_flip: bool = Field(default=True, description="mirror half of the pictures")
     min_scale: Fraction = Field(
         default=1.0,
         gt=0.05,
@@ -76,7 +76,7 @@ class TrainerConfig(schema.Config):
         description="filters of the four upsampling blocks, deepest first",
     )
     augmentation: AugmentationConfig = AugmentationConfig()
-    epochs: pydantic.PositiveInt = 20
+    epochs: pydantic.PositiveInt = Field(default=20, description="passes over the training split")
     batch_size: pydantic.PositiveInt = Field(default=64, description="examples, over all devices")
     steps_per_epoch: pydantic.PositiveInt | None = Field(
         default=None, description="default: training examples // batch_size"
