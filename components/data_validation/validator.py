@@ -7,7 +7,7 @@ from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
-from tfx import v1 as tfx
+from tfx.components import ExampleValidator
 from tfx.components.example_validator import executor as tfx_executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
@@ -65,7 +65,7 @@ def describe_anomalies(anomalies: anomalies_pb2.Anomalies) -> list[str]:
     return lines
 
 
-class StrictExampleValidator(tfx.components.ExampleValidator):
+class StrictExampleValidator(ExampleValidator):
     """ExampleValidator whose anomalies fail the step, and with it the run."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
