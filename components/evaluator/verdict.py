@@ -9,8 +9,8 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_specs
 from tensorflow_model_analysis.proto import validation_result_pb2
 
-# The names under which TFX's Evaluator runs the two models.
-_CANDIDATE = ""
+# What TFMA calls the evaluated model where there is a baseline beside it.
+_CANDIDATE = "candidate"
 _OVERALL = ()
 
 Slice = tuple[tuple[str, str], ...]
@@ -83,7 +83,9 @@ def read_verdict(evaluation_uri: str) -> Verdict:
     Returns:
       The metrics and what decided.
     """
-    result = tfma.load_eval_result(evaluation_uri, model_name=_CANDIDATE)
+    result = tfma.load_eval_result(evaluation_uri)
+    if _has_baseline(result.config):
+        result = tfma.load_eval_result(evaluation_uri, model_name=_CANDIDATE)
     metrics = {
         tuple(sorted((feature, str(value)) for feature, value in key)): {
             name: value["doubleValue"]
@@ -100,6 +102,10 @@ def read_verdict(evaluation_uri: str) -> Verdict:
     )
 
 
+def _has_baseline(config: tfma.EvalConfig) -> bool:
+    return any(spec.is_baseline for spec in config.model_specs)
+
+
 def _checks(
     config: tfma.EvalConfig,
     metrics: dict[Slice, dict[str, float]],
@@ -111,13 +117,14 @@ def _checks(
         for part in validation.metric_validations_per_slice
         for failure in part.failures
     }
-    has_baseline = any(spec.is_baseline for spec in config.model_specs)
+    has_baseline = _has_baseline(config)
+    candidate = _CANDIDATE if has_baseline else ""
     thresholds = metric_specs.metric_thresholds_from_metrics_specs(
         config.metrics_specs, eval_config=config
     )
     checks = []
     for key, bounds in thresholds.items():
-        if key.is_diff and not has_baseline:
+        if key.model_name != candidate or key.is_diff and not has_baseline:
             continue
         for _, threshold in bounds:
             value = metrics[_OVERALL].get(f"{key.name}_diff" if key.is_diff else key.name)

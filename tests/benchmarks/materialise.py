@@ -74,10 +74,11 @@ def main() -> None:
 
     base = statistics.median(seconds["on the fly"])
     print(f"{count} examples, {height}x{width}, medians of {options.rounds} interleaved rounds")
-    print(f"{'':12} {'KB/example on disk':>20} {'speed against on the fly':>26}")
+    print(f"{'':12} {'KB/example on disk':>20} {'pictures/s':>12} {'against on the fly':>20}")
     for name, (_, size) in ways.items():
-        ratio = base / statistics.median(seconds[name])
-        print(f"{name:12} {size / count / 1000:20.1f} {ratio:26.2f}")
+        median = statistics.median(seconds[name])
+        kilobytes = size / count / 1000
+        print(f"{name:12} {kilobytes:20.1f} {count / median:12.0f} {base / median:20.2f}")
 
 
 def as_floats(image: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.train.Feature]:
