@@ -32,8 +32,7 @@ class RunConfig(schema.Config):
 
     root: str = Field(
         default="runs",
-        description="folder (or gs://…, s3://…) with one folder for each pipeline; relative to "
-        "the working directory",
+        description="folder with one folder for each pipeline; relative to the working directory",
     )
     serving_dir: str | None = Field(
         default=None, description="where models are pushed; default: <root>/<name>/serving"

@@ -14,23 +14,7 @@ from pathlib import Path
 # modules are looked for. There `import pipeline` would find pipeline.py.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import rich.console  # noqa: E402
-
 from pipeline import reported_run  # noqa: E402
-from pipeline.config import PipelineConfig  # noqa: E402
-
-
-def run(config: PipelineConfig, console: rich.console.Console) -> None:
-    """Runs the pipeline with TFX's LocalDagRunner."""
-    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-
-    from pipeline.pipeline import create_pipeline
-
-    class LocalRunner(reported_run.ReportedRun, LocalDagRunner):
-        pass
-
-    LocalRunner(config, console).run(create_pipeline(config))
-
 
 if __name__ == "__main__":
-    reported_run.main(run)
+    reported_run.main("tfx.orchestration.local.local_dag_runner.LocalDagRunner")

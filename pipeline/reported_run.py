@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import rich.console
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
     from tfx.proto.orchestration import pipeline_pb2
 
 
-def main(run: Callable[[PipelineConfig, rich.console.Console], None]) -> None:
+# What the terminal showed of the latest run, as a page.
+REPORT_FILE = "report.html"
+
+
+def main(runner: str) -> None:
     """Runs the configured pipeline and exits with status 1 where it fails.
 
     Args:
-      run: builds and runs the pipeline of a config. It does its own heavy
-        imports, so that what they print goes to the log too.
+      runner: full name of one of TFX's IR-based runner classes. It is imported
+        here, so that what the import prints goes to the log too.
     """
     console = rich.console.Console()
     try:
@@ -42,7 +47,7 @@ def main(run: Callable[[PipelineConfig, rich.console.Console], None]) -> None:
     with quiet_terminal(log_path) as console:
         console.print(f"[bold]segline[/bold]  {config.name}  [dim]log {log_path}[/dim]")
         try:
-            run(config, console)
+            run_pipeline(runner, config, console)
         except StepFailed as failure:
             failed = True
             console.print()
@@ -57,6 +62,20 @@ def main(run: Callable[[PipelineConfig, rich.console.Console], None]) -> None:
             print_error(console, error, "The pipeline could not run.")
     if failed:
         sys.exit(1)
+
+
+def run_pipeline(runner: str, config: PipelineConfig, console: rich.console.Console) -> None:
+    """Runs a config's pipeline with a runner, reporting each step.
+
+    Raises:
+      StepFailed: a step has failed.
+    """
+    from pipeline.pipeline import create_pipeline
+
+    module, name = runner.rsplit(".", 1)
+    runner_class = getattr(importlib.import_module(module), name)
+    reporting = type(f"Reporting{name}", (ReportedRun, runner_class), {})
+    reporting(config, console).run(create_pipeline(config))
 
 
 class StepFailed(Exception):
@@ -126,7 +145,10 @@ class ReportedRun:
         store = MetadataStore(getattr(connection, connection.WhichOneof("connection_config")))
         run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
         print_summary(self._console, self._config, store, run_id)
+        report = os.path.join(self._config.folder, REPORT_FILE)
+        self._console.print(f"report  {report}")
         self._console.print(f"run     {run_id}, {_duration(time.monotonic() - started)}")
+        self._console.save_html(report, clear=False)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 
@@ -47,3 +49,40 @@ def describe(strategy: tf.distribute.Strategy) -> str:
     replicas = strategy.num_replicas_in_sync
     text = device if workers == 1 else f"{device} x {workers} workers"
     return text if replicas == 1 else f"{text} ({replicas} replicas)"
+
+
+def trainable_model(model: keras.Model) -> keras.Model:
+    """The model as `fit` needs it where it runs; its layers are the same.
+
+    Must be called under the strategy's scope.
+    """
+    if number_of_workers() == 1:
+        return model
+    return MultiWorkerModel(model.inputs, model.outputs[0], name=model.name)
+
+
+class MultiWorkerModel(keras.Model):
+    """A functional model whose `fit` works under MultiWorkerMirroredStrategy.
+
+    Keras 3 fails there in two places (https://github.com/keras-team/keras/issues/20585):
+    it looks at the first batch by reducing it over workers that are not in step yet,
+    and it averages the metrics over an axis that scalars don't have.
+    """
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        if iterator is not None:
+            _, _, batches = next(iter(iterator))
+            data_batch = keras.tree.map_structure(
+                lambda value: self.distribute_strategy.experimental_local_results(value)[0],
+                next(batches),
+            )
+        with self.distribute_strategy.scope():
+            self._symbolic_build(data_batch=data_batch)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Metrics with the axis that Keras averages over."""
+        return {name: value[tf.newaxis] for name, value in super().train_step(data).items()}
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Metrics with the axis that Keras averages over."""
+        return {name: value[tf.newaxis] for name, value in super().test_step(data).items()}

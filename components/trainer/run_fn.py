@@ -63,7 +63,9 @@ def _train_and_export(
     )
 
     with strategy.scope():
-        model = build_unet(len(classes), tuple(image_size), config.encoder, config.decoder_filters)
+        model = distribution.trainable_model(
+            build_unet(len(classes), tuple(image_size), config.encoder, config.decoder_filters)
+        )
     with tempfile.TemporaryDirectory(prefix="segline-cache-") as folder:
         train = input_pipeline.cached(
             input_pipeline.prepared_pictures(train_examples, transform), config, f"{folder}/train"

@@ -64,6 +64,9 @@ def test_the_summary_tells_metrics_blessing_and_paths(first_run):
     assert "Blessed" in out
     (version,) = first_run.served()
     assert f"runs/tiny/serving/{version}" in out
+    report = first_run.root / "report.html"
+    assert "runs/tiny/report.html" in out
+    assert f"{verdict.overall['mean_iou']:.4f} (mean)" in report.read_text()
 
 
 def evaluation(place):

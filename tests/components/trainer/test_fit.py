@@ -2,9 +2,9 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
-import textwrap
 
 import keras
 import numpy as np
@@ -176,41 +176,86 @@ def test_workers_are_read_from_tf_config(monkeypatch, environment, workers, chie
     assert distribution.is_chief() is chief
 
 
-def test_mirrored_training_on_two_devices(tmp_path):
-    """Two logical CPUs stand for two GPUs; devices are fixed once TensorFlow runs."""
-    script = textwrap.dedent(
-        """
-        import importlib.util, sys
-        import keras, tensorflow as tf
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-        from components.trainer import input_pipeline, run_fn
-        from components.trainer.config import TrainerConfig
-        from components.trainer.unet import build_unet
-        spec = importlib.util.spec_from_file_location("test_fit", sys.argv[1])
-        test_fit = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(test_fit)
-        SMALL, halves = test_fit.SMALL, test_fit.halves
+# Trains in a process of its own: devices and workers are fixed once TensorFlow runs.
+DISTRIBUTED = """
+import importlib.util, sys
+import tensorflow as tf
+if sys.argv[2] == "mirrored":
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+from components.trainer import distribution
+if sys.argv[2] == "mirrored":
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+else:
+    strategy = distribution.make_strategy()
+assert strategy.num_replicas_in_sync == 2
+import keras
+import numpy as np
+from components.trainer import input_pipeline, run_fn
+from components.trainer.config import TrainerConfig
+from components.trainer.unet import build_unet
+spec = importlib.util.spec_from_file_location("test_fit", sys.argv[1])
+test_fit = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(test_fit)
+config = TrainerConfig(**test_fit.SMALL | {"epochs": 15})
+keras.utils.set_random_seed(0)
+with strategy.scope():
+    model = distribution.trainable_model(
+        build_unet(2, (32, 32), config.encoder, config.decoder_filters)
+    )
+history = keras.callbacks.History()
+data = test_fit.halves()
+run_fn.fit(
+    model, strategy, config,
+    input_pipeline.training_batches(data, config, None),
+    input_pipeline.validation_batches(data, config),
+    steps_per_epoch=2, validation_steps=1, ignore_index=None, callbacks=[history],
+)
+weights = sum(float(np.abs(weight.numpy()).sum()) for weight in model.trainable_variables)
+print("RESULT", history.history["loss"][0], history.history["loss"][-1], weights)
+"""
 
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-        assert strategy.num_replicas_in_sync == 2
-        config = TrainerConfig(**SMALL | {"epochs": 15})
-        keras.utils.set_random_seed(0)
-        with strategy.scope():
-            model = build_unet(2, (32, 32), config.encoder, config.decoder_filters)
-        history = keras.callbacks.History()
-        run_fn.fit(model, strategy, config,
-            input_pipeline.training_batches(halves(), config, None),
-            input_pipeline.validation_batches(halves(), config),
-            steps_per_epoch=2, validation_steps=None, ignore_index=None, callbacks=[history])
-        losses = history.history["loss"]
-        assert losses[-1] < 0.6 * losses[0], losses
-        print("LEARNED")
-        """
+
+def start_distributed(kind, environment=None):
+    return subprocess.Popen(
+        [sys.executable, "-c", DISTRIBUTED, __file__, kind],
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    result = subprocess.run(
-        [sys.executable, "-c", script, __file__], capture_output=True, text=True, timeout=300
-    )
-    assert "LEARNED" in result.stdout, result.stderr[-3000:]
+
+
+def result_of(process):
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err[-3000:]
+    return [float(number) for number in out.split("RESULT")[1].split()]
+
+
+def test_mirrored_training_on_two_devices():
+    """Two logical CPUs stand for two GPUs."""
+    first, last, _ = result_of(start_distributed("mirrored"))
+    assert last < 0.6 * first
+
+
+def test_two_workers_train_one_model():
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(f"127.0.0.1:{probe.getsockname()[1]}")
+    workers = [
+        start_distributed(
+            "workers",
+            {
+                "TF_CONFIG": json.dumps(
+                    {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
+                )
+            },
+        )
+        for index in range(2)
+    ]
+    (first, last, weights), second_worker = (result_of(worker) for worker in workers)
+    assert last < 0.6 * first
+    assert second_worker == pytest.approx([first, last, weights], rel=1e-5)
