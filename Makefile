@@ -14,6 +14,9 @@ export SEGLINE_CONFIG := $(CONFIG)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore
 
+# Trust what the machine trusts: many registries stand behind a company's certificate.
+export UV_SYSTEM_CERTS ?= true
+
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format lock check-lock environment clean
 
@@ -48,6 +51,7 @@ lock:
 	$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
 
 check-lock:
+	@mkdir -p .tools
 	@for lock in requirements.lock requirements-dev.lock; do cp $$lock .tools/$$lock; done
 	@$(MAKE) --no-print-directory lock >/dev/null
 	@for lock in requirements.lock requirements-dev.lock; do cmp $$lock .tools/$$lock || \
