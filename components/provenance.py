@@ -1,4 +1,4 @@
-"""What made it: a fingerprint of the source code that a step runs.
+"""What made it: fingerprints of the source code that a step runs, and of files.
 
 TFX caches a step by its inputs and parameters; it does not see that the code
 behind an importable `run_fn` has changed. Each of our steps therefore carries
@@ -32,3 +32,9 @@ def source_fingerprint(*packages: str) -> str:
         digest.update(file.relative_to(_ROOT).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def file_fingerprint(path: str) -> str:
+    """SHA-256 (first 16 hex digits) of a file's content; empty where there is no such file."""
+    file = Path(path).expanduser()
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else ""

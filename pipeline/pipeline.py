@@ -64,6 +64,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
             "trainer": config.trainer.model_dump_json(),
             "classes": config.classes.model_dump_json(),
             "code": provenance.source_fingerprint("trainer"),
+            "weights": provenance.file_fingerprint(config.trainer.encoder.weights),
         },
     )
     model = trainer.outputs["model"]

@@ -13,3 +13,12 @@ def test_fingerprint_follows_the_source(tmp_path, monkeypatch):
     changed = provenance.source_fingerprint("step")
     (tmp_path / "schema.py").write_text("y = 1\n")
     assert len({before, changed, provenance.source_fingerprint("step")}) == 3
+
+
+def test_fingerprint_of_a_file_follows_its_content(tmp_path):
+    file = tmp_path / "weights.h5"
+    file.write_bytes(b"1")
+    before = provenance.file_fingerprint(str(file))
+    file.write_bytes(b"2")
+    assert len({"", before, provenance.file_fingerprint(str(file))}) == 3
+    assert provenance.file_fingerprint("imagenet") == ""
