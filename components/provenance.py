@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent
-_SHARED = ("schema.py", "pictures.py")
+_SHARED = ("schema.py", "pictures.py", "model_card.py")
 
 
 def source_fingerprint(*packages: str) -> str:

@@ -43,16 +43,19 @@ MASK_PNG_BYTES = "mask_png_bytes"
 CONFIDENCE = "confidence"
 CONFUSION_MATRIX = "confusion_matrix"
 
-# The exported model's own description, in its `assets.extra` folder.
-MODEL_CARD_FILE = "segline.json"
-
 # The class index of a pixel that does not count: raw value in `ignore_values`.
 IGNORE_INDEX = 255
 
 # Metric names; the per-class ones end in the class's name.
 PIXEL_ACCURACY = "pixel_accuracy"
 MEAN_IOU = "mean_iou"
+PREDICTED_CLASSES = "predicted_classes"  # how many classes are predicted anywhere at all
+GUARDED_MEAN_IOU = "guarded_mean_iou"  # mean_iou, or 0 in a slice with too few pictures
+EXAMPLE_COUNT = "example_count"
 PER_CLASS_METRICS = ("iou", "accuracy", "precision", "dice")
+
+# Slicing feature that the Evaluator adds: none, small, medium, large.
+OBJECT_SIZE = "object_size"
 
 
 def class_metric(metric: str, class_name: str) -> str:

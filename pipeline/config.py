@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,12 +67,17 @@ class PipelineConfig(schema.Config):
                 f"trainer.class_weights: {len(weights)} weights for {len(self.classes)} classes "
                 f"({', '.join(self.classes.names)})"
             )
-        for name in self.evaluator.min_class_iou:
-            if name not in self.classes.names:
-                raise ValueError(
-                    f"evaluator.min_class_iou: there is no class {name!r}, "
-                    f"only {', '.join(self.classes.names)}"
-                )
+        size = self.evaluator.object_size
+        for key, names in (
+            ("min_class_iou", self.evaluator.min_class_iou),
+            ("object_size.classes", size.classes if size else ()),
+        ):
+            for name in names:
+                if name not in self.classes.names:
+                    raise ValueError(
+                        f"evaluator.{key}: there is no class {name!r}, "
+                        f"only {', '.join(self.classes.names)}"
+                    )
         return self
 
     @property
@@ -187,5 +193,6 @@ def _allowed_keys(sections: list[str]) -> list[str]:
         field = getattr(model, "model_fields", {}).get(section)
         if field is None:
             return []
-        model = field.annotation
+        kinds = (field.annotation, *typing.get_args(field.annotation))
+        model = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
     return sorted(getattr(model, "model_fields", {}))

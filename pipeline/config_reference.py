@@ -33,14 +33,19 @@ def _section(model: type[pydantic.BaseModel], path: str) -> Iterator[str]:
     nested = []
     for name, field in model.model_fields.items():
         inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
-            nested.append((inner, f"{path}.{name}" if path else name))
+        members = [kind for kind in (inner, *typing.get_args(inner)) if _is_section(kind)]
+        nested += [(kind, f"{path}.{name}" if path else name) for kind in members]
+        if members == [inner]:
             continue
         description = field.description or _attribute_doc(model, name)
         cells = (f"`{name}`", f"`{_type(inner)}`", _default(field), description)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
     for inner, inner_path in nested:
         yield from _section(inner, inner_path)
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)
 
 
 def _default(field: pydantic.fields.FieldInfo) -> str:
@@ -66,6 +71,8 @@ def _type(annotation: Any) -> str:
         return " or ".join(_type(argument) for argument in arguments)
     if annotation is type(None):
         return "null"
+    if _is_section(annotation):
+        return "section"
     names = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
     return names.get(annotation.__name__, annotation.__name__)
 

@@ -83,6 +83,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         eval_config=make_eval_config(
             config.evaluator, config.classes, config.dataset.features.slice_by
         ),
+        module_path="components.evaluator.object_size",
     )
 
     pusher = tfx.Pusher(

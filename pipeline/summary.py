@@ -10,9 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from components import schema
-from components.evaluator.verdict import Verdict, read_verdict
+from components.evaluator.verdict import Slice, Verdict, read_verdict, slice_name
 from pipeline.config import PipelineConfig
 from pipeline.history import read_run
+
+# A feature with more values than this shows its worst only.
+_MOST_SLICES = 6
+_WORST_SLICES = 3
 
 
 def print_summary(
@@ -30,14 +34,17 @@ def print_summary(
     verdict = read_verdict(steps["Evaluator"].output("evaluation").uri)
     console.print()
     console.print(metrics_table(config, verdict))
+    if len(verdict.metrics) > 1:
+        console.print()
+        console.print(slices_table(verdict))
     console.print()
     if verdict.blessed:
         console.print("[bold green]Blessed[/bold green]")
     else:
         console.print("[bold red]Not blessed, not pushed[/bold red]")
-    for check in verdict.checks:
-        mark = "[green]✓[/green]" if check.passed else "[red]✗[/red]"
-        console.print(f"  {mark} {check}", soft_wrap=True)
+    for passed, line in deciding_lines(verdict):
+        mark = "[green]✓[/green]" if passed else "[red]✗[/red]"
+        console.print(f"  {mark} {line}", soft_wrap=True)
     console.print()
     pushed = steps["Pusher"].output("pushed_model")
     if pushed.custom_properties["pushed"].int_value:
@@ -50,7 +57,7 @@ def print_summary(
 def metrics_table(config: PipelineConfig, verdict: Verdict) -> Table:
     """The per-class metrics and the overall ones, as one table."""
     values = verdict.overall
-    count = int(values["example_count"])
+    count = int(values[schema.EXAMPLE_COUNT])
     table = Table(title=f"{config.evaluator.split} split, {count} pictures", title_justify="left")
     table.add_column("")
     for name in config.classes.names:
@@ -65,6 +72,59 @@ def metrics_table(config: PipelineConfig, verdict: Verdict) -> Table:
         label = "IoU" if metric == "iou" else metric.capitalize()
         table.add_row(label, *row, overall.get(metric, ""))
     return table
+
+
+def slices_table(verdict: Verdict) -> Table:
+    """Mean IoU and pixel accuracy of the slices; of a feature with many values the worst."""
+    table = Table(title="slices", title_justify="left")
+    table.add_column("")
+    for heading in ("pictures", "mean IoU", "pixel accuracy"):
+        table.add_column(heading, justify="right")
+    by_feature: dict[str, list[tuple[Slice, dict[str, float]]]] = {}
+    for key, values in sorted(verdict.metrics.items()):
+        if key:
+            feature = ", ".join(name for name, _ in key)
+            by_feature.setdefault(feature, []).append((key, values))
+    for feature, slices in by_feature.items():
+        shown = slices
+        if len(slices) > _MOST_SLICES:
+            # NaN, where there is nothing to measure, is no bad value.
+            shown = sorted(slices, key=lambda one: (_or_one(one[1][schema.MEAN_IOU]), one[0]))
+            shown = shown[:_WORST_SLICES]
+        for key, values in shown:
+            table.add_row(
+                slice_name(key),
+                f"{values[schema.EXAMPLE_COUNT]:.0f}",
+                _number(values[schema.MEAN_IOU]),
+                _number(values[schema.PIXEL_ACCURACY]),
+            )
+        if len(shown) < len(slices):
+            table.add_row(f"[dim]the worst of {len(slices)} of {feature}[/dim]")
+        table.add_section()
+    return table
+
+
+def deciding_lines(verdict: Verdict) -> list[tuple[bool, str]]:
+    """What decided: every check of the whole split, every slice that fell too far.
+
+    Args:
+      verdict: the evaluation's outcome.
+
+    Returns:
+      (passed, text) for each line.
+    """
+    lines = [(check.passed, str(check)) for check in verdict.checks if not check.slice]
+    slices = [check for check in verdict.checks if check.slice]
+    failed = [check for check in slices if not check.passed]
+    lines += [(False, str(check)) for check in failed]
+    if slices and not failed:
+        worst = min(slices, key=lambda check: check.value)
+        lines.append((True, f"no slice fell too far; the worst of {len(slices)}: {worst}"))
+    return lines
+
+
+def _or_one(value: float) -> float:
+    return 1.0 if math.isnan(value) else value
 
 
 def latest_version(serving_dir: str) -> str | None:

@@ -12,6 +12,22 @@ from components import schema
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class ObjectSizeConfig(schema.Config):
+    """Slices by the share of the picture that the object takes."""
+
+    classes: tuple[str, ...] = Field(
+        min_length=1, description="classes that make up the object, such as [pet, border]"
+    )
+    small_below: Share = Field(default=0.1, description="share of the picture's pixels")
+    large_from: Share = Field(default=0.4, description="share of the picture's pixels")
+
+    @pydantic.model_validator(mode="after")
+    def _ordered(self) -> ObjectSizeConfig:
+        if self.small_below > self.large_from:
+            raise ValueError("small_below must not be greater than large_from")
+        return self
+
+
 class EvaluatorConfig(schema.Config):
     """Thresholds of the blessing, on the test split."""
 
@@ -22,6 +38,16 @@ class EvaluatorConfig(schema.Config):
     max_drop: Share = Field(
         default=0.01,
         description="how far mean_iou may fall below the latest blessed model's, absolute",
+    )
+    max_slice_drop: Share = Field(
+        default=0.03, description="the same for each slice with enough examples, absolute"
+    )
+    min_slice_examples: pydantic.PositiveInt = Field(
+        default=50, description="pictures that a slice needs before its drop counts"
+    )
+    object_size: ObjectSizeConfig | None = Field(
+        default=None,
+        description="slice by object size too: none, small, medium, large; null: don't",
     )
     split: str = Field(default=schema.TEST, description="the split that is evaluated")
 

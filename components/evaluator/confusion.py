@@ -23,9 +23,10 @@ def scores(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
 
     Returns:
       `pixel_accuracy`; `mean_iou`, over the classes that occur in truth or
-      prediction; and for each class `iou_…` (intersection over union),
-      `accuracy_…` (share of the class's pixels that were found), `precision_…`
-      (share of the pixels given to the class that are the class's) and `dice_…`.
+      prediction; `predicted_classes`, how many are predicted anywhere; and for each
+      class `iou_…` (intersection over union), `accuracy_…` (share of the class's
+      pixels that were found), `precision_…` (share of the pixels given to the class
+      that are the class's) and `dice_…`.
       A value whose denominator is zero is NaN.
     """
     matrix = np.asarray(matrix, np.float64)
@@ -41,6 +42,7 @@ def scores(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
     result = {
         schema.PIXEL_ACCURACY: float(_ratio(hits.sum(), matrix.sum())),
         schema.MEAN_IOU: float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan"),
+        schema.PREDICTED_CLASSES: float(np.count_nonzero(predicted)),
     }
     for metric in schema.PER_CLASS_METRICS:
         for name, value in zip(class_names, per_class[metric], strict=True):

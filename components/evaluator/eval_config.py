@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow_model_analysis as tfma
 
 from components import provenance, schema
 from components.evaluator import metrics
-from components.evaluator.config import EvaluatorConfig
+from components.evaluator.config import EvaluatorConfig, ObjectSizeConfig
 
 
 def make_eval_config(
@@ -25,50 +25,94 @@ def make_eval_config(
     Returns:
       TFMA's configuration, for a candidate and a baseline model.
     """
+    slices = [*slice_by, *([schema.OBJECT_SIZE] if config.object_size else [])]
     thresholds = {
-        schema.MEAN_IOU: _whole_split(
-            tfma.MetricThreshold(
+        schema.MEAN_IOU: [
+            _threshold(
                 value_threshold=_floor(config.min_mean_iou),
-                change_threshold=tfma.GenericChangeThreshold(
-                    direction=tfma.MetricDirection.HIGHER_IS_BETTER,
-                    absolute={"value": -config.max_drop},
-                ),
+                change_threshold=_allowed_drop(config.max_drop),
             )
-        )
+        ],
+        # However low the floors are: this is no segmentation.
+        schema.PREDICTED_CLASSES: [_threshold(value_threshold=_floor(2))],
     }
     for name, floor in config.min_class_iou.items():
-        thresholds[schema.class_metric("iou", name)] = _whole_split(
-            tfma.MetricThreshold(value_threshold=_floor(floor))
-        )
+        thresholds[schema.class_metric("iou", name)] = [_threshold(value_threshold=_floor(floor))]
+    if slices:
+        thresholds[schema.GUARDED_MEAN_IOU] = [
+            _threshold(feature, change_threshold=_allowed_drop(config.max_slice_drop))
+            for feature in slices
+        ]
+    settings = EvalSettings(
+        class_names=classes.names,
+        min_slice_examples=config.min_slice_examples,
+        object_size=config.object_size,
+        code=provenance.source_fingerprint("evaluator"),
+    )
     metric = tfma.MetricConfig(
         class_name=metrics.SegmentationMetrics.__name__,
         module=metrics.__name__,
-        # The Evaluator has no place of its own for what makes its cache key.
-        config=json.dumps(
-            {"class_names": classes.names, "code": provenance.source_fingerprint("evaluator")}
-        ),
+        config=settings.model_dump_json(),
     )
     return tfma.EvalConfig(
         model_specs=[tfma.ModelSpec(signature_name=schema.EVALUATE_SIGNATURE)],
         metrics_specs=[
             tfma.MetricsSpec(
                 metrics=[tfma.MetricConfig(class_name="ExampleCount"), metric],
-                per_slice_thresholds=thresholds,
+                per_slice_thresholds={
+                    name: tfma.PerSliceMetricThresholds(thresholds=per_slice)
+                    for name, per_slice in thresholds.items()
+                },
             )
         ],
         slicing_specs=[
             tfma.SlicingSpec(),
-            *(tfma.SlicingSpec(feature_keys=[name]) for name in slice_by),
+            *(tfma.SlicingSpec(feature_keys=[name]) for name in slices),
         ],
     )
 
 
-def _whole_split(threshold: tfma.MetricThreshold) -> tfma.PerSliceMetricThresholds:
-    # A threshold without a slicing spec would hold for every slice.
-    return tfma.PerSliceMetricThresholds(
-        thresholds=[
-            tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)
-        ]
+class EvalSettings(schema.Config):
+    """Settings that TFMA's EvalConfig has no place for; they travel as the metric's config.
+
+    Attributes:
+      class_names: names of the classes, by index.
+      min_slice_examples: pictures that a slice needs before its drop counts.
+      object_size: how slices by object size are cut, if they are.
+      code: fingerprint of the source: a changed line evaluates again.
+    """
+
+    class_names: tuple[str, ...]
+    min_slice_examples: int
+    object_size: ObjectSizeConfig | None
+    code: str
+
+
+def eval_settings(eval_config: tfma.EvalConfig) -> EvalSettings:
+    """Reads the settings back from what `make_eval_config` made."""
+    (config,) = {
+        metric.config
+        for spec in eval_config.metrics_specs
+        for metric in spec.metrics
+        if metric.class_name == metrics.SegmentationMetrics.__name__
+    }
+    return EvalSettings.model_validate_json(config)
+
+
+def _threshold(*features: str, **bounds: Any) -> tfma.PerSliceMetricThreshold:
+    """For the whole split, or for every value of a feature.
+
+    Without any slicing spec it would hold for all slices.
+    """
+    return tfma.PerSliceMetricThreshold(
+        slicing_specs=[tfma.SlicingSpec(feature_keys=features)],
+        threshold=tfma.MetricThreshold(**bounds),
+    )
+
+
+def _allowed_drop(drop: float) -> tfma.GenericChangeThreshold:
+    return tfma.GenericChangeThreshold(
+        direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -drop}
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -18,18 +20,30 @@ class SegmentationMetrics(tfma.metrics.Metric):
 
     Args:
       class_names: names of the classes, by index.
-      code: fingerprint of the source, kept with the evaluation's config.
+      min_slice_examples: pictures that a slice needs for `guarded_mean_iou`.
       name: of the whole; the metrics bear the names of `components.schema`.
+      **settings: further settings of the evaluation that are kept with its config.
     """
 
     def __init__(
-        self, class_names: Sequence[str], code: str = "", name: str = "segmentation"
+        self,
+        class_names: Sequence[str],
+        min_slice_examples: int = 1,
+        name: str = "segmentation",
+        **settings: Any,
     ) -> None:
-        super().__init__(_create_computations, name=name, class_names=list(class_names), code=code)
+        super().__init__(
+            _create_computations,
+            name=name,
+            class_names=list(class_names),
+            min_slice_examples=min_slice_examples,
+            **settings,
+        )
 
 
 def _create_computations(
     class_names: Sequence[str],
+    min_slice_examples: int = 1,
     name: str = "segmentation",
     model_names: Sequence[str] = ("",),
     output_names: Sequence[str] = ("",),
@@ -40,22 +54,30 @@ def _create_computations(
     return [
         computation
         for model_name in model_names
-        for computation in _computations_of_model(list(class_names), model_name)
+        for computation in _computations_of_model(list(class_names), min_slice_examples, model_name)
     ]
 
 
-def _computations_of_model(class_names: list[str], model_name: str) -> list:
+def _computations_of_model(
+    class_names: list[str], min_slice_examples: int, model_name: str
+) -> list:
     summed = _key(f"_{schema.CONFUSION_MATRIX}", model_name)
     scalars = {
         name: _key(name, model_name)
         for name in confusion.scores(np.zeros([len(class_names)] * 2), class_names)
     }
+    guarded = _key(schema.GUARDED_MEAN_IOU, model_name)
     plot = tfma.metrics.PlotKey(schema.CONFUSION_MATRIX, model_name=model_name)
 
     def derive(metrics: dict) -> dict:
-        matrix = metrics[summed]
+        matrix, count = metrics[summed]
         values = confusion.scores(matrix, class_names)
         result = {key: values[name] for name, key in scalars.items()}
+        # TFMA holds a threshold against every slice, and counts a metric that a slice
+        # lacks as missed. A constant has no change, whatever the model.
+        mean_iou = values[schema.MEAN_IOU]
+        enough = count >= min_slice_examples and not math.isnan(mean_iou)
+        result[guarded] = mean_iou if enough else 0.0
         result[plot] = _plot(matrix)
         return result
 
@@ -65,7 +87,9 @@ def _computations_of_model(class_names: list[str], model_name: str) -> list:
             preprocessors=None,
             combiner=SumConfusionMatrices(summed, len(class_names)),
         ),
-        tfma.metrics.DerivedMetricComputation(keys=[*scalars.values(), plot], result=derive),
+        tfma.metrics.DerivedMetricComputation(
+            keys=[*scalars.values(), guarded, plot], result=derive
+        ),
     ]
 
 
@@ -86,7 +110,9 @@ def _plot(matrix: np.ndarray) -> metrics_pb2.MultiClassConfusionMatrixAtThreshol
 
 
 class SumConfusionMatrices(beam.CombineFn):
-    """Adds up the `confusion_matrix` output of the model.
+    """Adds up the `confusion_matrix` output of the model, and counts the pictures.
+
+    The accumulator is int64 [C * C + 1]: the cells, then the pictures.
 
     Args:
       key: what the sum is published as.
@@ -98,22 +124,23 @@ class SumConfusionMatrices(beam.CombineFn):
         self._num_classes = num_classes
 
     def create_accumulator(self) -> np.ndarray:
-        """int64 [C, C] of zeros."""
-        return np.zeros([self._num_classes, self._num_classes], np.int64)
+        """Zeros."""
+        return np.zeros(self._num_classes**2 + 1, np.int64)
 
     def add_input(
         self, accumulator: np.ndarray, element: tfma.metrics.StandardMetricInputs
     ) -> np.ndarray:
         """Adds one picture's matrix."""
         predictions = element.get_predictions(model_name=self._key.model_name)
-        return accumulator + np.asarray(predictions[schema.CONFUSION_MATRIX], np.int64).reshape(
-            accumulator.shape
-        )
+        accumulator[:-1] += np.ravel(predictions[schema.CONFUSION_MATRIX])
+        accumulator[-1] += 1
+        return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[np.ndarray]) -> np.ndarray:
         """Adds up workers' sums."""
         return sum(accumulators, self.create_accumulator())
 
     def extract_output(self, accumulator: np.ndarray) -> dict:
-        """The sum, by its key."""
-        return {self._key: accumulator}
+        """Matrix [C, C] and number of pictures, by the key."""
+        matrix = accumulator[:-1].reshape(self._num_classes, self._num_classes)
+        return {self._key: (matrix, int(accumulator[-1]))}

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_specs
 from tensorflow_model_analysis.proto import validation_result_pb2
+
+from components import schema
+from components.evaluator.eval_config import eval_settings
 
 # What TFMA calls the evaluated model where there is a baseline beside it.
 _CANDIDATE = "candidate"
@@ -37,7 +42,16 @@ class Check:
     passed: bool
 
     def __str__(self) -> str:
-        where = "".join(f" of {feature} {value}" for feature, value in self.slice)
+        where = f" of {slice_name(self.slice)}" if self.slice else ""
+        if self.metric == schema.PREDICTED_CLASSES:
+            text = f"{self.value:.0f} classes are predicted"
+            if self.passed:
+                return text
+            return (
+                "it predicts one and the same class for every pixel of every picture"
+                if self.value == 1
+                else text
+            )
         if self.change:
             text = f"{self.metric}{where} {self.value:+.4f} against the latest blessed model"
             limit = f"{self.bound:+.4f} is allowed"
@@ -55,7 +69,7 @@ class Verdict:
 
     Attributes:
       blessed: whether the model may be pushed.
-      checks: every threshold, in the config's order.
+      checks: every threshold that counted; those of the whole split come first.
       metrics: metric name -> value for every slice; `()` is the whole split.
     """
 
@@ -87,19 +101,28 @@ def read_verdict(evaluation_uri: str) -> Verdict:
     if _has_baseline(result.config):
         result = tfma.load_eval_result(evaluation_uri, model_name=_CANDIDATE)
     metrics = {
-        tuple(sorted((feature, str(value)) for feature, value in key)): {
-            name: value["doubleValue"]
+        _slice_of(key): {
+            name: float(value["doubleValue"])  # NaN comes as text
             for name, value in outputs[""][""].items()
             if "doubleValue" in value
         }
         for key, outputs in result.slicing_metrics
     }
     validation = tfma.load_validation_result(evaluation_uri)
-    return Verdict(
-        blessed=validation.validation_ok,
-        checks=tuple(_checks(result.config, metrics, validation)),
-        metrics=metrics,
-    )
+    checks = tuple(_checks(result.config, metrics, validation))
+    for values in metrics.values():  # has served its purpose
+        for suffix in ("", "_diff"):
+            values.pop(schema.GUARDED_MEAN_IOU + suffix, None)
+    return Verdict(blessed=validation.validation_ok, checks=checks, metrics=metrics)
+
+
+def slice_name(key: Slice) -> str:
+    """For people: `species cat`."""
+    return ", ".join(f"{feature} {value}" for feature, value in key)
+
+
+def _slice_of(key: Iterable[tuple[str, Any]]) -> Slice:
+    return tuple(sorted((feature, str(value)) for feature, value in key))
 
 
 def _has_baseline(config: tfma.EvalConfig) -> bool:
@@ -111,14 +134,22 @@ def _checks(
     metrics: dict[Slice, dict[str, float]],
     validation: validation_result_pb2.ValidationResult,
 ) -> list[Check]:
-    """The whole split's thresholds beside the values that TFMA held against them."""
+    """All thresholds beside the values that TFMA held against them, slice by slice.
+
+    Slices with too few pictures for a check of their own are left out.
+    """
     missed = {
-        (failure.metric_key.name, failure.metric_threshold.HasField("change_threshold"))
+        (
+            _slice_of(tfma.slicer.deserialize_slice_key(part.slice_key)),
+            failure.metric_key.name,
+            failure.metric_threshold.HasField("change_threshold"),
+        )
         for part in validation.metric_validations_per_slice
         for failure in part.failures
     }
     has_baseline = _has_baseline(config)
     candidate = _CANDIDATE if has_baseline else ""
+    settings = eval_settings(config)
     thresholds = metric_specs.metric_thresholds_from_metrics_specs(
         config.metrics_specs, eval_config=config
     )
@@ -126,16 +157,26 @@ def _checks(
     for key, bounds in thresholds.items():
         if key.model_name != candidate or key.is_diff and not has_baseline:
             continue
-        for _, threshold in bounds:
-            value = metrics[_OVERALL].get(f"{key.name}_diff" if key.is_diff else key.name)
-            checks.append(
-                Check(
-                    metric=key.name,
-                    slice=_OVERALL,
-                    value=math.nan if value is None else value,
-                    bound=threshold.absolute.value if key.is_diff else threshold.lower_bound.value,
-                    change=key.is_diff,
-                    passed=(key.name, key.is_diff) not in missed,
+        for spec, threshold in bounds:
+            for slice_, values in metrics.items():
+                if {feature for feature, _ in slice_} != set(spec.feature_keys):
+                    continue
+                guarded = key.name == schema.GUARDED_MEAN_IOU
+                if guarded and values[schema.EXAMPLE_COUNT] < settings.min_slice_examples:
+                    continue
+                bound = threshold.absolute if key.is_diff else threshold.lower_bound
+                checks.append(
+                    Check(
+                        metric=schema.MEAN_IOU if guarded else key.name,
+                        slice=slice_,
+                        value=values.get(f"{key.name}_diff" if key.is_diff else key.name, math.nan),
+                        bound=bound.value,
+                        change=key.is_diff,
+                        passed=(slice_, key.name, key.is_diff) not in missed,
+                    )
                 )
-            )
-    return checks
+    order = [schema.MEAN_IOU, *(schema.class_metric("iou", name) for name in settings.class_names)]
+    order.append(schema.PREDICTED_CLASSES)
+    return sorted(
+        checks, key=lambda check: (bool(check.slice), order.index(check.metric), check.change)
+    )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import schema
+from components import pictures, schema
+from components.model_card import write_card
 
 
 def export_model(
@@ -35,7 +34,7 @@ def export_model(
       transform: output of the Transform step.
       classes: the class table.
       folder: where the SavedModel goes.
-      card: description of the model, written to assets.extra/segline.json.
+      card: what the model's card says besides its classes.
     """
     layer = transform.transform_features_layer()
     raw_spec = transform.raw_feature_spec()
@@ -45,7 +44,8 @@ def export_model(
         return tf.io.parse_example(examples, {name: raw_spec[name] for name in names})
 
     def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = layer({schema.IMAGE: image_bytes[:, tf.newaxis]})
+        checked = pictures.check_images(image_bytes, schema.IMAGE_BYTES)
+        features = layer({schema.IMAGE: checked[:, tf.newaxis]})
         probabilities = tf.nn.softmax(model(features[schema.IMAGE], training=False))
         return {
             schema.MASK: tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8),
@@ -79,10 +79,7 @@ def export_model(
         archive.add_endpoint(name, function, input_signature=[spec])
     archive.write_out(folder, verbose=False)
 
-    extra = os.path.join(folder, "assets.extra")
-    tf.io.gfile.makedirs(extra)
-    with tf.io.gfile.GFile(os.path.join(extra, schema.MODEL_CARD_FILE), "w") as file:
-        json.dump({"classes": classes.model_dump(mode="json"), **card}, file, indent=2)
+    write_card(folder, classes, card)
 
 
 def confusion_matrices(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int) -> tf.Tensor:

@@ -31,7 +31,13 @@ TINY = {
         "learning_rate": 0.005,
         "sample_pictures": 2,
     },
-    "evaluator": {"min_mean_iou": 0.0, "max_drop": 1.0},
+    "evaluator": {
+        "min_mean_iou": 0.0,
+        "max_drop": 1.0,
+        "max_slice_drop": 1.0,
+        "min_slice_examples": 5,
+        "object_size": {"classes": ["pet", "border"], "small_below": 0.3, "large_from": 0.4},
+    },
 }
 
 

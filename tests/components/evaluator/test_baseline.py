@@ -1,12 +1,28 @@
+import json
+
+import pytest
 from tfx.types import standard_artifacts
 
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 
+CLASSES = {"pet": 1, "background": 2}
 
-def model(identity):
-    artifact = standard_artifacts.Model()
-    artifact.id = identity
-    return artifact
+
+@pytest.fixture
+def model(tmp_path):
+    """Makes Model artifacts whose cards tell their classes."""
+
+    def make(identity, values=CLASSES):
+        artifact = standard_artifacts.Model()
+        artifact.id = identity
+        artifact.uri = str(tmp_path / str(identity))
+        card = tmp_path / str(identity) / "Format-Serving" / "assets.extra" / "segline.json"
+        if values:
+            card.parent.mkdir(parents=True)
+            card.write_text(json.dumps({"classes": {"values": values}}))
+        return artifact
+
+    return make
 
 
 def blessing(model_id, blessed=1):
@@ -23,16 +39,26 @@ def resolve(candidate, models, blessings):
     return [artifact.id for artifact in chosen["model"]]
 
 
-def test_the_first_model_has_no_baseline():
-    assert resolve(model(1), [model(1)], []) == []
+def test_the_first_model_has_no_baseline(model):
+    first = model(1)
+    assert resolve(first, [first], []) == []
 
 
-def test_the_latest_blessed_one_is_chosen():
+def test_the_latest_blessed_one_is_chosen(model):
     models = [model(i) for i in (1, 2, 3, 4)]
     assert resolve(models[3], models, [blessing(1), blessing(2), blessing(3, blessed=0)]) == [2]
 
 
-def test_the_candidate_is_not_its_own_baseline():
+def test_the_candidate_is_not_its_own_baseline(model):
     models = [model(1), model(2)]
     assert resolve(models[1], models, [blessing(1), blessing(2)]) == [1]
     assert resolve(models[0], models[:1], [blessing(1)]) == []
+
+
+@pytest.mark.parametrize(
+    "values", [CLASSES | {"border": 3}, {"background": 2, "pet": 1}, None], ids=str
+)
+def test_models_of_other_classes_are_passed_over(model, values):
+    """More classes, another order, and a model whose files are gone."""
+    models = [model(1), model(2, values), model(3)]
+    assert resolve(models[2], models, [blessing(1), blessing(2)]) == [1]

@@ -32,6 +32,7 @@ def by_hand(truth, predicted, names, ignore=schema.IGNORE_INDEX):
         if either:
             ious.append(result[f"iou_{name}"])
     result["mean_iou"] = float(np.mean(ious)) if ious else float("nan")
+    result["predicted_classes"] = len(np.unique(predicted))
     return result
 
 
@@ -49,6 +50,10 @@ CASES = {
         rng.integers(0, 3, (3, 8, 8)),
     ),
     "all ignored": lambda rng: (np.full((2, 4, 4), schema.IGNORE_INDEX), np.zeros((2, 4, 4), int)),
+    "rare": lambda rng: (
+        (rng.random((2, 8, 8)) > 0.1).astype(int),
+        rng.integers(0, 3, (2, 8, 8)),
+    ),
     "perfect": lambda rng: (np.eye(6, dtype=int)[None], np.eye(6, dtype=int)[None]),
 }
 

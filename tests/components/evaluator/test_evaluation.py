@@ -1,0 +1,161 @@
+"""What comes out of TFX's Evaluator, from masks to blessing."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_model_analysis as tfma
+
+from components import schema
+from components.evaluator.config import EvaluatorConfig, ObjectSizeConfig
+from components.evaluator.eval_config import make_eval_config
+from components.evaluator.object_size import object_size
+from components.evaluator.verdict import read_verdict
+
+NAMES = ["pet", "background", "border"]
+OVERALL = ()
+
+
+def definitions():
+    """`test_confusion.py` computes every metric without a confusion matrix."""
+    path = Path(__file__).with_name("test_confusion.py")
+    spec = importlib.util.spec_from_file_location("metric_definitions", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tfma_gives_the_metrics_of_every_slice(evaluate, pet_classes):
+    """Random and degenerate masks, one slice each, against NumPy's values."""
+    reference = definitions()
+    examples, masks = [], {}
+    for case, make in reference.CASES.items():
+        truths, guesses = make(np.random.default_rng(1))
+        masks[(("case", case),)] = list(zip(truths, guesses, strict=True))
+        examples += [
+            {"truth": truth, "predicted": guess, "case": case}
+            for truth, guess in masks[(("case", case),)]
+        ]
+    masks[OVERALL] = [pair for pairs in list(masks.values()) for pair in pairs]
+    sizes = ObjectSizeConfig(classes=("pet", "border"), small_below=0.4, large_from=0.7)
+    for truth, guess in masks[OVERALL]:
+        counted = truth[truth != schema.IGNORE_INDEX]
+        share = np.mean(counted != NAMES.index("background")) if counted.size else 0
+        size = "small" if share < 0.4 else "large" if share >= 0.7 else "medium"
+        size = size if share else "none"
+        masks.setdefault(((schema.OBJECT_SIZE, size),), []).append((truth, guess))
+
+    config = make_eval_config(EvaluatorConfig(object_size=sizes), pet_classes, ["case"])
+    uri, blessed = evaluate(examples, config)
+    verdict = read_verdict(uri)
+
+    assert blessed and verdict.blessed
+    assert set(verdict.metrics) == set(masks)
+    assert {f"object_size {size}" for size in ("none", "small", "medium", "large")} <= {
+        f"{feature} {value}" for key in verdict.metrics for feature, value in key
+    }
+    for key, pairs in masks.items():
+        truth = np.concatenate([truth.ravel() for truth, _ in pairs])
+        guess = np.concatenate([guess.ravel() for _, guess in pairs])
+        expected = reference.by_hand(truth, guess, NAMES) | {"example_count": len(pairs)}
+        assert verdict.metrics[key].keys() == expected.keys()
+        for name, value in expected.items():
+            found = verdict.metrics[key][name]
+            assert found == pytest.approx(value, abs=1e-6, nan_ok=True), (key, name)
+
+    # The matrix itself, as TFMA's own loader gives it.
+    plots = dict(tfma.load_eval_result(uri).plots)[OVERALL][""][""]
+    entries = plots["multiClassConfusionMatrixAtThresholds"]["matrices"][0]["entries"]
+    found = np.zeros((3, 3))
+    for entry in entries:
+        cell = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
+        found[cell] = entry.get("numWeightedExamples", 0)
+    expected = np.zeros((3, 3))
+    for truth, guess in masks[OVERALL]:
+        keep = truth != schema.IGNORE_INDEX
+        np.add.at(expected, (truth[keep], guess[keep]), 1)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [(0, "none"), (1, "small"), (10, "medium"), (39, "medium"), (40, "large")],
+)
+def test_object_sizes_at_their_bounds(pixels, expected):
+    config = ObjectSizeConfig(classes=("pet", "border"), small_below=0.1, large_from=0.4)
+    matrix = np.array([[0, pixels, 0], [0, 100 - pixels, 0], [0, 0, 0]])
+    assert object_size(matrix, NAMES, config) == expected
+    assert object_size(matrix[[2, 1, 0]], NAMES, config) == expected  # as border
+
+
+def masks_with_errors(count, error, rng, size=20):
+    """Truths of two halves, and predictions that take a share of the pet for background."""
+    truth = np.ones((count, size, size), np.uint8)
+    truth[:, :, : size // 2] = 0
+    predicted = truth.copy()
+    predicted[(truth == 0) & (rng.random(truth.shape) < error)] = 1
+    return list(zip(truth, predicted, strict=True))
+
+
+def slices(rng, **errors):
+    """Examples of some species: `cat=(count, error now, error before)`."""
+    examples = []
+    for species, (count, now, before) in errors.items():
+        current = masks_with_errors(count, now, rng)
+        former = masks_with_errors(count, before, rng)
+        for (truth, predicted), (_, old) in zip(current, former, strict=True):
+            examples.append(
+                {"truth": truth, "predicted": predicted, "before": old, "species": species}
+            )
+    return examples
+
+
+CONFIG = EvaluatorConfig(max_drop=0.02, max_slice_drop=0.05, min_slice_examples=10)
+
+
+def test_a_fall_in_one_slice_refuses_the_model(evaluate, pet_classes):
+    """The whole split is better than before; only the cats are worse."""
+    examples = slices(np.random.default_rng(0), cat=(12, 0.5, 0.1), dog=(60, 0.0, 0.3))
+    config = make_eval_config(CONFIG, pet_classes, ["species"])
+    uri, blessed = evaluate(examples, config, baseline=True)
+    verdict = read_verdict(uri)
+    assert not blessed and not verdict.blessed
+    (failure,) = verdict.failures
+    assert failure.slice == (("species", "cat"),)
+    assert verdict.overall["mean_iou_diff"] > 0
+    assert failure.value == pytest.approx(verdict.metrics[failure.slice]["mean_iou_diff"])
+    assert f"mean_iou of species cat {failure.value:+.4f} against the latest blessed" in str(
+        failure
+    )
+    assert "-0.0500 is allowed" in str(failure)
+
+
+def test_a_fall_in_a_slice_with_few_pictures_does_not(evaluate, pet_classes):
+    examples = slices(np.random.default_rng(0), cat=(9, 0.5, 0.1), dog=(60, 0.0, 0.3))
+    config = make_eval_config(CONFIG, pet_classes, ["species"])
+    uri, blessed = evaluate(examples, config, baseline=True)
+    verdict = read_verdict(uri)
+    assert blessed and verdict.blessed
+    assert {check.slice for check in verdict.checks} == {OVERALL, (("species", "dog"),)}
+    assert verdict.metrics[(("species", "cat"),)]["mean_iou_diff"] < -0.05  # it is still shown
+
+
+def test_without_an_earlier_model_only_the_floors_count(evaluate, pet_classes):
+    examples = slices(np.random.default_rng(0), cat=(12, 0.5, 0.1))
+    uri, blessed = evaluate(examples, make_eval_config(CONFIG, pet_classes, ["species"]))
+    assert blessed
+    assert not any(check.change for check in read_verdict(uri).checks)
+
+
+@pytest.mark.parametrize("predicted", [0, 1, 2])
+def test_one_class_everywhere_never_passes(evaluate, pet_classes, predicted):
+    """All floors are 0, and most of the truth is that class."""
+    truth = np.full((8, 8), predicted)
+    truth[0, 0] = (predicted + 1) % 3
+    examples = [{"truth": truth, "predicted": np.full((8, 8), predicted)}] * 3
+    uri, blessed = evaluate(examples, make_eval_config(EvaluatorConfig(), pet_classes, []))
+    verdict = read_verdict(uri)
+    assert not blessed and not verdict.blessed
+    (failure,) = verdict.failures
+    assert str(failure) == "it predicts one and the same class for every pixel of every picture"
