@@ -19,6 +19,7 @@ from components.data_validation.config import DataValidationConfig
 from components.errors import UserError
 from components.evaluator.config import EvaluatorConfig
 from components.example_gen.config import DatasetConfig
+from components.infra_validator.config import InfraValidatorConfig
 from components.trainer.config import TrainerConfig
 from components.transform.config import TransformConfig
 
@@ -57,6 +58,7 @@ class PipelineConfig(schema.Config):
     transform: TransformConfig = TransformConfig()
     trainer: TrainerConfig = TrainerConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
+    infra_validator: InfraValidatorConfig = InfraValidatorConfig()
     run: RunConfig = RunConfig()
 
     @pydantic.model_validator(mode="after")

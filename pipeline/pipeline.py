@@ -6,11 +6,12 @@ import os
 
 # Not `tfx.v1`: it imports Google Cloud's AI Platform too, a third of the start-up.
 from tfx import components as tfx
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
-from tfx.types.channel import Channel
+from tfx.proto import infra_validator_pb2, pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types.channel import BaseChannel, Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from components import provenance, schema
@@ -19,6 +20,8 @@ from components.data_validation.validator import StrictExampleValidator
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.eval_config import make_eval_config
 from components.example_gen.component import TfdsExampleGen
+from components.infra_validator.component import ServingValidator
+from components.infra_validator.serving_check import BATCH
 from pipeline.config import PipelineConfig
 
 
@@ -69,6 +72,39 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     )
     model = trainer.outputs["model"]
 
+    gate = make_gate(config, examples, model)
+
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=os.path.abspath(os.path.join(config.folder, "artifacts")),
+        components=[
+            example_gen,
+            statistics_gen,
+            schema_gen,
+            example_validator,
+            transform,
+            trainer,
+            *gate,
+        ],
+        enable_cache=config.run.cache,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(
+            os.path.abspath(os.path.join(config.folder, "metadata.db"))
+        ),
+        beam_pipeline_args=list(config.run.beam_args),
+    )
+
+
+def make_gate(config: PipelineConfig, examples: BaseChannel, model: BaseChannel) -> list[BaseNode]:
+    """What stands between a trained model and a pushed one.
+
+    Args:
+      config: all settings.
+      examples: Examples, the evaluated split among them.
+      model: the Model that wants to be pushed.
+
+    Returns:
+      The baseline's resolver, Evaluator, InfraValidator and Pusher.
+    """
     baseline = Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         candidate=model,
@@ -86,36 +122,18 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         module_path="components.evaluator.object_size",
     )
 
+    infra_validator = make_infra_validator(config, model, examples)
     pusher = tfx.Pusher(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra_validator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(
                 base_directory=os.path.abspath(config.serving_dir)
             )
         ),
     )
-
-    return Pipeline(
-        pipeline_name=config.name,
-        pipeline_root=os.path.abspath(os.path.join(config.folder, "artifacts")),
-        components=[
-            example_gen,
-            statistics_gen,
-            schema_gen,
-            example_validator,
-            transform,
-            trainer,
-            baseline,
-            evaluator,
-            pusher,
-        ],
-        enable_cache=config.run.cache,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(
-            os.path.abspath(os.path.join(config.folder, "metadata.db"))
-        ),
-        beam_pipeline_args=list(config.run.beam_args),
-    )
+    return [baseline, evaluator, infra_validator, pusher]
 
 
 def make_schema_gen(
@@ -129,4 +147,36 @@ def make_schema_gen(
         statistics=statistics_gen.outputs["statistics"],
         infer_feature_shape=True,
         exclude_splits=[schema.VALIDATION, schema.TEST],
+    )
+
+
+def make_infra_validator(
+    config: PipelineConfig, model: BaseChannel, examples: BaseChannel
+) -> ServingValidator | tfx.InfraValidator:
+    """The check in a clean process, or TFX's own with a real TensorFlow Serving."""
+    limits = config.infra_validator
+    if limits.server == "clean_process":
+        step = ServingValidator(model, examples, config.evaluator.split, limits)
+        return step.with_id("InfraValidator")
+    spec = infra_validator_pb2.ServingSpec(
+        tensorflow_serving=infra_validator_pb2.TensorFlowServing(
+            tags=[limits.tensorflow_serving.tag]
+        )
+    )
+    getattr(spec, limits.tensorflow_serving.platform).SetInParent()
+    return tfx.InfraValidator(
+        model=model,
+        examples=examples,
+        serving_spec=spec,
+        validation_spec=infra_validator_pb2.ValidationSpec(
+            max_loading_time_seconds=limits.max_load_seconds
+        ),
+        request_spec=infra_validator_pb2.RequestSpec(
+            # It can only send whole examples, which is what `evaluate` takes.
+            tensorflow_serving=infra_validator_pb2.TensorFlowServingRequestSpec(
+                signature_names=[schema.EVALUATE_SIGNATURE]
+            ),
+            split_name=config.evaluator.split,
+            num_examples=BATCH,
+        ),
     )

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from components import schema
 from components.evaluator.verdict import Slice, Verdict, read_verdict, slice_name
+from components.infra_validator.executor import read_check
 from pipeline.config import PipelineConfig
 from pipeline.history import read_run
 
@@ -38,16 +39,20 @@ def print_summary(
         console.print()
         console.print(slices_table(verdict))
     console.print()
-    if verdict.blessed:
-        console.print("[bold green]Blessed[/bold green]")
-    else:
+    pushed = steps["Pusher"].output("pushed_model")
+    is_pushed = pushed.custom_properties["pushed"].int_value
+    infra_blessing = steps["InfraValidator"].output("blessing")
+    if not verdict.blessed:
         console.print("[bold red]Not blessed, not pushed[/bold red]")
-    for passed, line in deciding_lines(verdict):
+    elif not infra_blessing.custom_properties["blessed"].int_value:
+        console.print("[bold red]Blessed, but it can't be served: not pushed[/bold red]")
+    else:
+        console.print("[bold green]Blessed[/bold green]")
+    for passed, line in deciding_lines(verdict) + serving_lines(infra_blessing.uri):
         mark = "[green]✓[/green]" if passed else "[red]✗[/red]"
         console.print(f"  {mark} {line}", soft_wrap=True)
     console.print()
-    pushed = steps["Pusher"].output("pushed_model")
-    if pushed.custom_properties["pushed"].int_value:
+    if is_pushed:
         path = pushed.custom_properties["pushed_destination"].string_value
         console.print(f"model   {_short(path)}", soft_wrap=True)
     else:
@@ -121,6 +126,26 @@ def deciding_lines(verdict: Verdict) -> list[tuple[bool, str]]:
         worst = min(slices, key=lambda check: check.value)
         lines.append((True, f"no slice fell too far; the worst of {len(slices)}: {worst}"))
     return lines
+
+
+def serving_lines(blessing_uri: str) -> list[tuple[bool, str]]:
+    """What the check before the push has found: (passed, text) for each line.
+
+    Args:
+      blessing_uri: URI of the InfraBlessing.
+    """
+    check = read_check(blessing_uri)
+    if check is None:  # TFX's own InfraValidator, which leaves no more than the blessing
+        return []
+    if check.faults:
+        return [(False, "serving: " + ": ".join(filter(None, fault))) for fault in check.faults]
+    return [
+        (
+            True,
+            f"served by TensorFlow {check.tensorflow} alone: {len(check.requests)} kinds of "
+            f"requests, loaded in {check.load_seconds:.1f} s, {check.peak_memory_mb:.0f} MB",
+        )
+    ]
 
 
 def _or_one(value: float) -> float:

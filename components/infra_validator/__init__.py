@@ -1,0 +1,1 @@
+"""InfraValidator: can the exported model be served? Asked before it is pushed."""

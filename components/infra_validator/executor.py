@@ -1,0 +1,129 @@
+"""Executor of ServingValidator."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.infra_validator import serving_check
+from components.infra_validator.clean_process import ServingError, probe
+from components.infra_validator.config import InfraValidatorConfig
+from components.model_card import read_card
+
+_RESULT_FILE = "serving_check.json"
+# The files that TFX's own InfraValidator leaves.
+_BLESSED_FILE, _NOT_BLESSED_FILE = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
+
+
+@dataclasses.dataclass(frozen=True)
+class ServingCheck:
+    """What came out of the check.
+
+    Attributes:
+      faults: (request, what was wrong); the request is empty where the model did not
+        get so far.
+      requests: names of the requests that were sent.
+      load_seconds: how long the model took to load; None if it did not.
+      slowest_seconds: the slowest request; None if there was none.
+      peak_memory_mb: most resident memory; None if it is not known.
+      tensorflow: version of TensorFlow that it was loaded with.
+    """
+
+    faults: tuple[tuple[str, str], ...]
+    requests: tuple[str, ...] = ()
+    load_seconds: float | None = None
+    slowest_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    tensorflow: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the model may be pushed."""
+        return not self.faults
+
+
+class Executor(base_executor.BaseExecutor):
+    """Asks the model what a server would, and writes an InfraBlessing."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Checks one model; a model that fails is not blessed, the run goes on."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        config = InfraValidatorConfig.model_validate_json(exec_properties["config"])
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        folder = artifact_utils.get_split_uri(input_dict["examples"], exec_properties["split"])
+        result = check_model(
+            path_utils.serving_model_path(model.uri),
+            fileio.glob(os.path.join(folder, "*")),
+            config,
+        )
+        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        write_check(result, blessing.uri)
+        blessing.set_int_custom_property("blessed", int(result.passed))
+        if result.faults:
+            blessing.set_string_custom_property("reason", ": ".join(filter(None, result.faults[0])))
+
+
+def check_model(
+    model_dir: str, example_files: list[str], config: InfraValidatorConfig
+) -> ServingCheck:
+    """Loads a model in a clean process and sends it requests made from examples.
+
+    Args:
+      model_dir: a SavedModel.
+      example_files: gzipped TFRecord files of one split.
+      config: limits.
+
+    Returns:
+      What was found.
+    """
+    requests = serving_check.make_requests(serving_check.choose_samples(example_files))
+    names = tuple(request.call.name for request in requests)
+    try:
+        num_classes = len(read_card(model_dir)["classes"])
+        with tempfile.TemporaryDirectory(prefix="segline-serving-") as work_dir:
+            found = probe(model_dir, serving_check.make_calls(requests), config, work_dir)
+    except (ServingError, ValueError) as error:
+        return ServingCheck((("", str(error)),), names)
+    return ServingCheck(
+        faults=tuple(serving_check.find_faults(requests, found.answers, num_classes)),
+        requests=names,
+        load_seconds=found.load_seconds,
+        slowest_seconds=max(answer.seconds for answer in found.answers[: len(requests)]),
+        peak_memory_mb=found.peak_memory_mb,
+        tensorflow=found.tensorflow,
+    )
+
+
+def write_check(result: ServingCheck, folder: str) -> None:
+    """Writes the result, and the file by which TFX's InfraValidator tells its own."""
+    io_utils.write_string_file(
+        os.path.join(folder, _RESULT_FILE), json.dumps(dataclasses.asdict(result), indent=2)
+    )
+    name = _BLESSED_FILE if result.passed else _NOT_BLESSED_FILE
+    io_utils.write_string_file(os.path.join(folder, name), "")
+
+
+def read_check(folder: str) -> ServingCheck | None:
+    """Reads it back; None where TFX's own InfraValidator was there in our place."""
+    path = os.path.join(folder, _RESULT_FILE)
+    if not fileio.exists(path):
+        return None
+    with fileio.open(path) as file:
+        values = json.load(file)
+    values["faults"] = tuple(tuple(fault) for fault in values["faults"])
+    values["requests"] = tuple(values["requests"])
+    return ServingCheck(**values)

@@ -1,0 +1,267 @@
+"""Which requests are sent, and what their answers must be. Knows no TFX."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components import pictures, schema
+from components.infra_validator.clean_process import Answer, Call
+
+BATCH = 8
+# Another batch size may take another kernel, whose rounding turns a pixel on an edge;
+# more so in bfloat16.
+_MOST_DIFFERENT_PIXELS = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Examples of a split that requests are made from.
+
+    Attributes:
+      first: serialized tf.Examples, up to BATCH.
+      largest: the one with the largest picture.
+    """
+
+    first: tuple[bytes, ...]
+    largest: bytes
+
+
+def choose_samples(files: Sequence[str]) -> Samples:
+    """Takes the first few examples, and the largest picture of all.
+
+    Args:
+      files: gzipped TFRecord files of one split.
+
+    Raises:
+      ValueError: there is no example.
+    """
+    examples = tf.data.TFRecordDataset(sorted(files), "GZIP")
+    size = tf.io.FixedLenFeature([1], tf.int64)
+    spec = {schema.HEIGHT: size, schema.WIDTH: size}
+
+    def with_pixels(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        parsed = tf.io.parse_example(batch, spec)
+        pixels = (parsed[schema.HEIGHT] * parsed[schema.WIDTH])[:, 0]
+        best = tf.argmax(pixels)
+        return pixels[best], batch[best]
+
+    first = tuple(examples.take(BATCH).as_numpy_iterator())
+    if not first:
+        raise ValueError(f"no examples in {', '.join(files)}")
+    most, largest = -1, b""
+    for pixels, example in examples.batch(256).map(with_pixels).as_numpy_iterator():
+        if pixels > most:
+            most, largest = pixels, example
+    return Samples(first, largest)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One call of `serving_default`, and what is known about its answer.
+
+    Attributes:
+      call: what is sent.
+      sizes: height and width of each picture.
+      examples: the examples whose own bytes are sent; `evaluate` must agree with them.
+      same_as: name of a request of the same pixels, whose masks must be the same.
+      bad_position: position of the element that is no picture and must be named.
+    """
+
+    call: Call
+    sizes: tuple[tuple[int, int], ...]
+    examples: tuple[bytes, ...] = ()
+    same_as: str = ""
+    bad_position: int | None = None
+
+
+def make_requests(samples: Samples) -> list[Request]:
+    """The requests: JPEG and PNG, one and many, grey, RGBA, the largest, and no picture."""
+    encoded = [_image_of(example) for example in samples.first]
+    pixels = pictures.decode_image(tf.constant(encoded[0])).numpy()
+    size = pixels.shape[:2]
+    batch = [encoded[index % len(encoded)] for index in range(BATCH)]
+    batch_examples = [samples.first[index % len(encoded)] for index in range(BATCH)]
+    largest = _image_of(samples.largest)
+    opaque = np.dstack([pixels, np.full(size, 255, np.uint8)])
+    grey = np.asarray(Image.fromarray(pixels).convert("L"))
+
+    own = "an example's own bytes, batch of 1"
+    is_jpeg = encoded[0].startswith(b"\xff\xd8\xff")
+    jpeg = encoded[0] if is_jpeg else _encode(pixels, "JPEG")
+    return [
+        _request(own, [encoded[0]], [size], examples=(samples.first[0],)),
+        _request("JPEG, batch of 1", [jpeg], [size], same_as=own if is_jpeg else ""),
+        _request("PNG, batch of 1", [_encode(pixels)], [size], same_as=own),
+        _request("RGBA PNG, batch of 1", [_encode(opaque)], [size], same_as=own),
+        _request("grey PNG, batch of 1", [_encode(grey)], [size]),
+        _request(
+            f"batch of {BATCH}",
+            batch,
+            [_size_of(one) for one in batch],
+            examples=tuple(batch_examples),
+        ),
+        _request(
+            "the largest picture ({1}x{0})".format(*_size_of(largest)),
+            [largest],
+            [_size_of(largest)],
+            examples=(samples.largest,),
+        ),
+        _request("no picture at position 1", [encoded[0], b"no picture"], [], bad_position=1),
+    ]
+
+
+def make_calls(requests: Sequence[Request]) -> list[Call]:
+    """The requests, and behind them what `evaluate` and the truth are for their examples."""
+    calls = [request.call for request in requests]
+    for request in requests:
+        if request.examples:
+            for signature in (schema.EVALUATE_SIGNATURE, schema.TRANSFORM_SIGNATURE):
+                name = f"{signature} for {request.call.name}"
+                calls.append(Call(name, signature, schema.EXAMPLES, request.examples))
+    return calls
+
+
+def find_faults(
+    requests: Sequence[Request], answers: Sequence[Answer], num_classes: int
+) -> list[tuple[str, str]]:
+    """Holds the answers against what they must be.
+
+    Args:
+      requests: from `make_requests`.
+      answers: to `make_calls(requests)`.
+      num_classes: number of classes C.
+
+    Returns:
+      (request's name, what is wrong with the answer); empty where all is well.
+    """
+    served = dict(zip((request.call.name for request in requests), answers, strict=False))
+    extra = iter(answers[len(requests) :])
+    faults = []
+    for request in requests:
+        name, answer = request.call.name, served[request.call.name]
+        evaluated = (next(extra), next(extra)) if request.examples else None
+        if request.bad_position is not None:
+            fault = _fault_of_refusal(answer, request.bad_position)
+        elif answer.outputs is None:
+            fault = _first_line(answer.error)
+        else:
+            fault = _fault_of_outputs(answer.outputs, request.sizes, num_classes)
+            if not fault and request.same_as and served[request.same_as].outputs:
+                fault = _fault_of_difference(answer.outputs, served[request.same_as].outputs)
+            if not fault and evaluated:
+                fault = _fault_of_evaluation(answer.outputs, *evaluated, num_classes)
+        if fault:
+            faults.append((name, fault))
+    return faults
+
+
+def _fault_of_outputs(
+    outputs: dict[str, np.ndarray], sizes: Sequence[tuple[int, int]], num_classes: int
+) -> str:
+    """Names, types, shapes and ranges of one answer."""
+    wanted = {schema.MASK, schema.MASK_PNG_BYTES, schema.CONFIDENCE}
+    if missing := sorted(wanted - outputs.keys()):
+        return f"there is no output {missing[0]!r}, only {', '.join(sorted(outputs))}"
+    mask, confidence = outputs[schema.MASK], outputs[schema.CONFIDENCE]
+    if mask.dtype != np.uint8 or mask.ndim != 3 or len(mask) != len(sizes):
+        return f"mask is {mask.dtype} {list(mask.shape)}, not uint8 [{len(sizes)}, height, width]"
+    if mask.max() >= num_classes:
+        return f"mask has the value {mask.max()}, the classes are 0 to {num_classes - 1}"
+    if confidence.dtype != np.float32 or confidence.shape != (len(sizes),):
+        shape = list(confidence.shape)
+        return f"confidence is {confidence.dtype} {shape}, not float32 [{len(sizes)}]"
+    # The winning class has at least its share.
+    if not np.all((confidence >= 1 / num_classes - 1e-3) & (confidence <= 1 + 1e-3)):
+        return f"confidence {confidence.tolist()} is not between 1/{num_classes} and 1"
+    for (height, width), png in zip(sizes, outputs[schema.MASK_PNG_BYTES], strict=True):
+        own = np.asarray(Image.open(io.BytesIO(png)))
+        if own.shape != (height, width):
+            return (
+                f"mask_png_bytes is {'x'.join(map(str, own.shape[::-1]))} for a picture of "
+                f"{width}x{height}"
+            )
+        if own.max() >= num_classes:
+            return f"mask_png_bytes has the value {own.max()}"
+    return ""
+
+
+def _fault_of_difference(found: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> str:
+    different = np.mean(found[schema.MASK] != other[schema.MASK])
+    if different > _MOST_DIFFERENT_PIXELS:
+        return f"{different:.1%} of the mask differ from that of the same pixels in another format"
+    return ""
+
+
+def _fault_of_evaluation(
+    outputs: dict[str, np.ndarray], evaluated: Answer, prepared: Answer, num_classes: int
+) -> str:
+    """Counts the served masks against the truth, as `evaluate` has counted its own."""
+    for answer in (evaluated, prepared):
+        if answer.outputs is None:
+            return f"the evaluation's signatures fail: {_first_line(answer.error)}"
+    truth = prepared.outputs[schema.MASK]
+    if truth.shape != outputs[schema.MASK].shape:
+        return f"mask is {list(outputs[schema.MASK].shape)}, evaluated was {list(truth.shape)}"
+    pixels = moved = 0
+    for matrix, true_mask, mask in zip(
+        evaluated.outputs[schema.CONFUSION_MATRIX], truth, outputs[schema.MASK], strict=True
+    ):
+        counted = true_mask < num_classes
+        cells = true_mask[counted] * num_classes + mask[counted]
+        own = np.bincount(cells, minlength=num_classes**2).reshape(matrix.shape)
+        moved += np.abs(own - matrix).sum() / 2
+        pixels += counted.sum()
+    if moved > _MOST_DIFFERENT_PIXELS * pixels:
+        return f"{moved / pixels:.1%} of the pixels are served otherwise than they were evaluated"
+    return ""
+
+
+def _fault_of_refusal(answer: Answer, position: int) -> str:
+    if answer.outputs is not None:
+        return "bytes that are no picture got a mask"
+    if not answer.error.startswith("InvalidArgumentError") or (
+        f"position {position} of" not in answer.error
+    ):
+        return (
+            f"the error must be an InvalidArgumentError that names position {position}: "
+            f"{_first_line(answer.error)}"
+        )
+    return ""
+
+
+def _first_line(error: str) -> str:
+    """The part of TensorFlow's message that says something."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    kind = error.partition(":")[0]
+    for line in lines[1:]:
+        if not line.startswith(("Detected at", "<stack", "[[", "(most")):
+            return f"{kind}: {line}"
+    return lines[0]
+
+
+def _request(
+    name: str, batch: list[bytes], sizes: list[tuple[int, int]], **known: object
+) -> Request:
+    call = Call(name, schema.SERVING_SIGNATURE, schema.IMAGE_BYTES, tuple(batch))
+    return Request(call, tuple(sizes), **known)
+
+
+def _image_of(example: bytes) -> bytes:
+    return tf.train.Example.FromString(example).features.feature[schema.IMAGE].bytes_list.value[0]
+
+
+def _size_of(encoded: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(encoded)) as image:
+        return image.height, image.width
+
+
+def _encode(pixels: np.ndarray, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
