@@ -1,0 +1,180 @@
+"""What is asked, and which answers are faults. The answers here are made up."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from components import schema
+from components.infra_validator import serving_check
+from components.infra_validator.clean_process import Answer
+
+CLASSES = 3
+SIZES = [(20, 30), (24, 24), (61, 40)]
+H, W = 4, 4
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory, encode_picture):
+    """Three JPEG examples in two files; the last is the largest."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("examples")
+    for index, size in enumerate(SIZES):
+        image = encode_picture(rng.integers(0, 255, (*size, 3)).astype(np.uint8), "JPEG")
+        feature = {
+            schema.IMAGE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+            schema.HEIGHT: tf.train.Feature(int64_list=tf.train.Int64List(value=[size[0]])),
+            schema.WIDTH: tf.train.Feature(int64_list=tf.train.Int64List(value=[size[1]])),
+        }
+        record = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+        with tf.io.TFRecordWriter(str(folder / f"{index}.gz"), "GZIP") as writer:
+            writer.write(record)
+    return serving_check.choose_samples([str(file) for file in folder.iterdir()])
+
+
+@pytest.fixture(scope="module")
+def requests(samples):
+    return serving_check.make_requests(samples)
+
+
+def test_the_requests_are_of_every_kind(requests):
+    by_name = {request.call.name: request for request in requests}
+    modes = {
+        name: [(image.format, image.mode) for image in map(open_picture, request.call.batch)]
+        for name, request in by_name.items()
+        if request.bad_position is None
+    }
+    assert modes["JPEG, batch of 1"] == [("JPEG", "RGB")]
+    assert modes["PNG, batch of 1"] == [("PNG", "RGB")]
+    assert modes["RGBA PNG, batch of 1"] == [("PNG", "RGBA")]
+    assert modes["grey PNG, batch of 1"] == [("PNG", "L")]
+    assert len(modes["batch of 8"]) == 8
+    assert by_name["the largest picture (40x61)"].sizes == ((61, 40),)
+    for request in by_name.values():
+        assert request.call.signature == schema.SERVING_SIGNATURE
+        for size, content in zip(request.sizes, request.call.batch, strict=False):
+            assert open_picture(content).size == size[::-1]
+
+
+def open_picture(content):
+    return Image.open(io.BytesIO(content))
+
+
+def test_no_examples_at_all(tmp_path):
+    with tf.io.TFRecordWriter(str(tmp_path / "empty.gz"), "GZIP"):
+        pass
+    with pytest.raises(ValueError, match="no examples in .*empty.gz"):
+        serving_check.choose_samples([str(tmp_path / "empty.gz")])
+
+
+def good_answers(requests):
+    """What a sound model would say: every answer has the same mask."""
+    mask = np.arange(H * W).reshape(H, W) % CLASSES
+    truth = np.roll(mask, 1)
+    truth[0, 0] = schema.IGNORE_INDEX
+    matrix = np.zeros((CLASSES, CLASSES), np.int64)
+    for t, p in zip(truth.ravel(), mask.ravel(), strict=True):
+        if t < CLASSES:
+            matrix[t, p] += 1
+    answers = []
+    for request in requests:
+        if request.bad_position is not None:
+            answers.append(Answer(error="InvalidArgumentError: … at position 1 of the batch"))
+            continue
+        count = len(request.sizes)
+        pngs = np.empty(count, object)
+        for index, size in enumerate(request.sizes):
+            buffer = io.BytesIO()
+            Image.fromarray(np.zeros(size, np.uint8)).save(buffer, "PNG")
+            pngs[index] = buffer.getvalue()
+        answers.append(
+            Answer(
+                {
+                    schema.MASK: np.repeat(mask[None].astype(np.uint8), count, 0),
+                    schema.MASK_PNG_BYTES: pngs,
+                    schema.CONFIDENCE: np.full(count, 0.7, np.float32),
+                }
+            )
+        )
+    for request in requests:
+        if request.examples:
+            count = len(request.examples)
+            answers.append(Answer({schema.CONFUSION_MATRIX: np.repeat(matrix[None], count, 0)}))
+            answers.append(Answer({schema.MASK: np.repeat(truth[None], count, 0)}))
+    return answers
+
+
+def test_a_sound_model_has_no_faults(requests):
+    answers = good_answers(requests)
+    assert len(answers) == len(serving_check.make_calls(requests))
+    assert serving_check.find_faults(requests, answers, CLASSES) == []
+
+
+def change(key, function):
+    def apply(outputs):
+        outputs[key] = function(outputs[key].copy())
+
+    return apply
+
+
+def out_of_range(mask):
+    mask[..., 0, 0] = CLASSES
+    return mask
+
+
+def shifted(mask):
+    return (mask + 1) % CLASSES
+
+
+def bigger(pngs):
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((70, 70), np.uint8)).save(buffer, "PNG")
+    pngs[0] = buffer.getvalue()
+    return pngs
+
+
+OWN, PNG, MANY = "an example's own bytes, batch of 1", "PNG, batch of 1", "batch of 8"
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        (PNG, lambda outputs: outputs.pop("confidence"), "there is no output 'confidence'"),
+        (PNG, change("mask", lambda mask: mask.astype(np.int64)), "mask is int64 .*not uint8"),
+        (MANY, change("mask", lambda mask: mask[:1]), r"not uint8 \[8, height, width\]"),
+        (PNG, change("mask", out_of_range), "mask has the value 3, the classes are 0 to 2"),
+        (PNG, change("mask", shifted), "100.0% of the mask differ"),
+        (MANY, change("mask", shifted), "served otherwise than they were evaluated"),
+        (OWN, change("confidence", lambda c: c * 2), "is not between 1/3 and 1"),
+        (OWN, change("confidence", lambda c: c * np.nan), "is not between 1/3 and 1"),
+        (OWN, change("confidence", lambda c: c[:, None]), "confidence is float32"),
+        (MANY, change("mask_png_bytes", bigger), "mask_png_bytes is 70x70 for a picture of 30x20"),
+    ],
+)
+def test_a_fault_is_found_and_described(requests, name, spoil, message):
+    answers = good_answers(requests)
+    index = [request.call.name for request in requests].index(name)
+    spoil(answers[index].outputs)
+    faults = dict(serving_check.find_faults(requests, answers, CLASSES))
+    assert name in faults
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(faults[name])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (Answer({"mask": np.zeros(1)}), "bytes that are no picture got a mask"),
+        (Answer(error="InvalidArgumentError: Unknown image"), "must .* names position 1"),
+        (Answer(error="InternalError: position 1 of the batch"), "must be an InvalidArgumentError"),
+    ],
+)
+def test_bytes_that_are_no_picture_must_be_refused(requests, answer, message):
+    answers = good_answers(requests)
+    index = next(i for i, request in enumerate(requests) if request.bad_position is not None)
+    answers[index] = answer
+    ((_, fault),) = serving_check.find_faults(requests, answers, CLASSES)
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(fault)
