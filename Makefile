@@ -34,6 +34,7 @@ run: environment
 	tfx run create --engine=$(ENGINE) --pipeline_name=$$name
 
 test: environment
+	@sh infra/browser.sh
 	@pytest $(ARGS)
 
 lint: environment

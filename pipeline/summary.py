@@ -12,6 +12,7 @@ from rich.table import Table
 from components import schema
 from components.evaluator.verdict import Slice, Verdict, read_verdict, slice_name
 from components.infra_validator.executor import read_check
+from components.served_model import latest_version
 from pipeline.config import PipelineConfig
 from pipeline.history import read_run
 
@@ -56,7 +57,8 @@ def print_summary(
         path = pushed.custom_properties["pushed_destination"].string_value
         console.print(f"model   {_short(path)}", soft_wrap=True)
     else:
-        console.print(f"model   still {latest_version(config.serving_dir) or 'none'}")
+        latest = latest_version(config.serving_dir)
+        console.print(f"model   still {_short(latest) if latest else 'none'}")
 
 
 def metrics_table(config: PipelineConfig, verdict: Verdict) -> Table:
@@ -150,16 +152,6 @@ def serving_lines(blessing_uri: str) -> list[tuple[bool, str]]:
 
 def _or_one(value: float) -> float:
     return 1.0 if math.isnan(value) else value
-
-
-def latest_version(serving_dir: str) -> str | None:
-    """The newest pushed version's folder, or None."""
-    versions = [name for name in _listdir(serving_dir) if name.isdigit()]
-    return _short(os.path.join(serving_dir, max(versions, key=int))) if versions else None
-
-
-def _listdir(folder: str) -> list[str]:
-    return os.listdir(folder) if os.path.isdir(folder) else []
 
 
 def _number(value: float) -> str:

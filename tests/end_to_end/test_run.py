@@ -28,6 +28,7 @@ STEPS = [
     "Trainer",
     "LatestBlessedModel",
     "Evaluator",
+    "InfraValidator",
     "Pusher",
 ]
 NAMES = ["pet", "background", "border"]

@@ -1,0 +1,218 @@
+"""Prediction of millions of pictures: Beam transforms, for any of its runners.
+
+Pictures are read, predicted and written one batch at a time in one fused stage, so
+memory does not grow with their number. What can't be predicted becomes a row with
+an error: good rows and errors together are what was read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+from apache_beam.io import fileio, filesystems
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+from PIL import Image
+
+from components.predictor.picture_files import for_model
+from components.served_model import Prediction, ServedModel
+
+FORMATS = ("parquet", "tfrecord")
+COUNTERS = "segline"  # namespace of the counters `pictures` and `failed`
+PICTURES, FAILED = "pictures", "failed"
+_FILE_PREFIX = "predictions"
+
+Keyed = tuple[str, bytes | str]  # id of a picture, and its content or an error
+
+
+class ReadPictures(beam.PTransform):
+    """Reads picture files.
+
+    Args:
+      patterns: files, folders, or Beam file patterns (`gs://…/**`).
+
+    Gives (path, content); the content is text, an error, where a file is no picture.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        super().__init__()
+        self._patterns = [
+            os.path.join(pattern, "**") if os.path.isdir(pattern) else pattern
+            for pattern in patterns
+        ]
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Keyed]:
+        """Matches, spreads the paths (not the pictures) over the workers, reads."""
+        return (
+            pbegin
+            | "Patterns" >> beam.Create(self._patterns)
+            | "Match" >> fileio.MatchAll()
+            | "Paths" >> beam.Map(lambda match: match.path)
+            | "OnlyPictures" >> beam.Filter(_is_picture)
+            | "SpreadOverWorkers" >> beam.Reshuffle()
+            | "Read" >> beam.Map(_read)
+        )
+
+
+class PredictPictures(beam.PTransform):
+    """Predicts (id, content) pairs; gives the rows of `arrow_schema`.
+
+    Args:
+      model_dir: a SavedModel that the workers can open.
+      batch_size: most pictures that go through the model together.
+    """
+
+    def __init__(self, model_dir: str, batch_size: int) -> None:
+        super().__init__()
+        self._handler = SegmentationHandler(model_dir, batch_size)
+
+    def expand(self, pictures: beam.PCollection[Keyed]) -> beam.PCollection[dict[str, Any]]:
+        """One row for each picture."""
+        return pictures | "Segment" >> RunInference(self._handler) | "Count" >> beam.Map(_counted)
+
+
+class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], ServedModel]):
+    """Tells Beam's RunInference how to load and ask a segline model."""
+
+    def __init__(self, model_dir: str, batch_size: int) -> None:
+        super().__init__()
+        self._model_dir = model_dir
+        self._batch_size = batch_size
+
+    def load_model(self) -> ServedModel:
+        """Once for each process; its threads share it."""
+        return ServedModel(self._model_dir)
+
+    def batch_elements_kwargs(self) -> dict[str, int]:
+        """Bounds of RunInference's own batching."""
+        return {"min_batch_size": 1, "max_batch_size": self._batch_size}
+
+    def run_inference(
+        self,
+        batch: Sequence[Keyed],
+        model: ServedModel,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[dict[str, Any]]:
+        """Rows for a batch, in its order."""
+        good = [content for _, content in batch if isinstance(content, bytes)]
+        predictions = iter(_predict(model, good))
+        names = model.classes.names
+        for key, content in batch:
+            found = next(predictions) if isinstance(content, bytes) else content
+            yield _row(key, found, names)
+
+
+class WriteRows(beam.PTransform):
+    """Writes rows as Parquet, or as TFRecords of tf.Examples.
+
+    Args:
+      folder: where the files `predictions-…` go.
+      kind: `parquet` or `tfrecord`.
+      class_names: names of the classes.
+    """
+
+    def __init__(self, folder: str, kind: str, class_names: Sequence[str]) -> None:
+        super().__init__()
+        self._prefix = filesystems.FileSystems.join(folder, _FILE_PREFIX)
+        self._kind = kind
+        self._class_names = list(class_names)
+
+    def expand(self, rows: beam.PCollection[dict[str, Any]]) -> beam.PCollection:
+        """As many files as the runner has bundles."""
+        if self._kind == "parquet":
+            return rows | beam.io.WriteToParquet(
+                self._prefix,
+                arrow_schema(self._class_names),
+                codec="zstd",
+                # Rows are large: they must not be gathered by the thousand.
+                record_batch_size=64,
+                row_group_buffer_size=32 * 1024 * 1024,
+                file_name_suffix=".parquet",
+            )
+        return (
+            rows
+            | "ToExample" >> beam.Map(to_example)
+            | beam.io.WriteToTFRecord(self._prefix, file_name_suffix=".tfrecord.gz")
+        )
+
+
+def arrow_schema(class_names: Sequence[str]) -> pa.Schema:
+    """Columns of the result; those of the prediction are null where `error` is not."""
+    return pa.schema(
+        [
+            pa.field("picture", pa.string(), nullable=False),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("confidence", pa.float32()),
+            *((f"share_{name}", pa.float32()) for name in class_names),
+            ("mask_png", pa.binary()),
+            ("error", pa.string()),
+        ]
+    )
+
+
+def to_example(row: dict[str, Any]) -> bytes:
+    """A row as a serialized tf.Example; what is null is left out."""
+    feature = {}
+    for key, value in row.items():
+        if isinstance(value, (str, bytes)):
+            content = value.encode() if isinstance(value, str) else value
+            feature[key] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
+        elif isinstance(value, int):
+            feature[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+        elif value is not None:
+            feature[key] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+def _is_picture(path: str) -> bool:
+    name = os.path.basename(path)
+    return (
+        not name.startswith(".")
+        and os.path.splitext(name)[1].lower() in Image.registered_extensions()
+    )
+
+
+def _read(path: str) -> Keyed:
+    try:
+        with filesystems.FileSystems.open(path) as file:
+            return path, for_model(file.read())
+    except OSError as error:
+        return path, str(error) or type(error).__name__
+
+
+def _predict(model: ServedModel, batch: list[bytes]) -> Iterator[Prediction | str]:
+    try:
+        yield from model.predict(batch)
+    except tf.errors.InvalidArgumentError:
+        if len(batch) == 1:
+            yield "TensorFlow can't decode it"
+            return
+        for one in batch:
+            yield from _predict(model, [one])
+
+
+def _row(key: str, found: Prediction | str, class_names: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(arrow_schema(class_names).names)
+    row["picture"] = key
+    if isinstance(found, str):
+        row["error"] = found
+        return row
+    height, width = found.mask.shape
+    shares = np.float32(found.shares(len(class_names))).tolist()
+    row |= {f"share_{name}": share for name, share in zip(class_names, shares, strict=True)}
+    row |= {"width": width, "height": height}
+    row |= {"confidence": found.confidence, "mask_png": found.mask_png}
+    return row
+
+
+def _counted(row: dict[str, Any]) -> dict[str, Any]:
+    beam.metrics.Metrics.counter(COUNTERS, PICTURES).inc()
+    if row["error"] is not None:
+        beam.metrics.Metrics.counter(COUNTERS, FAILED).inc()
+    return row

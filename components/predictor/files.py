@@ -1,0 +1,157 @@
+"""Prediction of files: masks and overlays beside a table of class shares."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from components.errors import UserError
+from components.predictor.overlay import mask_image, overlay_image
+from components.predictor.picture_files import Picture, PictureFile, read_picture
+from components.served_model import Prediction, ServedModel
+
+TABLE_FILE = "predictions.csv"
+_THREADS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What became of one picture.
+
+    Attributes:
+      path: of the picture.
+      size: width and height; None where it could not be read.
+      shares: share of the pixels, by class.
+      confidence: of the model; None where there is no prediction.
+      mask: path of the mask.
+      overlay: path of the overlay.
+      error: why there is no prediction; empty where there is one.
+    """
+
+    path: str
+    size: tuple[int, int] | None = None
+    shares: tuple[float, ...] = ()
+    confidence: float | None = None
+    mask: str = ""
+    overlay: str = ""
+    error: str = ""
+
+
+def predict_files(
+    model: ServedModel, files: Sequence[PictureFile], out: str, batch_size: int
+) -> Iterator[Row]:
+    """Predicts pictures and writes `_mask.png` and `_overlay.jpg` for each.
+
+    Reading and writing go on in threads while the model works.
+
+    Args:
+      model: the model.
+      files: the pictures.
+      out: folder for the results; made where it is missing.
+      batch_size: pictures that go through the model together.
+
+    Yields:
+      One row for each picture, in order; one that can't be read has an error.
+
+    Raises:
+      UserError: the results can't be written.
+    """
+    batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+
+        def read(batch: Sequence[PictureFile]) -> list[Future]:
+            return [pool.submit(_read, file.path) for file in batch]
+
+        reading = read(batches[0]) if batches else []
+        writing: list[Future] = []
+        for number, batch in enumerate(batches):
+            pictures = [future.result() for future in reading]
+            reading = read(batches[number + 1]) if number + 1 < len(batches) else []
+            predictions = _predict(model, pictures)
+            yield from _results(writing)  # of the batch before
+            writing = [
+                pool.submit(_write, file, picture, prediction, len(model.classes), out)
+                for file, picture, prediction in zip(batch, pictures, predictions, strict=True)
+            ]
+        yield from _results(writing)
+
+
+def write_table(rows: Sequence[Row], class_names: Sequence[str], out: str) -> str:
+    """Writes all rows as CSV and returns its path."""
+    path = os.path.join(out, TABLE_FILE)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        shares = [f"share_{name}" for name in class_names]
+        writer.writerow(
+            ["picture", "width", "height", "confidence", *shares, "mask", "overlay", "error"]
+        )
+        for row in rows:
+            width, height = row.size or ("", "")
+            values = [f"{share:.6f}" for share in row.shares] or [""] * len(class_names)
+            confidence = "" if row.confidence is None else f"{row.confidence:.6f}"
+            writer.writerow(
+                [row.path, width, height, confidence, *values, row.mask, row.overlay, row.error]
+            )
+    return path
+
+
+def _read(path: str) -> Picture | str:
+    """The picture, or why it can't be read."""
+    try:
+        return read_picture(path)
+    except OSError as error:
+        return str(error)
+
+
+def _predict(model: ServedModel, pictures: Sequence[Picture | str]) -> list[Prediction | str]:
+    """Predictions; the pictures' own errors pass through."""
+    good = [picture for picture in pictures if isinstance(picture, Picture)]
+    try:
+        predictions: list[Prediction | str] = list(
+            model.predict([picture.encoded for picture in good])
+        )
+    except tf.errors.InvalidArgumentError:
+        # Pillow could read what TensorFlow can't: the others must not suffer for it.
+        predictions = [_predict_one(model, picture) for picture in good]
+    remaining = iter(predictions)
+    return [next(remaining) if isinstance(picture, Picture) else picture for picture in pictures]
+
+
+def _predict_one(model: ServedModel, picture: Picture) -> Prediction | str:
+    try:
+        return model.predict([picture.encoded])[0]
+    except tf.errors.InvalidArgumentError:
+        return "TensorFlow can't decode it"
+
+
+def _write(
+    file: PictureFile,
+    picture: Picture | str,
+    prediction: Prediction | str,
+    num_classes: int,
+    out: str,
+) -> Row:
+    if isinstance(prediction, str):
+        return Row(file.path, error=prediction)
+    base = Path(out, file.output)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    mask, overlay = f"{base}_mask.png", f"{base}_overlay.jpg"
+    mask_image(prediction.mask, num_classes).save(mask)
+    overlay_image(picture.image, prediction.mask, num_classes).save(overlay, quality=90)
+    shares = tuple(np.round(prediction.shares(num_classes), 6).tolist())
+    return Row(file.path, picture.image.size, shares, prediction.confidence, mask, overlay)
+
+
+def _results(writing: Sequence[Future]) -> Iterator[Row]:
+    try:
+        for future in writing:
+            yield future.result()
+    except OSError as error:
+        raise UserError(f"the results can't be written: {error}") from error

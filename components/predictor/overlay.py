@@ -1,0 +1,53 @@
+"""Masks as pictures: with a palette, and laid over the photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from PIL import Image
+
+from components import palette
+
+OPACITY = 0.5
+
+
+def mask_image(mask: np.ndarray, num_classes: int) -> Image.Image:
+    """A mask as a palette picture: its values are class indices, its colours the classes'.
+
+    Args:
+      mask: uint8 [height, width].
+      num_classes: for the palette.
+    """
+    image = Image.fromarray(mask, "L").convert("L")
+    image = Image.frombytes("P", image.size, image.tobytes())
+    image.putpalette(palette.class_colors(num_classes).tobytes())
+    return image
+
+
+def overlay_image(
+    picture: Image.Image,
+    mask: np.ndarray,
+    num_classes: int,
+    shown: Collection[int] | None = None,
+    opacity: float = OPACITY,
+) -> Image.Image:
+    """Lays a mask's colours over its picture.
+
+    Args:
+      picture: RGB, of the mask's size.
+      mask: uint8 [height, width].
+      num_classes: for the palette.
+      shown: class indices whose pixels are coloured; None: all.
+      opacity: of the colours, 0 to 1.
+
+    Returns:
+      RGB.
+    """
+    colors = palette.class_colors(num_classes).astype(np.float32)
+    weights = np.zeros(256, np.float32)
+    weights[list(range(num_classes) if shown is None else shown)] = opacity
+    pixels = np.asarray(picture, np.float32)
+    weight = weights[mask][..., np.newaxis]
+    blended = pixels + weight * (colors[mask] - pixels)
+    return Image.fromarray(blended.round().astype(np.uint8))

@@ -1,0 +1,51 @@
+"""A model whose answers are known: bright pixels are `light`, others `dark`."""
+
+import pytest
+import tensorflow as tf
+
+from components import pictures, schema
+from components.model_card import write_card
+from components.served_model import ServedModel
+
+CLASSES = schema.ClassTable(values={"dark": 0, "light": 1})
+SIZE = (8, 8)
+
+
+class Brightness(tf.Module):
+    """Keeps to the contract of `serving_default`; needs no training."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serve(self, image_bytes):
+        def segment(one):
+            image = tf.cast(pictures.decode_image(one), tf.float32)
+            light = tf.cast(tf.reduce_mean(image, -1, keepdims=True) > 127.5, tf.uint8)
+            small = tf.image.resize(light, SIZE, method="nearest")[..., 0]
+            return small, tf.io.encode_png(light), tf.reduce_mean(image) / 255
+
+        checked = pictures.check_images(image_bytes, schema.IMAGE_BYTES)
+        mask, png, confidence = tf.map_fn(
+            segment, checked, fn_output_signature=(tf.uint8, tf.string, tf.float32)
+        )
+        return {
+            schema.MASK: mask,
+            schema.MASK_PNG_BYTES: png,
+            schema.CONFIDENCE: tf.reshape(confidence, [-1]),
+        }
+
+
+@pytest.fixture(scope="session")
+def serving_folder(tmp_path_factory):
+    """Versions 9 and 10, and one that is not complete."""
+    folder = tmp_path_factory.mktemp("pipeline") / "serving"
+    module = Brightness()
+    for version in ("9", "10"):
+        path = str(folder / version)
+        tf.saved_model.save(module, path, {schema.SERVING_SIGNATURE: module.serve})
+        write_card(path, CLASSES, {})
+    (folder / "11").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(serving_folder):
+    return ServedModel(str(serving_folder))

@@ -1,0 +1,108 @@
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.errors import UserError
+from components.predictor.picture_files import find_pictures, for_model, read_picture
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (12, 20, 3)).astype(np.uint8)
+
+
+def save(path, pixels=PIXELS, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return str(path)
+
+
+def outputs(files):
+    return [file.output for file in files]
+
+
+def test_folders_are_searched_in_a_stable_order(tmp_path):
+    for name in ("b.png", "a.JPG", "deep/er/c.webp", ".hidden.png", ".git/d.png"):
+        save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    files = find_pictures([str(tmp_path)])
+    assert outputs(files) == ["a", "b", os.path.join("deep", "er", "c")]
+    assert [file.path for file in files][0] == str(tmp_path / "a.JPG")
+
+
+def test_no_two_pictures_share_an_output(tmp_path):
+    one, two, three = (save(tmp_path / name) for name in ("x/cat.png", "x/cat.jpg", "y/cat.png"))
+    assert outputs(find_pictures([two, one, three])) == ["cat", "cat_png", "cat_2"]
+    folders = [str(tmp_path / "x"), str(tmp_path / "y")]
+    assert outputs(find_pictures(folders)) == ["x/cat", "x/cat_png", "y/cat"]
+
+
+def test_what_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="there is no file or folder .*nothing.png"):
+        find_pictures([str(tmp_path / "nothing.png")])
+    with pytest.raises(UserError, match="no pictures in"):
+        find_pictures([str(tmp_path)])
+
+
+@pytest.mark.parametrize("name", ["picture.jpg", "picture.png", "picture.gif"])
+def test_what_the_model_can_read_stays_as_it_is(tmp_path, name):
+    path = save(tmp_path / name)
+    with open(path, "rb") as file:
+        assert read_picture(path).encoded == file.read()
+
+
+@pytest.mark.parametrize("name", ["picture.bmp", "picture.tiff", "picture.webp"])
+def test_anything_else_becomes_a_png_of_the_same_pixels(tmp_path, name):
+    picture = read_picture(save(tmp_path / name, **({"lossless": True} if "webp" in name else {})))
+    decoded = Image.open(io.BytesIO(picture.encoded))
+    assert decoded.format == "PNG"
+    np.testing.assert_array_equal(np.asarray(decoded), PIXELS)
+    np.testing.assert_array_equal(np.asarray(picture.image), PIXELS)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_a_viewer_turns_them(tmp_path, orientation):
+    """EXIF's eight orientations, each written out with NumPy."""
+    upright = PIXELS
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: np.rot90(upright, 2).transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "phone.png", np.ascontiguousarray(stored), exif=exif)
+    picture = read_picture(path)
+    np.testing.assert_array_equal(np.asarray(picture.image), upright)
+    sent = Image.open(io.BytesIO(picture.encoded))
+    np.testing.assert_array_equal(np.asarray(sent.convert("RGB")), upright)
+
+
+def test_sixteen_bits_are_scaled_not_cut_off(tmp_path):
+    deep = (PIXELS[..., 0].astype(np.uint16)) * 257
+    image = read_picture(save(tmp_path / "deep.png", deep)).image
+    np.testing.assert_allclose(np.asarray(image)[..., 0], PIXELS[..., 0], atol=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"text", "it is no picture"), (b"", "it is no picture"), (b"\xff\xd8\xff\xe0", "no picture")],
+)
+def test_what_is_no_picture(content, message):
+    with pytest.raises(OSError, match=message):
+        for_model(content)
+
+
+def test_a_truncated_picture(tmp_path):
+    path = save(tmp_path / "half.jpg")
+    with open(path, "rb") as file:
+        content = file.read()
+    with open(path, "wb") as file:
+        file.write(content[: len(content) - 300])
+    with pytest.raises(OSError, match="(?i)truncated"):
+        read_picture(path)

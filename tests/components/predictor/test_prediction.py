@@ -1,0 +1,184 @@
+"""`segline predict`, in front of the screen and with Beam, as it is called."""
+
+import csv
+import glob
+import io
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+import yaml
+from PIL import Image
+
+from pipeline import cli
+
+RNG = np.random.default_rng(0)
+SIZES = [(10, 14), (30, 20), (8, 8), (25, 40), (16, 9)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Five noisy pictures (PNG: exact values), one in a folder below; two broken ones."""
+    root = tmp_path_factory.mktemp("pictures")
+    (root / "below").mkdir()
+    for number, size in enumerate(SIZES):
+        pixels = RNG.integers(0, 255, (*size, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(root / ("below" if number == 3 else "") / f"{number}.png")
+    (root / "text.png").write_text("no picture")
+    whole = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 255, (40, 40, 3)).astype(np.uint8)).save(whole, "JPEG")
+    (root / "half.jpg").write_bytes(whole.getvalue()[:700])
+    return root
+
+
+def expected_mask(path):
+    """What the model is known to do, with NumPy."""
+    return (np.asarray(Image.open(path), np.float64).mean(axis=-1) > 127.5).astype(np.uint8)
+
+
+def call(*arguments):
+    """The exit status."""
+    try:
+        cli.main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+def test_a_folder(folder, serving_folder, tmp_path, capsys, batch_size):
+    out = tmp_path / "out"
+    status = call(
+        "predict", "--model", serving_folder, "--batch-size", batch_size, folder, "--out", out
+    )
+    assert status == 1  # two were broken
+    shown = capsys.readouterr().out
+    assert "5 of 7 predicted" in shown and "serving/10" in shown
+    assert "✗" in shown and "text.png: it is no picture" in shown and "half.jpg: " in shown
+
+    with open(out / "predictions.csv") as file:
+        rows = {row["picture"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 7
+    for number, size in enumerate(SIZES):
+        path = folder / ("below" if number == 3 else "") / f"{number}.png"
+        row, mask = rows[str(path)], expected_mask(path)
+        image = Image.open(row["mask"])
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(image), mask)
+        assert Image.open(row["overlay"]).size == (size[1], size[0])
+        assert (int(row["width"]), int(row["height"])) == (size[1], size[0])
+        assert float(row["share_light"]) == pytest.approx(mask.mean(), abs=1e-6)
+        assert float(row["share_dark"]) == pytest.approx(1 - mask.mean(), abs=1e-6)
+        assert row["error"] == ""
+    assert rows[str(folder / "text.png")]["error"] == "it is no picture"
+    assert (out / "below" / "3_mask.png").exists()
+
+
+def test_good_pictures_only_give_status_0(folder, serving_folder, tmp_path):
+    pictures = [folder / "0.png", folder / "below"]
+    assert call("predict", "--model", serving_folder, *pictures, "--out", tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.png", "--out", "{}"], "there is no file or folder nowhere.png"),
+        (["--out", "{}"], "name pictures or folders, or"),
+        (["x.png", "--split", "test", "--out", "{}"], "--split and --beam-args need --beam"),
+        (["--beam", "--split", "test", "x.png", "--out", "{}"], "not both"),
+        (["{}", "--out", "/dev/null/x"], "no pictures in"),
+        ([__file__, "--out", "/dev/null/x"], "--out: /dev/null/x can't be made"),
+        ([__file__, "--model", "{}", "--out", "{}/out"], "no model in"),
+    ],
+)
+def test_wrong_calls_get_one_clear_line(tmp_path, capsys, arguments, message):
+    arguments = [argument.replace("{}", str(tmp_path)) for argument in arguments]
+    assert call("predict", *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("segline: ") and error.count("\n") == 1
+    assert message in error
+
+
+def parquet_rows(folder):
+    rows = []
+    for file in glob.glob(f"{folder}/predictions-*.parquet"):
+        rows += pq.read_table(file).to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize(
+    "beam_args",
+    [
+        "--direct_num_workers=1",
+        "--direct_running_mode=multi_threading --direct_num_workers=2",
+        "--direct_running_mode=multi_processing --direct_num_workers=2",
+    ],
+)
+def test_beam_gives_the_same_masks_and_loses_nothing(
+    folder, serving_folder, tmp_path, capsys, beam_args
+):
+    arguments = ["predict", "--beam", "--model", serving_folder, folder, "--out", tmp_path]
+    assert call(*arguments, "--beam-args", *beam_args.split()) == 1
+    assert "5 of 7 predicted" in capsys.readouterr().out
+    rows = {row["picture"]: row for row in parquet_rows(tmp_path)}
+    assert len(rows) == len(parquet_rows(tmp_path)) == 7
+    for path, row in rows.items():
+        if path.endswith(("text.png", "half.jpg")):
+            assert row["error"] and row["mask_png"] is None
+            continue
+        mask = np.asarray(Image.open(io.BytesIO(row["mask_png"])))
+        np.testing.assert_array_equal(mask, expected_mask(path))
+        assert (row["height"], row["width"]) == mask.shape
+        assert row["share_light"] == pytest.approx(mask.mean(), abs=1e-6)
+        assert row["error"] is None
+
+
+def test_beam_does_not_mix_two_runs(folder, serving_folder, tmp_path, capsys):
+    arguments = ["predict", "--beam", "--model", serving_folder, folder / "below"]
+    assert call(*arguments, "--out", tmp_path) == 0
+    assert call(*arguments, "--out", tmp_path) == 1
+    assert "holds predictions already" in capsys.readouterr().err
+
+
+def test_beam_and_a_split_of_a_dataset(serving_folder, make_dataset, tmp_path, monkeypatch, capsys):
+    """Examples by their ids, into TFRecords."""
+    contents = {}
+    for number in range(7):
+        buffer = io.BytesIO()
+        pixels = RNG.integers(0, 255, (9, 11 + number, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(buffer, "PNG")
+        contents[f"picture_{number}"] = buffer.getvalue()
+    mask = io.BytesIO()
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(mask, "PNG")
+    pairs = [(content, mask.getvalue()) for content in contents.values()]
+    config = {
+        "name": "batch",
+        "dataset": {
+            "name": "for_prediction",
+            "data_dir": make_dataset("for_prediction", pairs),
+            "splits": {"train": "train", "validation": "train", "test": "test[2:]"},
+            "features": {"example_id": "file_name"},
+        },
+        "classes": {"values": {"dark": 0, "light": 1}},
+    }
+    (tmp_path / "batch.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("SEGLINE_CONFIG", str(tmp_path / "batch.yaml"))
+    arguments = ["predict", "--beam", "--model", serving_folder, "--format", "tfrecord"]
+    assert call(*arguments, "--split", "test", "--out", tmp_path / "out") == 0
+    files = glob.glob(f"{tmp_path}/out/predictions-*.tfrecord.gz")
+    found = {}
+    for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
+        feature = tf.train.Example.FromString(record).features.feature
+        png = feature["mask_png"].bytes_list.value[0]
+        found[feature["picture"].bytes_list.value[0].decode()] = np.asarray(
+            Image.open(io.BytesIO(png))
+        )
+        assert "error" not in feature
+        assert feature["width"].int64_list.value[0] >= 11
+    assert len(found) == 5 and set(found) < set(contents)
+    for name, mask in found.items():
+        np.testing.assert_array_equal(mask, expected_mask(io.BytesIO(contents[name])))
+
+    assert call(*arguments, "--split", "tset", "--out", tmp_path / "other") == 1
+    assert "--split: 'tset' does not fit for_prediction" in capsys.readouterr().err
