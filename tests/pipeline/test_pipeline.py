@@ -1,0 +1,51 @@
+"""The compiled chain: what runs, after what, with which settings."""
+
+import json
+
+import pytest
+from google.protobuf import json_format
+from tfx.dsl.compiler.compiler import Compiler
+from tfx.proto import infra_validator_pb2
+
+from pipeline.config import load_config
+from pipeline.pipeline import create_pipeline
+
+
+def compiled(**overrides):
+    config = load_config("pets", environment=overrides)
+    ir = Compiler().compile(create_pipeline(config))
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in ir.nodes}
+
+
+def parameter(node, name):
+    return node.parameters.parameters[name].field_value.string_value
+
+
+def test_the_pusher_waits_for_both_blessings():
+    nodes = compiled()
+    assert {"Evaluator", "InfraValidator", "Trainer"} <= set(nodes["Pusher"].upstream_nodes)
+    assert {"model_blessing", "infra_blessing"} <= set(nodes["Pusher"].inputs.inputs)
+    type_name = nodes["InfraValidator"].node_info.type.name
+    assert type_name == "components.infra_validator.component.ServingValidator"
+
+
+@pytest.mark.parametrize("platform", ["kubernetes", "local_docker"])
+def test_tensorflow_serving_takes_the_place_of_the_clean_process(platform):
+    nodes = compiled(
+        SEGLINE__INFRA_VALIDATOR__SERVER="tensorflow_serving",
+        SEGLINE__INFRA_VALIDATOR__MAX_LOAD_SECONDS="77",
+        SEGLINE__INFRA_VALIDATOR__TENSORFLOW_SERVING=(f"{{platform: {platform}, tag: 2.18.0}}"),
+    )
+    node = nodes["InfraValidator"]
+    assert node.node_info.type.name.startswith("tfx.components.infra_validator")
+    assert {"Evaluator", "InfraValidator"} <= set(nodes["Pusher"].upstream_nodes)
+    serving = infra_validator_pb2.ServingSpec()
+    json_format.Parse(parameter(node, "serving_spec"), serving)
+    assert list(serving.tensorflow_serving.tags) == ["2.18.0"]
+    assert serving.WhichOneof("serving_platform") == platform
+    assert json.loads(parameter(node, "validation_spec"))["max_loading_time_seconds"] == 77
+    request = infra_validator_pb2.RequestSpec()
+    json_format.Parse(parameter(node, "request_spec"), request)
+    assert request.split_name == "test" and request.num_examples == 8
+    # The only signature that takes what TFX sends, whole examples, and gives no features.
+    assert list(request.tensorflow_serving.signature_names) == ["evaluate"]
