@@ -8,7 +8,6 @@ import tempfile
 import gradio as gr
 import numpy as np
 import tensorflow as tf
-from gradio.data_classes import ImageData
 from PIL import Image
 
 from components import palette
@@ -28,19 +27,6 @@ _FONTS = ["system-ui", "sans-serif"]
 _CACHE_SECONDS = 3600  # how long uploaded pictures stay on the server's disk
 
 Shown = tuple[Image.Image, np.ndarray]  # the picture and its mask, kept for redrawing
-
-
-class UploadedPicture(gr.Image):
-    """Gives the file as it was uploaded.
-
-    Gradio's own decodes it, and on a file that is no picture prints a traceback.
-    """
-
-    is_template = True  # to the browser it is an Image
-
-    def preprocess(self, payload: ImageData | None) -> str | None:
-        """The file's path."""
-        return payload.path if payload else None
 
 
 def make_demo(model: ServedModel) -> gr.Blocks:
@@ -92,9 +78,13 @@ def make_demo(model: ServedModel) -> gr.Blocks:
         result = {"interactive": False, "buttons": ["download", "fullscreen"]}
         with gr.Row():
             with gr.Column():
-                picture = UploadedPicture(
-                    label="Picture", sources=["upload", "clipboard"], height=360
+                picture = gr.Image(
+                    label="Picture", type="filepath", sources=["upload", "clipboard"], height=360
                 )
+                # As it was uploaded: Gradio would decode it here, and print a traceback
+                # where it is no picture. (A subclass would do, but Gradio writes a .pyi
+                # file beside a subclass's source.)
+                picture.preprocess = lambda payload: payload.path if payload else None
                 gr.HTML(_legend(names))
                 shown = gr.CheckboxGroup(names, value=names, label="Classes shown")
                 opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity")
