@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,6 +11,8 @@ import tensorflow_transform as tft
 
 from components import pictures, schema
 from components.model_card import write_card
+
+_EVALUATION_CHUNK = 16  # pictures that go through the network together
 
 
 def export_model(
@@ -54,15 +57,18 @@ def export_model(
         }
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        parsed = parse(examples, schema.IMAGE, schema.MASK, schema.EXAMPLE_ID)
+        # Beam's batches grow to whatever takes it a second; the activations must not.
+        matrices = in_chunks(count, examples, _EVALUATION_CHUNK)
+        return {
+            schema.CONFUSION_MATRIX: tf.ensure_shape(matrices, [None, num_classes, num_classes]),
+            schema.EXAMPLE_ID: parse(examples, schema.EXAMPLE_ID)[schema.EXAMPLE_ID][:, 0],
+        }
+
+    def count(examples: tf.Tensor) -> tf.Tensor:
+        parsed = parse(examples, schema.IMAGE, schema.MASK)
         features = layer({name: parsed[name] for name in (schema.IMAGE, schema.MASK)})
         predicted = tf.argmax(model(features[schema.IMAGE], training=False), axis=-1)
-        return {
-            schema.CONFUSION_MATRIX: confusion_matrices(
-                features[schema.MASK], predicted, num_classes
-            ),
-            schema.EXAMPLE_ID: parsed[schema.EXAMPLE_ID][:, 0],
-        }
+        return confusion_matrices(features[schema.MASK], predicted, num_classes)
 
     def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return layer(parse(examples, schema.IMAGE, schema.MASK))
@@ -80,6 +86,33 @@ def export_model(
     archive.write_out(folder, verbose=False)
 
     write_card(folder, classes, card)
+
+
+def in_chunks(function: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor, size: int) -> tf.Tensor:
+    """Applies a function to a batch piece by piece, so that memory is bounded.
+
+    Args:
+      function: from [n, …] to int64 [n, …].
+      batch: [B, …], any B.
+      size: largest n.
+
+    Returns:
+      What the function gives for the whole batch.
+    """
+    total = tf.shape(batch)[0]
+    results = tf.TensorArray(tf.int64, size=0, dynamic_size=True, infer_shape=False)
+
+    def step(start: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        part = function(batch[start : start + size])
+        return start + size, results.write(results.size(), part)
+
+    _, results = tf.while_loop(
+        lambda start, _: start < tf.maximum(total, 1),  # an empty batch has a shape too
+        step,
+        (0, results),
+        parallel_iterations=1,
+    )
+    return results.concat()
 
 
 def confusion_matrices(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int) -> tf.Tensor:

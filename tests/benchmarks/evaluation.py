@@ -2,9 +2,10 @@
 
     python tests/benchmarks/evaluation.py RUN_DIR
 
-takes the folder of a finished pipeline (such as runs/pets_tutorial) and evaluates its
-latest model on a tenth of the test split and on all of it, with TFX's Evaluator and with
-`keras.Model.predict` over the same examples through the same transform graph. Every
+takes the folder of a finished pipeline (such as runs/pets_tutorial) and evaluates a model
+like its latest (the weights don't matter for the time) on a tenth of the test split and on
+all of it, with TFX's Evaluator and with one `keras.Model.predict` over the same examples
+through the same transform graph. Every
 measurement is a process of its own; they are interleaved. Start-up drops out: what counts
 is the difference between the whole and the tenth. Prints the median ratio, and the peak
 memory of the whole beside that of the tenth.
@@ -34,21 +35,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run_dir")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=1, help="take the split this many times")
     parser.add_argument("--measure", choices=WAYS, help="(used by the benchmark itself)")
-    parser.add_argument("--examples", help="(used by the benchmark itself)")
+    parser.add_argument("--examples", help="(likewise)")
+    parser.add_argument("--model", help="(likewise)")
     options = parser.parse_args()
     if options.measure:
-        measure(options.measure, options.run_dir, options.examples)
+        measure(options.measure, options.run_dir, options.examples, options.model)
         return
 
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
     with tempfile.TemporaryDirectory() as folder:
-        counts = write_parts(options.run_dir, folder)
+        counts = write_parts(options.run_dir, folder, options.repeat)
+        write_model(options.run_dir, f"{folder}/model")
         found: dict[tuple[str, str], list[dict]] = {}
         for _ in range(options.rounds):
             for way in WAYS:
                 for part in counts:
-                    found.setdefault((way, part), []).append(run(way, options.run_dir, part))
+                    found.setdefault((way, part), []).append(
+                        run(way, options.run_dir, part, f"{folder}/model")
+                    )
     tenth, whole = counts
     rates = {}
     print(f"{counts[tenth]} and {counts[whole]} examples, {options.rounds} interleaved rounds")
@@ -73,12 +79,12 @@ def artifact(run_dir: str, step: str, key: str) -> str:
     return max(glob.glob(f"{run_dir}/artifacts/{step}/{key}/*"), key=lambda p: int(Path(p).name))
 
 
-def write_parts(run_dir: str, folder: str) -> dict[str, int]:
+def write_parts(run_dir: str, folder: str, repeat: int) -> dict[str, int]:
     """Writes a tenth of the test split and all of it as Examples; gives their counts."""
     import tensorflow as tf
 
     files = glob.glob(f"{artifact(run_dir, 'TfdsExampleGen', 'examples')}/Split-test/*")
-    records = list(tf.data.TFRecordDataset(sorted(files), "GZIP").as_numpy_iterator())
+    records = list(tf.data.TFRecordDataset(sorted(files), "GZIP").as_numpy_iterator()) * repeat
     counts = {}
     for name, count in (("tenth", len(records) // 10), ("whole", len(records))):
         split = f"{folder}/{name}/Split-test"
@@ -91,24 +97,50 @@ def write_parts(run_dir: str, folder: str) -> dict[str, int]:
     return counts
 
 
-def run(way: str, run_dir: str, examples: str) -> dict:
+def write_model(run_dir: str, folder: str) -> None:
+    """Exports a model as today's code does."""
+    from components.trainer.export import export_model
+
+    model, card, transform = network(run_dir)
+    export_model(model, transform, card["classes"], f"{folder}/Format-Serving", {})
+
+
+def network(run_dir: str) -> tuple:
+    """An untrained network like the latest model's, that one's card, the transform graph."""
+    import tensorflow_transform as tft
+
+    from components.model_card import read_card
+    from components.trainer.config import TrainerConfig
+    from components.trainer.unet import build_unet
+
+    card = read_card(f"{artifact(run_dir, 'Trainer', 'model')}/Format-Serving")
+    config = TrainerConfig.model_validate(card["trainer"])
+    encoder = config.encoder.model_copy(update={"weights": "none", "fine_tune_from_epoch": None})
+    model = build_unet(
+        len(card["classes"]), tuple(card["image_size"]), encoder, config.decoder_filters
+    )
+    return model, card, tft.TFTransformOutput(artifact(run_dir, "Transform", "transform_graph"))
+
+
+def run(way: str, run_dir: str, examples: str, model: str) -> dict:
     """One measurement in a process of its own."""
-    command = [sys.executable, __file__, run_dir, "--measure", way, "--examples", examples]
+    command = [sys.executable, __file__, run_dir, "--measure", way]
+    command += ["--examples", examples, "--model", model]
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode:
         raise RuntimeError(process.stderr)
     return json.loads(process.stdout.splitlines()[-1])
 
 
-def measure(way: str, run_dir: str, examples: str) -> None:
+def measure(way: str, run_dir: str, examples: str, model: str) -> None:
     """Prints seconds and peak memory, start-up included."""
     started = time.perf_counter()
-    {"evaluator": evaluate, "predict": predict}[way](run_dir, examples)
+    {"evaluator": evaluate, "predict": predict}[way](run_dir, examples, model)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(json.dumps({"seconds": time.perf_counter() - started, "peak_mb": peak}))
 
 
-def evaluate(run_dir: str, examples: str) -> None:
+def evaluate(run_dir: str, examples: str, model: str) -> None:
     """TFX's Evaluator with our metrics and slices, as the pipeline runs it."""
     from google.protobuf import json_format
     from tfx.components.evaluator import executor
@@ -124,7 +156,7 @@ def evaluate(run_dir: str, examples: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for group, key, kind, uri in (
             (inputs, "examples", standard_artifacts.Examples, examples),
-            (inputs, "model", standard_artifacts.Model, artifact(run_dir, "Trainer", "model")),
+            (inputs, "model", standard_artifacts.Model, model),
             (outputs, "evaluation", standard_artifacts.ModelEvaluation, f"{folder}/evaluation"),
             (outputs, "blessing", standard_artifacts.ModelBlessing, f"{folder}/blessing"),
         ):
@@ -134,7 +166,7 @@ def evaluate(run_dir: str, examples: str) -> None:
             group[key] = [item]
         inputs["examples"][0].split_names = artifact_utils.encode_split_names(["test"])
         inputs["examples"][0].set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
-        classes = read_card(f"{artifact(run_dir, 'Trainer', 'model')}/Format-Serving")["classes"]
+        classes = read_card(f"{model}/Format-Serving")["classes"]
         eval_config = make_eval_config(config.evaluator, classes, config.dataset.features.slice_by)
         context = base_beam_executor.BaseBeamExecutor.Context(
             beam_pipeline_args=list(config.run.beam_args), tmp_dir=folder, unique_id="1"
@@ -150,26 +182,16 @@ def evaluate(run_dir: str, examples: str) -> None:
         )
 
 
-def predict(run_dir: str, examples: str) -> None:
-    """`keras.Model.predict` of the same network (its weights don't matter for the time)."""
-    import tensorflow_transform as tft
-
-    from components.model_card import read_card
+def predict(run_dir: str, examples: str, model: str) -> None:
+    """`keras.Model.predict` of the same network."""
     from components.trainer import input_pipeline
-    from components.trainer.config import TrainerConfig
-    from components.trainer.unet import build_unet
 
-    card = read_card(f"{artifact(run_dir, 'Trainer', 'model')}/Format-Serving")
-    config = TrainerConfig.model_validate(card["trainer"])
-    encoder = config.encoder.model_copy(update={"weights": "none", "fine_tune_from_epoch": None})
-    model = build_unet(
-        len(card["classes"]), tuple(card["image_size"]), encoder, config.decoder_filters
-    )
-    transform = tft.TFTransformOutput(artifact(run_dir, "Transform", "transform_graph"))
+    del model
+    unet, _, transform = network(run_dir)
     serialized = input_pipeline.read_examples([f"{examples}/Split-test/*"])
     pictures = input_pipeline.prepared_pictures(serialized, transform)
-    for images in pictures.map(lambda image, mask: image).batch(64).prefetch(2):
-        model.predict(images, verbose=0).argmax(-1)
+    images = pictures.map(lambda image, mask: image).batch(64).prefetch(2)
+    unet.predict(images, verbose=0).argmax(-1)
 
 
 if __name__ == "__main__":

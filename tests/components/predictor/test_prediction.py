@@ -1,8 +1,14 @@
 """`segline predict`, in front of the screen and with Beam, as it is called."""
 
+import contextlib
 import csv
 import glob
 import io
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -182,3 +188,25 @@ def test_beam_and_a_split_of_a_dataset(serving_folder, make_dataset, tmp_path, m
 
     assert call(*arguments, "--split", "tset", "--out", tmp_path / "other") == 1
     assert "--split: 'tset' does not fit for_prediction" in capsys.readouterr().err
+
+
+def test_many_pictures_have_a_progress_bar_in_a_terminal(serving_folder, tmp_path):
+    """A real terminal, as far as the command can tell."""
+    for number in range(20):
+        Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
+    ours, theirs = pty.openpty()
+    command = Path(sys.executable).with_name("segline")
+    process = subprocess.Popen(
+        [command, "predict", tmp_path, "--model", serving_folder, "--out", tmp_path / "out"],
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how the end is told
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"predicting" in shown and b"20 of 20 predicted" in shown
