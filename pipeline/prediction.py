@@ -36,7 +36,7 @@ def predict(
     """
     from components.predictor.picture_files import find_pictures
 
-    files = find_pictures(pictures)
+    files = find_pictures(pictures, out)
     _make_folder(out)
     from components.predictor.files import predict_files, write_table
     from components.served_model import ServedModel

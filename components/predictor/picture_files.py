@@ -43,12 +43,13 @@ class PictureFile:
     output: str
 
 
-def find_pictures(paths: Sequence[str]) -> list[PictureFile]:
+def find_pictures(paths: Sequence[str], out: str) -> list[PictureFile]:
     """Finds the pictures that are meant, in a stable order.
 
     Args:
       paths: files, and folders that are searched to any depth for files with a
         picture's ending. Hidden files and folders are passed over.
+      out: folder for the results; what lies there already is no input.
 
     Returns:
       The files; no two have the same output.
@@ -61,7 +62,7 @@ def find_pictures(paths: Sequence[str]) -> list[PictureFile]:
         if os.path.isdir(path):
             # With several folders, each keeps its name in the output.
             below = os.path.basename(os.path.abspath(path)) if len(paths) > 1 else ""
-            found += [(file, os.path.join(below, name)) for file, name in _walk(path)]
+            found += [(file, os.path.join(below, name)) for file, name in _walk(path, out)]
         elif os.path.exists(path):
             found.append((path, os.path.basename(path)))
         else:
@@ -132,12 +133,17 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _walk(folder: str) -> list[tuple[str, str]]:
-    """(path, path relative to the folder) of every picture below."""
+def _walk(folder: str, out: str) -> list[tuple[str, str]]:
+    """(path, path relative to the folder) of every picture below, but for those in `out`."""
+    out = os.path.realpath(out)
     endings = Image.registered_extensions()
     found = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(os.path.join(parent, name)) != out
+        )
         for name in sorted(files):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings:
                 path = os.path.join(parent, name)

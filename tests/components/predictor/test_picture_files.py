@@ -8,6 +8,7 @@ from PIL import Image
 from components.errors import UserError
 from components.predictor.picture_files import find_pictures, for_model, read_picture
 
+OUT = "/elsewhere"
 PIXELS = np.random.default_rng(0).integers(0, 255, (12, 20, 3)).astype(np.uint8)
 
 
@@ -25,23 +26,29 @@ def test_folders_are_searched_in_a_stable_order(tmp_path):
     for name in ("b.png", "a.JPG", "deep/er/c.webp", ".hidden.png", ".git/d.png"):
         save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
-    files = find_pictures([str(tmp_path)])
+    files = find_pictures([str(tmp_path)], OUT)
     assert outputs(files) == ["a", "b", os.path.join("deep", "er", "c")]
     assert [file.path for file in files][0] == str(tmp_path / "a.JPG")
 
 
+def test_results_of_an_earlier_call_are_no_input(tmp_path):
+    save(tmp_path / "a.png")
+    save(tmp_path / "out" / "a_mask.png")
+    assert outputs(find_pictures([str(tmp_path)], str(tmp_path / "out"))) == ["a"]
+
+
 def test_no_two_pictures_share_an_output(tmp_path):
     one, two, three = (save(tmp_path / name) for name in ("x/cat.png", "x/cat.jpg", "y/cat.png"))
-    assert outputs(find_pictures([two, one, three])) == ["cat", "cat_png", "cat_2"]
+    assert outputs(find_pictures([two, one, three], OUT)) == ["cat", "cat_png", "cat_2"]
     folders = [str(tmp_path / "x"), str(tmp_path / "y")]
-    assert outputs(find_pictures(folders)) == ["x/cat", "x/cat_png", "y/cat"]
+    assert outputs(find_pictures(folders, OUT)) == ["x/cat", "x/cat_png", "y/cat"]
 
 
 def test_what_is_not_there(tmp_path):
     with pytest.raises(UserError, match="there is no file or folder .*nothing.png"):
-        find_pictures([str(tmp_path / "nothing.png")])
+        find_pictures([str(tmp_path / "nothing.png")], OUT)
     with pytest.raises(UserError, match="no pictures in"):
-        find_pictures([str(tmp_path)])
+        find_pictures([str(tmp_path)], OUT)
 
 
 @pytest.mark.parametrize("name", ["picture.jpg", "picture.png", "picture.gif"])
