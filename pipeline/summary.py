@@ -7,6 +7,7 @@ import os
 
 from ml_metadata import MetadataStore
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from components import schema
@@ -49,9 +50,7 @@ def print_summary(
         console.print("[bold red]Blessed, but it can't be served: not pushed[/bold red]")
     else:
         console.print("[bold green]Blessed[/bold green]")
-    for passed, line in deciding_lines(verdict) + serving_lines(infra_blessing.uri):
-        mark = "[green]✓[/green]" if passed else "[red]✗[/red]"
-        console.print(f"  {mark} {line}", soft_wrap=True)
+    print_lines(console, deciding_lines(verdict) + serving_lines(infra_blessing.uri))
     console.print()
     if is_pushed:
         path = pushed.custom_properties["pushed_destination"].string_value
@@ -59,6 +58,14 @@ def print_summary(
     else:
         latest = latest_version(config.serving_dir)
         console.print(f"model   still {_short(latest) if latest else 'none'}")
+
+
+def print_lines(console: Console, lines: list[tuple[bool, str]]) -> None:
+    """Prints (passed, text) lines, each with its mark."""
+    for passed, line in lines:
+        mark = "[green]✓[/green]" if passed else "[red]✗[/red]"
+        # TensorFlow's messages are full of brackets, which would be taken for markup.
+        console.print(f"  {mark} {escape(line)}", soft_wrap=True)
 
 
 def metrics_table(config: PipelineConfig, verdict: Verdict) -> Table:

@@ -19,8 +19,7 @@ def mask_image(mask: np.ndarray, num_classes: int) -> Image.Image:
       mask: uint8 [height, width].
       num_classes: for the palette.
     """
-    image = Image.fromarray(mask, "L").convert("L")
-    image = Image.frombytes("P", image.size, image.tobytes())
+    image = Image.fromarray(mask)
     image.putpalette(palette.class_colors(num_classes).tobytes())
     return image
 
