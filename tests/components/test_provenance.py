@@ -2,7 +2,7 @@ from components import provenance
 
 
 def test_fingerprint_follows_the_source(tmp_path, monkeypatch):
-    for name in ("schema.py", "pictures.py", "step/a.py"):
+    for name in (*provenance._SHARED, "step/a.py"):
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
         file.write_text("x = 1\n")
