@@ -271,7 +271,10 @@ def test_a_model_that_falls_behind_the_blessed_one_is_not_pushed(first_run):
         ({"SEGLINE__TRAINER__ENCODER__WEIGHTS": "/no/such.h5"}, "there is no file /no/such.h5"),
         ({"SEGLINE__DATASET__SPLITS__TEST": "tset"}, "dataset.splits.test: 'tset' does not fit"),
         ({"SEGLINE__DATASET__FEATURES__MASK": "trimap"}, "has no feature 'trimap'"),
-        ({"SEGLINE__CLASSES__VALUES": "{pet: 1, background: 2, border: 4}"}, "the mask has the value 3"),
+        (
+            {"SEGLINE__CLASSES__VALUES": "{pet: 1, background: 2, border: 4}"},
+            "the mask has the value 3",
+        ),
         ({"SEGLINE__TRAINER__EPOCHZ": "1"}, "trainer.epochz: there is no such key"),
     ],
 )
