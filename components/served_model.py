@@ -90,6 +90,22 @@ class ServedModel:
             )
         ]
 
+    def predict_each(self, batch: Sequence[bytes]) -> list[Prediction | str]:
+        """Segments what can be segmented; one bad picture does not cost the others theirs.
+
+        Args:
+          batch: files.
+
+        Returns:
+          For each a prediction, or why there is none.
+        """
+        try:
+            return list(self.predict(batch))
+        except tf.errors.InvalidArgumentError:
+            if len(batch) == 1:
+                return ["TensorFlow can't decode it"]
+        return [found for one in batch for found in self.predict_each([one])]
+
 
 def find_model(path: str) -> str:
     """Finds the SavedModel that is meant.

@@ -8,7 +8,7 @@ an error: good rows and errors together are what was read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -100,7 +100,7 @@ class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], ServedModel]):
     ) -> Iterable[dict[str, Any]]:
         """Rows for a batch, in its order."""
         good = [content for _, content in batch if isinstance(content, bytes)]
-        predictions = iter(_predict(model, good))
+        predictions = iter(model.predict_each(good))
         names = model.classes.names
         for key, content in batch:
             found = next(predictions) if isinstance(content, bytes) else content
@@ -184,17 +184,6 @@ def _read(path: str) -> Keyed:
             return path, for_model(file.read())
     except OSError as error:
         return path, str(error) or type(error).__name__
-
-
-def _predict(model: ServedModel, batch: list[bytes]) -> Iterator[Prediction | str]:
-    try:
-        yield from model.predict(batch)
-    except tf.errors.InvalidArgumentError:
-        if len(batch) == 1:
-            yield "TensorFlow can't decode it"
-            return
-        for one in batch:
-            yield from _predict(model, [one])
 
 
 def _row(key: str, found: Prediction | str, class_names: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from components.errors import UserError
 from components.predictor.overlay import mask_image, overlay_image
@@ -112,23 +111,9 @@ def _read(path: str) -> Picture | str:
 
 def _predict(model: ServedModel, pictures: Sequence[Picture | str]) -> list[Prediction | str]:
     """Predictions; the pictures' own errors pass through."""
-    good = [picture for picture in pictures if isinstance(picture, Picture)]
-    try:
-        predictions: list[Prediction | str] = list(
-            model.predict([picture.encoded for picture in good])
-        )
-    except tf.errors.InvalidArgumentError:
-        # Pillow could read what TensorFlow can't: the others must not suffer for it.
-        predictions = [_predict_one(model, picture) for picture in good]
-    remaining = iter(predictions)
+    good = [picture.encoded for picture in pictures if isinstance(picture, Picture)]
+    remaining = iter(model.predict_each(good))
     return [next(remaining) if isinstance(picture, Picture) else picture for picture in pictures]
-
-
-def _predict_one(model: ServedModel, picture: Picture) -> Prediction | str:
-    try:
-        return model.predict([picture.encoded])[0]
-    except tf.errors.InvalidArgumentError:
-        return "TensorFlow can't decode it"
 
 
 def _write(

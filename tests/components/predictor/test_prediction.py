@@ -140,6 +140,14 @@ def test_beam_gives_the_same_masks_and_loses_nothing(
         assert row["error"] is None
 
 
+def test_what_only_tensorflow_refuses_costs_the_others_nothing(folder, model):
+    good = (folder / "0.png").read_bytes()
+    first, second, third = model.predict_each([good, b"no picture", good])
+    assert second == "TensorFlow can't decode it"
+    for found in (first, third):
+        np.testing.assert_array_equal(found.mask, expected_mask(folder / "0.png"))
+
+
 def test_beam_does_not_mix_two_runs(folder, serving_folder, tmp_path, capsys):
     arguments = ["predict", "--beam", "--model", serving_folder, folder / "below"]
     assert call(*arguments, "--out", tmp_path) == 0
