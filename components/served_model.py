@@ -101,9 +101,9 @@ class ServedModel:
         """
         try:
             return list(self.predict(batch))
-        except tf.errors.InvalidArgumentError:
+        except tf.errors.InvalidArgumentError as error:
             if len(batch) == 1:
-                return ["TensorFlow can't decode it"]
+                return [f"the model refuses it: {reason_of(f'InvalidArgumentError: {error}')}"]
         return [found for one in batch for found in self.predict_each([one])]
 
 
@@ -138,3 +138,17 @@ def latest_version(folder: str) -> str | None:
 
 def _is_model(folder: str) -> bool:
     return tf.io.gfile.exists(os.path.join(folder, "saved_model.pb"))
+
+
+def reason_of(error: str) -> str:
+    """The line of TensorFlow's message that says something.
+
+    Args:
+      error: kind and message, such as `InvalidArgumentError: Graph execution error: …`.
+    """
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    kind = error.partition(":")[0]
+    for line in lines[1:]:
+        if not line.startswith(("Detected at", "<stack", "[[", "(most")):
+            return f"{kind}: {line}"
+    return lines[0]

@@ -12,6 +12,7 @@ from PIL import Image
 
 from components import pictures, schema
 from components.infra_validator.clean_process import Answer, Call
+from components.served_model import reason_of
 
 BATCH = 8
 # Another batch size may take another kernel, whose rounding turns a pixel on an edge;
@@ -149,7 +150,7 @@ def find_faults(
         if request.bad_position is not None:
             fault = _fault_of_refusal(answer, request.bad_position)
         elif answer.outputs is None:
-            fault = _first_line(answer.error)
+            fault = reason_of(answer.error)
         else:
             fault = _fault_of_outputs(answer.outputs, request.sizes, num_classes)
             if not fault and request.same_as and served[request.same_as].outputs:
@@ -204,7 +205,7 @@ def _fault_of_evaluation(
     """Counts the served masks against the truth, as `evaluate` has counted its own."""
     for answer in (evaluated, prepared):
         if answer.outputs is None:
-            return f"the evaluation's signatures fail: {_first_line(answer.error)}"
+            return f"the evaluation's signatures fail: {reason_of(answer.error)}"
     truth = prepared.outputs[schema.MASK]
     if truth.shape != outputs[schema.MASK].shape:
         return f"mask is {list(outputs[schema.MASK].shape)}, evaluated was {list(truth.shape)}"
@@ -230,19 +231,9 @@ def _fault_of_refusal(answer: Answer, position: int) -> str:
     ):
         return (
             f"the error must be an InvalidArgumentError that names position {position}: "
-            f"{_first_line(answer.error)}"
+            f"{reason_of(answer.error)}"
         )
     return ""
-
-
-def _first_line(error: str) -> str:
-    """The part of TensorFlow's message that says something."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    kind = error.partition(":")[0]
-    for line in lines[1:]:
-        if not line.startswith(("Detected at", "<stack", "[[", "(most")):
-            return f"{kind}: {line}"
-    return lines[0]
 
 
 def _request(
