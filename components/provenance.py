@@ -1,4 +1,4 @@
-"""What made it: fingerprints of the source code that a step runs, and of files.
+"""What made it: fingerprints of source code and files, the commit, the stack's versions.
 
 TFX caches a step by its inputs and parameters; it does not see that the code
 behind an importable `run_fn` has changed. Each of our steps therefore carries
@@ -8,10 +8,21 @@ the fingerprint of its own package as a parameter.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent
 _SHARED = ("schema.py", "pictures.py", "model_card.py")
+
+COMMIT_VARIABLE = "SEGLINE_GIT_COMMIT"
+_STACK = (
+    *("segline", "tfx", "tensorflow", "keras", "tensorflow-transform", "tensorflow-datasets"),
+    *("tensorflow-data-validation", "tensorflow-model-analysis", "apache-beam", "ml-metadata"),
+    "numpy",
+)
 
 
 def source_fingerprint(*packages: str) -> str:
@@ -38,3 +49,40 @@ def file_fingerprint(path: str) -> str:
     """SHA-256 (first 16 hex digits) of a file's content; empty where there is no such file."""
     file = Path(path).expanduser()
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else ""
+
+
+def code_version() -> tuple[str, bool | None]:
+    """The git commit of segline's source, and whether it was changed since.
+
+    Where segline is installed without its repository, as in a container image, the
+    commit is what the environment variable SEGLINE_GIT_COMMIT says.
+
+    Returns:
+      (commit, dirty); the commit is empty and dirty None where they are not known.
+    """
+    code = [str(path) for path in (_ROOT, _ROOT.parent / "pipeline")]
+    try:
+        # An environment may lie in somebody else's repository, untracked.
+        _git("ls-files", "--error-unmatch", str(_ROOT / "provenance.py"))
+        commit = _git("rev-parse", "HEAD")
+        return commit, bool(_git("status", "--porcelain", "--", *code))
+    except (OSError, subprocess.CalledProcessError):
+        return os.environ.get(COMMIT_VARIABLE, ""), None
+
+
+def stack_versions() -> dict[str, str]:
+    """Package -> version of Python and of the libraries that decide about the result."""
+    versions = {"python": platform.python_version()}
+    for package in _STACK:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(_ROOT), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

@@ -52,6 +52,7 @@ MEAN_IOU = "mean_iou"
 PREDICTED_CLASSES = "predicted_classes"  # how many classes are predicted anywhere at all
 GUARDED_MEAN_IOU = "guarded_mean_iou"  # mean_iou, or 0 in a slice with too few pictures
 EXAMPLE_COUNT = "example_count"
+RANKED_PICTURES = "ranked_pictures"  # JSON: ids of the best, the median and the worst
 PER_CLASS_METRICS = ("iou", "accuracy", "precision", "dice")
 
 # Slicing feature that the Evaluator adds: none, small, medium, large.

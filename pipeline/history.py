@@ -1,18 +1,17 @@
-"""What ML Metadata knows of a run."""
+"""What ML Metadata knows of a pipeline's runs."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from ml_metadata import MetadataStore
+from ml_metadata import ListOptions, MetadataStore, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-_STATES = {
-    mlmd.Execution.CACHED: "cached",
-    mlmd.Execution.COMPLETE: "done",
-    mlmd.Execution.FAILED: "failed",
-    mlmd.Execution.RUNNING: "running",
-}
+from components import run_record
+from components.errors import UserError
+from components.lineage import code_of, properties_of, role_of, state_of
+
+LATEST = "latest"
 
 
 @dataclasses.dataclass
@@ -21,12 +20,18 @@ class StepRecord:
 
     Attributes:
       name: the component's id in the pipeline.
-      state: `done`, `cached`, `failed` or `running`.
+      state: `done`, `cached`, `failed`, `running` or `interrupted`.
+      started: milliseconds since the epoch.
+      ended: likewise.
+      code: fingerprint of the source that it ran; empty for TFX's own steps.
       outputs: the artifacts, by output key.
     """
 
     name: str
     state: str
+    started: int
+    ended: int
+    code: str
     outputs: dict[str, list[mlmd.Artifact]]
 
     def output(self, key: str) -> mlmd.Artifact | None:
@@ -34,21 +39,83 @@ class StepRecord:
         return next(iter(self.outputs.get(key, [])), None)
 
 
-def state_of(execution: mlmd.Execution) -> str:
-    """`done`, `cached`, `failed`, `running`, or ML Metadata's own word."""
-    state = execution.last_known_state
-    return _STATES.get(state, mlmd.Execution.State.Name(state).lower())
+@dataclasses.dataclass
+class Run:
+    """One run of a pipeline.
+
+    Attributes:
+      id: TFX's id.
+      pipeline: the pipeline's name.
+      state: `done`, `failed`, `interrupted`, `running`, or `unfinished`: it can't be
+        seen from here whether it still runs.
+      started: milliseconds since the epoch.
+      ended: of what was done last.
+      steps: by name, in the order in which they were started.
+      record: code, stack and config; None of a run that segline did not start.
+    """
+
+    id: str
+    pipeline: str
+    state: str
+    started: int
+    ended: int
+    steps: dict[str, StepRecord]
+    record: run_record.RunRecord | None
+
+    def output(self, step: str, key: str) -> mlmd.Artifact | None:
+        """An artifact of this run, made in it or cached; None where it did not get so far."""
+        return self.steps[step].output(key) if step in self.steps else None
+
+    def artifacts(self) -> dict[str, mlmd.Artifact]:
+        """The artifacts by the names under which the report wants them."""
+        wanted = {
+            "examples": ("TfdsExampleGen", "examples"),
+            "statistics": ("StatisticsGen", "statistics"),
+            "anomalies": ("ExampleValidator", "anomalies"),
+            "model": ("Trainer", "model"),
+            "model_run": ("Trainer", "model_run"),
+            "evaluation": ("Evaluator", "evaluation"),
+            "blessing": ("Evaluator", "blessing"),
+            "infra_blessing": ("InfraValidator", "blessing"),
+            "pushed_model": ("Pusher", "pushed_model"),
+        }
+        found = {name: self.output(*place) for name, place in wanted.items()}
+        return {name: artifact for name, artifact in found.items() if artifact is not None}
+
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the evaluated split; empty where there are none."""
+        evaluation = self.output("Evaluator", "evaluation")
+        properties = evaluation.custom_properties if evaluation else {}
+        return {
+            name: value.double_value
+            for name, value in sorted(properties.items())
+            if value.HasField("double_value")
+        }
+
+    def verdict(self) -> str:
+        """`pushed`, `blessed`, `not blessed`, `not servable`, or empty: none yet."""
+        blessing = self.output("Evaluator", "blessing")
+        infra = self.output("InfraValidator", "blessing")
+        pushed = self.output("Pusher", "pushed_model")
+        if blessing is None:
+            return ""
+        if not blessing.custom_properties["blessed"].int_value:
+            return "not blessed"
+        if infra is not None and not infra.custom_properties["blessed"].int_value:
+            return "not servable"
+        is_pushed = pushed is not None and pushed.custom_properties["pushed"].int_value
+        return "pushed" if is_pushed else "blessed"
 
 
-def read_run(store: MetadataStore, run_id: str) -> dict[str, StepRecord]:
-    """Reads the steps of a run.
+def read_run(store: MetadataStore, run_id: str) -> Run:
+    """Reads a run.
 
     Args:
       store: the pipeline's ML Metadata.
       run_id: the run's id.
 
     Returns:
-      The steps by name, in the order in which they were started.
+      What is known of it.
 
     Raises:
       KeyError: ML Metadata knows no such run.
@@ -56,23 +123,113 @@ def read_run(store: MetadataStore, run_id: str) -> dict[str, StepRecord]:
     context = store.get_context_by_type_and_name("pipeline_run", run_id)
     if context is None:
         raise KeyError(run_id)
+    return _read(store, context, run_record.read(store, [run_id]).get(run_id))
+
+
+def list_runs(store: MetadataStore, pipeline: str, limit: int | None = None) -> list[Run]:
+    """Reads a pipeline's runs, newest first.
+
+    Args:
+      store: ML Metadata, which several pipelines may share.
+      pipeline: name of the pipeline.
+      limit: the newest so many; None: all.
+    """
+    contexts = store.get_contexts(
+        ListOptions(
+            filter_query="type = 'pipeline_run'", order_by=OrderByField.CREATE_TIME, is_asc=False
+        )
+    )
+    records = run_record.read(store, [context.name for context in contexts])
+    runs: list[Run] = []
+    for context in contexts:
+        if limit is not None and len(runs) == limit:
+            break
+        run = _read(store, context, records.get(context.name))
+        if run.pipeline in (pipeline, ""):
+            runs.append(run)
+    return runs
+
+
+def find_run(store: MetadataStore, pipeline: str, name: str) -> Run:
+    """Finds a run by what a user calls it.
+
+    Args:
+      store: ML Metadata.
+      pipeline: name of the pipeline.
+      name: an id, the beginning of one, `latest`, or `latest~2`: two before it.
+
+    Raises:
+      UserError: there is no such run, or several.
+    """
+    base, _, back = name.partition("~")
+    if base == LATEST and (not back or back.isdigit()):
+        runs = list_runs(store, pipeline, int(back or 0) + 1)
+        if len(runs) <= int(back or 0):
+            raise UserError(f"{name}: {pipeline} has only {len(runs)} runs")
+        return runs[-1]
+    ids = [c.name for c in store.get_contexts_by_type("pipeline_run") if c.name.startswith(name)]
+    if name in ids:
+        ids = [name]
+    if len(ids) != 1:
+        found = f"{len(ids)} runs begin so" if ids else f"there is no such run of {pipeline}"
+        raise UserError(f"{name}: {found}; `segline lineage runs` lists them")
+    return read_run(store, ids[0])
+
+
+def _read(store: MetadataStore, context: mlmd.Context, record: run_record.RunRecord | None) -> Run:
+    options = mlmd.LineageSubgraphQueryOptions(
+        direction=mlmd.LineageSubgraphQueryOptions.DOWNSTREAM, max_num_hops=1
+    )
+    options.starting_executions.filter_query = f"contexts_run.id = {context.id}"
+    graph = store.get_lineage_subgraph(
+        options, ["executions", "artifacts", "events", "contexts", "associations"]
+    )
+    names = {other.id: other for other in graph.contexts}
+    nodes, pipelines = {}, {""}
+    for association in graph.associations:
+        other = names[association.context_id]
+        if other.type == "node":
+            nodes[association.execution_id] = other.name.split(".", 1)[-1]
+        elif other.type == "pipeline":
+            pipelines.add(other.name)
+    artifacts = {artifact.id: artifact for artifact in graph.artifacts}
     steps = {}
-    for execution in sorted(store.get_executions_by_context(context.id), key=lambda e: e.id):
-        contexts = store.get_contexts_by_execution(execution.id)
-        node = next(c.name for c in contexts if c.type == "node")
-        name = node.split(".", 1)[-1]
-        outputs: dict[str, list[mlmd.Artifact]] = {}
-        events = [
-            event
-            for event in store.get_events_by_execution_ids([execution.id])
-            if event.type == mlmd.Event.OUTPUT
-        ]
-        artifacts = {
-            artifact.id: artifact
-            for artifact in store.get_artifacts_by_id([event.artifact_id for event in events])
-        }
-        for event in events:
-            key = next((step.key for step in event.path.steps if step.HasField("key")), "")
-            outputs.setdefault(key, []).append(artifacts[event.artifact_id])
-        steps[name] = StepRecord(name, state_of(execution), outputs)
-    return steps
+    for execution in sorted(graph.executions, key=lambda execution: execution.id):
+        step = StepRecord(
+            name=nodes[execution.id],
+            state=state_of(execution),
+            started=execution.create_time_since_epoch,
+            ended=execution.last_update_time_since_epoch,
+            code=code_of(properties_of(execution)),
+            outputs={},
+        )
+        for event in graph.events:
+            if event.execution_id == execution.id and event.type == mlmd.Event.OUTPUT:
+                step.outputs.setdefault(role_of(event), []).append(artifacts[event.artifact_id])
+        if step.state not in ("done", "cached"):
+            step.outputs = {}  # half-written
+        steps[step.name] = step
+    state = record.state() if record else _state_from(steps)
+    if state == run_record.INTERRUPTED:
+        for step in steps.values():
+            if step.state == "running":
+                step.state = "interrupted"
+    started = [step.started for step in steps.values()]
+    ended = [step.ended for step in steps.values()]
+    return Run(
+        id=context.name,
+        pipeline=max(pipelines),
+        state=state,
+        started=record.started if record else min(started, default=0),
+        ended=record.ended if record and record.ended else max(ended, default=0),
+        steps=steps,
+        record=record,
+    )
+
+
+def _state_from(steps: dict[str, StepRecord]) -> str:
+    """The state of a run that left no record."""
+    states = {step.state for step in steps.values()}
+    if "failed" in states:
+        return run_record.FAILED
+    return run_record.UNFINISHED if "running" in states else run_record.DONE

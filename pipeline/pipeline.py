@@ -18,10 +18,12 @@ from components import provenance, schema
 from components.data_validation.statistics import statistics_options
 from components.data_validation.validator import StrictExampleValidator
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
+from components.evaluator.component import SegmentationEvaluator
 from components.evaluator.eval_config import make_eval_config
 from components.example_gen.component import TfdsExampleGen
 from components.infra_validator.component import ServingValidator
 from components.infra_validator.serving_check import BATCH
+from components.reporter.component import Reporter
 from pipeline.config import PipelineConfig
 
 
@@ -73,6 +75,19 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     model = trainer.outputs["model"]
 
     gate = make_gate(config, examples, model)
+    _, evaluator, infra_validator, pusher = gate
+    reporter = Reporter(
+        config.name,
+        examples=examples,
+        statistics=statistics_gen.outputs["statistics"],
+        anomalies=example_validator.outputs["anomalies"],
+        model=model,
+        model_run=trainer.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra_validator.outputs["blessing"],
+        pushed_model=pusher.outputs["pushed_model"],
+    )
 
     return Pipeline(
         pipeline_name=config.name,
@@ -85,6 +100,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
             transform,
             trainer,
             *gate,
+            reporter,
         ],
         enable_cache=config.run.cache,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(
@@ -111,7 +127,7 @@ def make_gate(config: PipelineConfig, examples: BaseChannel, model: BaseChannel)
         model=Channel(type=Model),
         model_blessing=Channel(type=ModelBlessing),
     ).with_id("LatestBlessedModel")
-    evaluator = tfx.Evaluator(
+    evaluator = SegmentationEvaluator(
         examples=examples,
         example_splits=[config.evaluator.split],
         model=model,
@@ -120,7 +136,7 @@ def make_gate(config: PipelineConfig, examples: BaseChannel, model: BaseChannel)
             config.evaluator, config.classes, config.dataset.features.slice_by
         ),
         module_path="components.evaluator.object_size",
-    )
+    ).with_id("Evaluator")
 
     infra_validator = make_infra_validator(config, model, examples)
     pusher = tfx.Pusher(

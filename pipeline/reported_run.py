@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import importlib
 import os
+import shutil
 import sys
 import threading
 import time
@@ -16,16 +17,14 @@ import rich.console
 from rich.markup import escape
 
 from components.errors import UserError
+from components.readable import duration_text
 from pipeline.config import PipelineConfig, load_config
-from pipeline.terminal import print_error, quiet_terminal
+from pipeline.terminal import print_error, quiet_terminal, user_message
 
 if TYPE_CHECKING:
+    from ml_metadata import MetadataStore
     from tfx.orchestration.portable.data_types import ExecutionInfo
     from tfx.proto.orchestration import pipeline_pb2
-
-
-# What the terminal showed of the latest run, as a page.
-REPORT_FILE = "report.html"
 
 
 def main(runner: str) -> None:
@@ -118,37 +117,99 @@ class ReportedRun:
           StepFailed: a step has failed.
         """
         import absl.logging
-        from ml_metadata import MetadataStore
-        from tfx.orchestration.local import runner_utils
 
         from components.trainer.unet import check_weights
-        from pipeline.summary import print_summary
 
         absl.logging.set_verbosity(absl.logging.INFO)  # TFX's own account, for the log
         check_weights(self._config.trainer.encoder, self._config.transform.image_size)
+        run_id = _assign_run_id(pipeline)
+        store = _open_store(pipeline)
         started = time.monotonic()
-        with reported_steps(self._console) as failures:
+        with (
+            recorded_run(store, run_id, self._config, type(self).__bases__[-1].__name__),
+            reported_steps(self._console) as failures,
+        ):
             try:
                 super().run_with_ir(pipeline, run_options)
             except Exception as error:
-                if failures:  # Beam wraps what a step raises
-                    step, cause = failures[0]
-                    raise StepFailed(step) from cause
-                raise error
-        if failures:
-            step, cause = failures[0]
-            raise StepFailed(step) from cause
+                if not failures:
+                    raise
+                step, cause = failures[0]  # Beam wraps what a step raises
+                raise StepFailed(step) from (cause or error)
+            if failures:
+                step, cause = failures[0]
+                raise StepFailed(step) from cause
+        self._report_outcome(store, run_id, time.monotonic() - started)
 
-        connection = runner_utils.extract_local_deployment_config(
-            pipeline
-        ).metadata_connection_config
-        store = MetadataStore(getattr(connection, connection.WhichOneof("connection_config")))
-        run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
-        print_summary(self._console, self._config, store, run_id)
+    def _report_outcome(self, store: MetadataStore, run_id: str, seconds: float) -> None:
+        """Prints the summary; the report of this run becomes the pipeline's latest."""
+        from components.reporter.executor import REPORT_FILE
+        from pipeline.history import read_run
+        from pipeline.summary import print_summary
+
+        run = read_run(store, run_id)
+        print_summary(self._console, self._config, run)
+        made = os.path.join(run.output("Reporter", "report").uri, REPORT_FILE)
         report = os.path.join(self._config.folder, REPORT_FILE)
+        # Written aside and renamed: a browser never sees half a page.
+        shutil.copy(made, f"{report}.new")
+        os.replace(f"{report}.new", report)
         self._console.print(f"report  {report}")
-        self._console.print(f"run     {run_id}, {_duration(time.monotonic() - started)}")
-        self._console.save_html(report, clear=False)
+        self._console.print(f"run     {run_id}, {duration_text(seconds)}")
+
+
+def _assign_run_id(pipeline: pipeline_pb2.Pipeline) -> str:
+    """Gives the run its id, as the runners do; they leave one that is there."""
+    from tfx.dsl.compiler import constants
+    from tfx.orchestration.portable import runtime_parameter_utils
+
+    run_id = datetime.datetime.now().isoformat()
+    runtime_parameter_utils.substitute_runtime_parameter(
+        pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+    )
+    return run_id
+
+
+def _open_store(pipeline: pipeline_pb2.Pipeline) -> MetadataStore:
+    """The ML Metadata that the pipeline names."""
+    from ml_metadata import MetadataStore
+    from tfx.orchestration.local import runner_utils
+
+    connection = runner_utils.extract_local_deployment_config(pipeline).metadata_connection_config
+    return MetadataStore(getattr(connection, connection.WhichOneof("connection_config")))
+
+
+@contextlib.contextmanager
+def recorded_run(
+    store: MetadataStore, run_id: str, config: PipelineConfig, runner: str
+) -> Iterator[None]:
+    """Records in ML Metadata what runs here, and how it ends.
+
+    A process that is killed records no end: its run shows as interrupted all the same,
+    since the process is gone.
+
+    Args:
+      store: the pipeline's ML Metadata.
+      run_id: TFX's id of the run.
+      config: the run's config.
+      runner: name of the runner's class.
+    """
+    from components import run_record
+
+    record = run_record.begin(store, run_id, config.model_dump(mode="json"), runner)
+    try:
+        yield
+    except StepFailed as failure:
+        reason = user_message(failure.__cause__) or repr(failure.__cause__)
+        run_record.end(store, record, run_record.FAILED, f"{failure.step}: {reason}")
+        raise
+    except Exception as error:
+        run_record.end(store, record, run_record.FAILED, repr(error))
+        raise
+    except BaseException:  # Ctrl-C
+        run_record.end(store, record, run_record.INTERRUPTED)
+        raise
+    run_record.end(store, record, run_record.DONE)
 
 
 @contextlib.contextmanager
@@ -169,7 +230,7 @@ def reported_steps(
     from ml_metadata.proto import metadata_store_pb2 as mlmd
     from tfx.orchestration.portable import launcher
 
-    from pipeline.history import state_of
+    from components.lineage import state_of
 
     failures: list[tuple[str, BaseException]] = []
     original = launcher.Launcher.launch
@@ -209,9 +270,4 @@ def reported_steps(
 
 
 def _since(started: float) -> str:
-    return _duration(time.monotonic() - started)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)} min {rest:.0f} s" if minutes else f"{rest:.1f} s"
+    return duration_text(time.monotonic() - started)

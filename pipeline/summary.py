@@ -5,52 +5,48 @@ from __future__ import annotations
 import math
 import os
 
-from ml_metadata import MetadataStore
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from components import schema
 from components.evaluator.verdict import Slice, Verdict, read_verdict, slice_name
-from components.infra_validator.executor import read_check
+from components.infra_validator.result import read_check
 from components.served_model import latest_version
 from pipeline.config import PipelineConfig
-from pipeline.history import read_run
+from pipeline.history import Run
 
 # A feature with more values than this shows its worst only.
 _MOST_SLICES = 6
 _WORST_SLICES = 3
 
 
-def print_summary(
-    console: Console, config: PipelineConfig, store: MetadataStore, run_id: str
-) -> None:
+def print_summary(console: Console, config: PipelineConfig, run: Run) -> None:
     """Prints the outcome of a finished run.
 
     Args:
       console: where to.
       config: the run's config.
-      store: the pipeline's ML Metadata.
-      run_id: the run's id.
+      run: the run, all steps done.
     """
-    steps = read_run(store, run_id)
-    verdict = read_verdict(steps["Evaluator"].output("evaluation").uri)
+    verdict = read_verdict(run.output("Evaluator", "evaluation").uri)
     console.print()
     console.print(metrics_table(config, verdict))
     if len(verdict.metrics) > 1:
         console.print()
         console.print(slices_table(verdict))
     console.print()
-    pushed = steps["Pusher"].output("pushed_model")
+    pushed = run.output("Pusher", "pushed_model")
     is_pushed = pushed.custom_properties["pushed"].int_value
-    infra_blessing = steps["InfraValidator"].output("blessing")
+    infra_blessing = run.output("InfraValidator", "blessing")
     if not verdict.blessed:
         console.print("[bold red]Not blessed, not pushed[/bold red]")
     elif not infra_blessing.custom_properties["blessed"].int_value:
         console.print("[bold red]Blessed, but it can't be served: not pushed[/bold red]")
     else:
         console.print("[bold green]Blessed[/bold green]")
-    print_lines(console, deciding_lines(verdict) + serving_lines(infra_blessing.uri))
+    check = read_check(infra_blessing.uri)  # none from TFX's own InfraValidator
+    print_lines(console, verdict.deciding_lines() + (check.lines() if check else []))
     console.print()
     if is_pushed:
         path = pushed.custom_properties["pushed_destination"].string_value
@@ -116,45 +112,6 @@ def slices_table(verdict: Verdict) -> Table:
             table.add_row(f"[dim]the worst of {len(slices)} of {feature}[/dim]")
         table.add_section()
     return table
-
-
-def deciding_lines(verdict: Verdict) -> list[tuple[bool, str]]:
-    """What decided: every check of the whole split, every slice that fell too far.
-
-    Args:
-      verdict: the evaluation's outcome.
-
-    Returns:
-      (passed, text) for each line.
-    """
-    lines = [(check.passed, str(check)) for check in verdict.checks if not check.slice]
-    slices = [check for check in verdict.checks if check.slice]
-    failed = [check for check in slices if not check.passed]
-    lines += [(False, str(check)) for check in failed]
-    if slices and not failed:
-        worst = min(slices, key=lambda check: check.value)
-        lines.append((True, f"no slice fell too far; the worst of {len(slices)}: {worst}"))
-    return lines
-
-
-def serving_lines(blessing_uri: str) -> list[tuple[bool, str]]:
-    """What the check before the push has found: (passed, text) for each line.
-
-    Args:
-      blessing_uri: URI of the InfraBlessing.
-    """
-    check = read_check(blessing_uri)
-    if check is None:  # TFX's own InfraValidator, which leaves no more than the blessing
-        return []
-    if check.faults:
-        return [(False, "serving: " + ": ".join(filter(None, fault))) for fault in check.faults]
-    return [
-        (
-            True,
-            f"served by TensorFlow {check.tensorflow} alone: {len(check.requests)} kinds of "
-            f"requests, loaded in {check.load_seconds:.1f} s, {check.peak_memory_mb:.0f} MB",
-        )
-    ]
 
 
 def _or_one(value: float) -> float:

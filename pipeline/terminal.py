@@ -29,7 +29,7 @@ def quiet_terminal(log_path: str) -> Iterator[Console]:
       log_path: file that the output is appended to; its folder is made.
 
     Yields:
-      A console on the real standard output; it records what it shows.
+      A console on the real standard output.
     """
     os.makedirs(os.path.dirname(log_path), exist_ok=True)
     sys.stdout.flush()
@@ -41,7 +41,7 @@ def quiet_terminal(log_path: str) -> Iterator[Console]:
     os.close(log)
     with os.fdopen(os.dup(saved[0]), "w", encoding="utf-8") as stream:
         width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-        console = Console(file=stream, width=width, highlight=False, record=True)
+        console = Console(file=stream, width=width, highlight=False)
         handler = _ConsoleHandler(console)
         root, ours = logging.getLogger(), logging.getLogger("segline")
         to_log = logging.StreamHandler(os.fdopen(os.dup(2), "w", encoding="utf-8"))

@@ -7,6 +7,7 @@ literature (Long et al., CVPR 2015; Everingham et al., IJCV 2015).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,16 +39,31 @@ def scores(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
         "precision": _ratio(hits, predicted),
         "dice": _ratio(2 * hits, truth + predicted),
     }
-    iou = per_class["iou"]
     result = {
         schema.PIXEL_ACCURACY: float(_ratio(hits.sum(), matrix.sum())),
-        schema.MEAN_IOU: float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan"),
+        schema.MEAN_IOU: mean_iou(matrix),
         schema.PREDICTED_CLASSES: float(np.count_nonzero(predicted)),
     }
     for metric in schema.PER_CLASS_METRICS:
         for name, value in zip(class_names, per_class[metric], strict=True):
             result[schema.class_metric(metric, name)] = float(value)
     return result
+
+
+def mean_iou(matrix: np.ndarray) -> float:
+    """Mean intersection over union of the classes that occur in truth or prediction.
+
+    Args:
+      matrix: [C, C] pixel counts; rows are the truth, columns the prediction.
+
+    Returns:
+      0 to 1; NaN where no pixel counts.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    hits = np.diag(matrix)
+    union = matrix.sum(axis=1) + matrix.sum(axis=0) - hits
+    occurs = union > 0
+    return float(np.mean(hits[occurs] / union[occurs])) if occurs.any() else math.nan
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

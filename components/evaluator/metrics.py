@@ -1,4 +1,4 @@
-"""TFMA metrics that only add up the confusion matrices that the model's graph counted."""
+"""TFMA metrics from the confusion matrices that the model's graph counted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from tensorflow_model_analysis.proto import metrics_for_slice_pb2 as metrics_pb2
 
 from components import schema
 from components.evaluator import confusion
+from components.evaluator.ranking import RankPictures
 
 
 class SegmentationMetrics(tfma.metrics.Metric):
-    """All scalar segmentation metrics and the summed confusion matrix.
+    """All scalar segmentation metrics, the summed confusion matrix, the ranked pictures.
 
     Args:
       class_names: names of the classes, by index.
@@ -49,7 +50,7 @@ def _create_computations(
     output_names: Sequence[str] = ("",),
     **unused_options,
 ) -> list[tfma.metrics.MetricComputation | tfma.metrics.DerivedMetricComputation]:
-    """The computations for each model: one sum, and what is derived from it."""
+    """The computations for each model: one sum, what is derived from it, one ranking."""
     del name, output_names
     return [
         computation
@@ -67,6 +68,7 @@ def _computations_of_model(
         for name in confusion.scores(np.zeros([len(class_names)] * 2), class_names)
     }
     guarded = _key(schema.GUARDED_MEAN_IOU, model_name)
+    ranked = _key(schema.RANKED_PICTURES, model_name)
     plot = tfma.metrics.PlotKey(schema.CONFUSION_MATRIX, model_name=model_name)
 
     def derive(metrics: dict) -> dict:
@@ -86,6 +88,9 @@ def _computations_of_model(
             keys=[summed],
             preprocessors=None,
             combiner=SumConfusionMatrices(summed, len(class_names)),
+        ),
+        tfma.metrics.MetricComputation(
+            keys=[ranked], preprocessors=None, combiner=RankPictures(ranked)
         ),
         tfma.metrics.DerivedMetricComputation(
             keys=[*scalars.values(), guarded, plot], result=derive

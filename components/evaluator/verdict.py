@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_specs
 from tensorflow_model_analysis.proto import validation_result_pb2
 
 from components import schema
 from components.evaluator.eval_config import eval_settings
+from components.evaluator.ranking import Ranking
 
 # What TFMA calls the evaluated model where there is a baseline beside it.
 _CANDIDATE = "candidate"
@@ -70,12 +73,17 @@ class Verdict:
     Attributes:
       blessed: whether the model may be pushed.
       checks: every threshold that counted; those of the whole split come first.
-      metrics: metric name -> value for every slice; `()` is the whole split.
+      metrics: metric name -> value for every slice; `()` is the whole split. The
+        names that end in `_diff` hold the difference to the baseline's value.
+      matrix: int64 [C, C] pixel counts of the whole split; rows are the truth.
+      ranking: the best, the median and the worst pictures.
     """
 
     blessed: bool
     checks: tuple[Check, ...]
     metrics: dict[Slice, dict[str, float]]
+    matrix: np.ndarray
+    ranking: Ranking
 
     @property
     def overall(self) -> dict[str, float]:
@@ -86,6 +94,17 @@ class Verdict:
     def failures(self) -> tuple[Check, ...]:
         """The thresholds that were missed."""
         return tuple(check for check in self.checks if not check.passed)
+
+    def deciding_lines(self) -> list[tuple[bool, str]]:
+        """(passed, text): the checks of the whole split, and each slice that fell too far."""
+        lines = [(check.passed, str(check)) for check in self.checks if not check.slice]
+        slices = [check for check in self.checks if check.slice]
+        failed = [check for check in slices if not check.passed]
+        lines += [(False, str(check)) for check in failed]
+        if slices and not failed:
+            worst = min(slices, key=lambda check: check.value)
+            lines.append((True, f"no slice fell too far; the worst of {len(slices)}: {worst}"))
+        return lines
 
 
 def read_verdict(evaluation_uri: str) -> Verdict:
@@ -108,12 +127,26 @@ def read_verdict(evaluation_uri: str) -> Verdict:
         }
         for key, outputs in result.slicing_metrics
     }
+    whole = next(outputs[""][""] for key, outputs in result.slicing_metrics if not key)
+    ranking = Ranking.from_json(base64.b64decode(whole[schema.RANKED_PICTURES]["bytesValue"]))
     validation = tfma.load_validation_result(evaluation_uri)
     checks = tuple(_checks(result.config, metrics, validation))
     for values in metrics.values():  # has served its purpose
         for suffix in ("", "_diff"):
             values.pop(schema.GUARDED_MEAN_IOU + suffix, None)
-    return Verdict(blessed=validation.validation_ok, checks=checks, metrics=metrics)
+    matrix = _confusion_matrix(result, len(eval_settings(result.config).class_names))
+    return Verdict(validation.validation_ok, checks, metrics, matrix, ranking)
+
+
+def _confusion_matrix(result: tfma.EvalResult, num_classes: int) -> np.ndarray:
+    """The plot of the whole split, as TFMA keeps it: zeros are left out."""
+    plots = next(outputs[""][""] for key, outputs in result.plots if not key)
+    (cells,) = plots["multiClassConfusionMatrixAtThresholds"]["matrices"]
+    matrix = np.zeros((num_classes, num_classes), np.int64)
+    for entry in cells["entries"]:
+        cell = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
+        matrix[cell] = entry.get("numWeightedExamples", 0)
+    return matrix
 
 
 def slice_name(key: Slice) -> str:

@@ -14,11 +14,9 @@ from PIL import Image
 
 from components import palette
 from components.errors import UserError
+from components.trainer.record import PICTURES_FOLDER
 
 _LOG = logging.getLogger("segline.trainer")
-
-HISTORY_FILE = "history.csv"
-PICTURES_FOLDER = "predictions"
 
 
 class EpochLog(keras.callbacks.Callback):

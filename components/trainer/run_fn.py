@@ -16,7 +16,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import schema
-from components.trainer import callbacks, distribution, input_pipeline, sample_weights
+from components.trainer import callbacks, distribution, input_pipeline, record, sample_weights
 from components.trainer.config import TrainerConfig
 from components.trainer.export import export_model
 from components.trainer.unet import build_unet, unfreeze_encoder
@@ -78,17 +78,31 @@ def _train_and_export(
         weights = sample_weights.resolve_class_weights(config.class_weights, train, len(classes))
         if weights is not None:
             _LOG.info("class weights: %s", _by_name(classes, weights))
+        steps_per_epoch = config.steps_per_epoch or max(1, train_count // config.batch_size)
         validation_steps = None
         if config.validation_subsplits > 1:
             batches = validation_count // config.batch_size // config.validation_subsplits
             validation_steps = max(1, batches)
+        facts = {
+            "image_size": list(image_size),
+            "trainer": config.model_dump(mode="json"),
+            "class_weights": None if weights is None else _by_name(classes, weights),
+            "training_examples": train_count,
+            "validation_examples": validation_count,
+            "steps_per_epoch": steps_per_epoch,
+            "device": distribution.describe(strategy),
+        }
+        if distribution.is_chief():
+            tf.io.gfile.makedirs(fn_args.model_run_dir)
+            layers = record.describe_layers(model)
+            record.write_training(fn_args.model_run_dir, {**facts, "layers": layers})
         fit(
             model,
             strategy,
             config,
             input_pipeline.training_batches(train, config, weights),
             input_pipeline.validation_batches(validation, config),
-            steps_per_epoch=config.steps_per_epoch or max(1, train_count // config.batch_size),
+            steps_per_epoch=steps_per_epoch,
             validation_steps=validation_steps,
             ignore_index=schema.IGNORE_INDEX if classes.ignore_values else None,
             callbacks=_callbacks(
@@ -102,13 +116,7 @@ def _train_and_export(
         )
 
     if distribution.is_chief():
-        card = {
-            "image_size": list(image_size),
-            "trainer": config.model_dump(mode="json"),
-            "class_weights": None if weights is None else _by_name(classes, weights),
-            "training_examples": train_count,
-        }
-        export_model(model, transform, classes, fn_args.serving_model_dir, card)
+        export_model(model, transform, classes, fn_args.serving_model_dir, facts)
 
 
 def fit(
@@ -226,9 +234,8 @@ def _callbacks(
     result: list[keras.callbacks.Callback] = [callbacks.EpochLog(config.epochs)]
     if not distribution.is_chief():
         return result
-    tf.io.gfile.makedirs(folder)
     result.append(keras.callbacks.TensorBoard(folder, write_graph=False))
-    history = os.path.join(folder, callbacks.HISTORY_FILE)
+    history = os.path.join(folder, record.HISTORY_FILE)
     result.append(keras.callbacks.CSVLogger(history, append=True))
     if config.sample_pictures:
         pairs = list(samples.as_numpy_iterator())

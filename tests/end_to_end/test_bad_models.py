@@ -17,11 +17,10 @@ from tfx.types.standard_artifacts import Examples, Model
 
 from components import schema
 from components.evaluator.verdict import read_verdict
-from components.infra_validator.executor import read_check
+from components.infra_validator.result import read_check
 from pipeline.config import load_config
 from pipeline.history import read_run
 from pipeline.pipeline import make_gate
-from pipeline.summary import deciding_lines, serving_lines
 
 
 class Doctored(tf.Module):
@@ -100,7 +99,7 @@ class SlowToLoad(Doctored):
 
 @pytest.fixture(scope="module")
 def gate(first_run, tmp_path_factory):
-    """Sends a model through Evaluator, InfraValidator and Pusher; gives the run's steps."""
+    """Sends a model through Evaluator, InfraValidator and Pusher; gives the run."""
     (version,) = first_run.served()[:1]
     original = tf.saved_model.load(str(first_run.root / "serving" / version))
     first_run_examples = next((first_run.root / "artifacts/TfdsExampleGen/examples").iterdir())
@@ -162,44 +161,45 @@ def _connection(folder):
     return config
 
 
-def outcome(steps):
-    verdict = read_verdict(steps["Evaluator"].output("evaluation").uri)
-    blessing = steps["InfraValidator"].output("blessing")
-    return verdict, read_check(blessing.uri), serving_lines(blessing.uri)
+def outcome(run):
+    verdict = read_verdict(run.output("Evaluator", "evaluation").uri)
+    blessing = run.output("InfraValidator", "blessing")
+    check = read_check(blessing.uri)
+    return verdict, check, check.lines()
 
 
 def test_the_model_unchanged_passes_and_is_pushed(gate):
-    steps, served = gate(Doctored)
-    verdict, check, lines = outcome(steps)
+    run, served = gate(Doctored)
+    verdict, check, lines = outcome(run)
     assert verdict.blessed and check.passed and len(served) == 1
     ((passed, line),) = lines
     assert passed and "8 kinds of requests" in line
 
 
 def test_one_class_everywhere_is_refused_by_the_evaluator(gate):
-    steps, served = gate(OneClass)
-    verdict, check, _ = outcome(steps)
+    run, served = gate(OneClass)
+    verdict, check, _ = outcome(run)
     assert not verdict.blessed and check.passed and not served
-    assert [line for passed, line in deciding_lines(verdict) if not passed] == [
+    assert [line for passed, line in verdict.deciding_lines() if not passed] == [
         "it predicts one and the same class for every pixel of every picture"
     ]
 
 
 def test_a_model_that_throws_on_png_is_refused_by_the_infra_validator(gate):
-    steps, served = gate(NoPng)
-    verdict, check, lines = outcome(steps)
+    run, served = gate(NoPng)
+    verdict, check, lines = outcome(run)
     assert verdict.blessed and not check.passed and not served
     failed = [line for passed, line in lines if not passed]
     assert failed[0].startswith("serving: PNG, batch of 1: InvalidArgumentError: ")
     assert "Not a JPEG file" in failed[0]
     assert {name for name, _ in check.faults} >= {"PNG, batch of 1", "RGBA PNG, batch of 1"}
-    reason = steps["InfraValidator"].output("blessing").custom_properties["reason"].string_value
+    reason = run.output("InfraValidator", "blessing").custom_properties["reason"].string_value
     assert reason.startswith("PNG, batch of 1")
 
 
 def test_a_model_that_is_slow_to_load_is_refused_by_the_infra_validator(gate):
-    steps, served = gate(SlowToLoad, max_load_seconds=5)
-    _, check, lines = outcome(steps)
+    run, served = gate(SlowToLoad, max_load_seconds=5)
+    _, check, lines = outcome(run)
     assert not check.passed and not served
     assert lines == [
         (

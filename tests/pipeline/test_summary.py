@@ -1,9 +1,11 @@
 import io
 import math
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from components.evaluator.ranking import Ranking
 from components.evaluator.verdict import Check, Verdict
 from pipeline import summary
 
@@ -18,7 +20,8 @@ def printed(*things):
 def verdict_of(values, checks=()):
     """Slices `breed <name>` with these mean IoUs."""
     metrics = {(("breed", name),): numbers(value) for name, value in values.items()}
-    return Verdict(True, tuple(checks), {(): numbers(0.5), **metrics})
+    nothing = np.zeros((2, 2), np.int64), Ranking((), (), ())
+    return Verdict(True, tuple(checks), {(): numbers(0.5), **metrics}, *nothing)
 
 
 def numbers(mean_iou):
@@ -45,7 +48,7 @@ def test_slices_are_summed_up_unless_they_decided(worst, passed):
         return Check("mean_iou", (("breed", name),), value, -0.03, True, good)
 
     checks = [change("x", 0.1, True), change("y", worst, passed), change("z", 0.2, True)]
-    ((found, line),) = summary.deciding_lines(verdict_of({}, checks))
+    ((found, line),) = verdict_of({}, checks).deciding_lines()
     assert found == passed and f"mean_iou of breed y {worst:+.4f}" in line
     assert ("the worst of 3" in line) == passed
 

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from google.protobuf import json_format
 from PIL import Image
-from tfx.components.evaluator import executor
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import schema
+from components.evaluator import component
 from components.trainer.export import confusion_matrices
 
 
@@ -75,7 +75,7 @@ def evaluate(tmp_path):
         context = base_beam_executor.BaseBeamExecutor.Context(
             beam_pipeline_args=[], tmp_dir=str(tmp_path / "tmp"), unique_id="1"
         )
-        executor.Executor(context).Do(
+        component.Executor(context).Do(
             inputs,
             outputs,
             {

@@ -76,6 +76,24 @@ def test_tfma_gives_the_metrics_of_every_slice(evaluate, pet_classes):
         keep = truth != schema.IGNORE_INDEX
         np.add.at(expected, (truth[keep], guess[keep]), 1)
     np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(verdict.matrix, expected)
+
+    # The ranking, against the mean IoU of each picture by itself. (Its id is its position.)
+    def alone(truth, guess):
+        return reference.by_hand(truth, guess, NAMES)["mean_iou"]
+
+    own = {str(i): alone(truth, guess) for i, (truth, guess) in enumerate(masks[OVERALL])}
+    ranked = sorted(score for score in own.values() if not np.isnan(score))
+    assert len(ranked) > 12
+    for pictures in (verdict.ranking.best, verdict.ranking.median, verdict.ranking.worst):
+        for example_id, score in pictures:
+            assert score == pytest.approx(own[example_id])
+    assert [score for _, score in verdict.ranking.worst] == pytest.approx(ranked[:4])
+    assert [score for _, score in verdict.ranking.best] == pytest.approx(ranked[:-5:-1])
+    middle = (len(ranked) - 4) // 2
+    assert [score for _, score in verdict.ranking.median] == pytest.approx(
+        ranked[middle : middle + 4][::-1]
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,170 @@
+"""What the report says of the data: splits, sizes, class shares, anomalies, samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from components import pictures, schema
+from components.data_validation.validator import describe_anomalies, read_anomalies
+from components.reporter import charts, images
+
+_STATISTICS_FILE = "FeatureStats.pb"
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitFacts:
+    """What TFDV's statistics say of a split.
+
+    Attributes:
+      name: of the split.
+      examples: number of examples.
+      height: smallest, median and largest, in pixels.
+      width: likewise.
+      shares: class name -> mean share of a picture's pixels.
+    """
+
+    name: str
+    examples: int
+    height: tuple[int, int, int]
+    width: tuple[int, int, int]
+    shares: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A training picture and its mask, as data URIs."""
+
+    example_id: str
+    size: str
+    picture: str
+    mask: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSection:
+    """What the template shows.
+
+    Attributes:
+      dataset: name and version.
+      fingerprint: of the dataset.
+      splits: in the order of the pipeline.
+      shares_chart: SVG.
+      anomalies: one line each, with the split's name; None: not validated.
+      samples: of the training split.
+    """
+
+    dataset: str
+    fingerprint: str
+    splits: list[SplitFacts]
+    shares_chart: str
+    anomalies: list[str] | None
+    samples: list[Sample]
+
+
+def make(
+    artifacts: dict[str, mlmd.Artifact], classes: schema.ClassTable, num_samples: int
+) -> DataSection | None:
+    """Reads the section's facts.
+
+    Args:
+      artifacts: by name; uses `examples`, `statistics` and `anomalies`.
+      classes: the class table.
+      num_samples: how many pictures to show.
+
+    Returns:
+      The section; None where the run did not get to the statistics.
+    """
+    if "examples" not in artifacts or "statistics" not in artifacts:
+        return None
+    examples = artifacts["examples"]
+    splits = read_splits(artifacts["statistics"], classes)
+    return DataSection(
+        dataset="{} {}".format(*(_text(examples, key) for key in ("dataset", "dataset_version"))),
+        fingerprint=_text(examples, "dataset_fingerprint"),
+        splits=splits,
+        shares_chart=charts.class_shares(
+            {split.name: split.shares for split in splits}, classes.names
+        ),
+        anomalies=_anomalies(artifacts.get("anomalies")),
+        samples=_samples(examples, classes, num_samples),
+    )
+
+
+def read_splits(statistics: mlmd.Artifact, classes: schema.ClassTable) -> list[SplitFacts]:
+    """Reads the statistics of all splits."""
+    result = []
+    for split in schema.SPLITS:
+        path = os.path.join(_split_uri(statistics, split), _STATISTICS_FILE)
+        (dataset,) = tfdv.load_stats_binary(path).datasets
+        features = {feature.path.step[0]: feature for feature in dataset.features}
+        result.append(
+            SplitFacts(
+                name=split,
+                examples=dataset.num_examples,
+                height=_range(features[schema.HEIGHT]),
+                width=_range(features[schema.WIDTH]),
+                shares={
+                    name: features[schema.share_feature(name)].num_stats.mean
+                    for name in classes.names
+                },
+            )
+        )
+    return result
+
+
+def split_files(examples: mlmd.Artifact, split: str) -> list[str]:
+    """The TFRecord files of a split."""
+    return sorted(tf.io.gfile.glob(os.path.join(_split_uri(examples, split), "*")))
+
+
+def _range(feature: statistics_pb2.FeatureNameStatistics) -> tuple[int, int, int]:
+    numbers = feature.num_stats
+    return int(numbers.min), int(numbers.median), int(numbers.max)
+
+
+def _anomalies(artifact: mlmd.Artifact | None) -> list[str] | None:
+    if artifact is None:
+        return None
+    return [
+        f"{split}: {line}"
+        for split in schema.SPLITS
+        for line in describe_anomalies(read_anomalies(_split_uri(artifact, split)))
+    ]
+
+
+def _samples(examples: mlmd.Artifact, classes: schema.ClassTable, count: int) -> list[Sample]:
+    """The first examples of the training split."""
+    files = split_files(examples, schema.TRAIN)
+    table = np.array(classes.lookup_table(schema.IGNORE_INDEX), np.uint8)
+    result = []
+    for record in tf.data.TFRecordDataset(files, "GZIP").take(count).as_numpy_iterator():
+        feature = tf.train.Example.FromString(record).features.feature
+        image, mask, example_id = (
+            feature[key].bytes_list.value[0] for key in schema.ENCODED_FEATURES
+        )
+        picture = pictures.decode_image(tf.constant(image)).numpy()
+        truth = pictures.decode_mask(tf.constant(mask)).numpy()
+        result.append(
+            Sample(
+                example_id=example_id.decode(errors="replace"),
+                size="{1}×{0}".format(*picture.shape),
+                picture=images.photograph(picture),
+                mask=images.mask(table[truth], len(classes)),
+            )
+        )
+    return result
+
+
+def _split_uri(artifact: mlmd.Artifact, split: str) -> str:
+    return os.path.join(artifact.uri, f"Split-{split}")
+
+
+def _text(artifact: mlmd.Artifact, key: str) -> str:
+    return artifact.custom_properties[key].string_value

@@ -1,0 +1,206 @@
+"""What the report says of the evaluation: classes, confusions, slices, single pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.utils import path_utils
+
+from components import schema
+from components.evaluator.verdict import Verdict, slice_name
+from components.reporter import charts, images
+from components.reporter.data_section import split_files
+
+METRIC_LABELS = {
+    "iou": "IoU",
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "dice": "Dice",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SliceRow:
+    """One slice. Values may be NaN; changes are None where there is no baseline."""
+
+    name: str
+    pictures: int
+    mean_iou: float
+    pixel_accuracy: float
+    mean_iou_change: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class RankedPicture:
+    """One picture of the evaluated split, its images as data URIs.
+
+    Attributes:
+      example_id: of the example.
+      mean_iou: of this picture alone.
+      picture, truth, predicted, difference: at the model's size.
+    """
+
+    example_id: str
+    mean_iou: float
+    picture: str
+    truth: str
+    predicted: str
+    difference: str
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSection:
+    """What the template shows.
+
+    Attributes:
+      split: the evaluated split.
+      pictures: how many.
+      classes: class name -> metric's label -> value.
+      metrics_chart: SVG.
+      matrix_chart: SVG.
+      slices: feature -> its slices.
+      slice_charts: SVGs, feature by feature.
+      ranked: `worst`, `median`, `best` -> pictures; empty where the model is gone.
+    """
+
+    split: str
+    pictures: int
+    classes: dict[str, dict[str, float]]
+    metrics_chart: str
+    matrix_chart: str
+    slices: dict[str, list[SliceRow]]
+    slice_charts: list[str]
+    ranked: dict[str, list[RankedPicture]]
+
+
+def make(
+    artifacts: dict[str, mlmd.Artifact],
+    verdict: Verdict | None,
+    classes: schema.ClassTable,
+    split: str,
+) -> EvaluationSection | None:
+    """Reads the section's facts, and predicts the ranked pictures.
+
+    Args:
+      artifacts: by name; uses `examples` and `model`.
+      verdict: the evaluation's outcome, if the run got so far.
+      classes: the class table.
+      split: the evaluated split.
+
+    Returns:
+      The section; None without a verdict.
+    """
+    if verdict is None:
+        return None
+    values = verdict.overall
+    by_metric = {
+        label: [values[schema.class_metric(metric, name)] for name in classes.names]
+        for metric, label in METRIC_LABELS.items()
+    }
+    slices = _slices(verdict)
+    return EvaluationSection(
+        split=split,
+        pictures=int(values[schema.EXAMPLE_COUNT]),
+        classes={
+            name: {label: numbers[index] for label, numbers in by_metric.items()}
+            for index, name in enumerate(classes.names)
+        },
+        metrics_chart=charts.class_metrics(by_metric, classes.names),
+        matrix_chart=charts.confusion_matrix(verdict.matrix, classes.names),
+        slices=slices,
+        slice_charts=[
+            charts.bars(
+                f"mean IoU by {feature}",
+                {row.name.removeprefix(f"{feature} "): row.mean_iou for row in rows},
+            )
+            for feature, rows in slices.items()
+        ],
+        ranked=_ranked(artifacts, verdict, split, len(classes)),
+    )
+
+
+def _slices(verdict: Verdict) -> dict[str, list[SliceRow]]:
+    result: dict[str, list[SliceRow]] = {}
+    for key, values in sorted(verdict.metrics.items()):
+        if key:
+            result.setdefault(", ".join(feature for feature, _ in key), []).append(
+                SliceRow(
+                    name=slice_name(key),
+                    pictures=int(values[schema.EXAMPLE_COUNT]),
+                    mean_iou=values[schema.MEAN_IOU],
+                    pixel_accuracy=values[schema.PIXEL_ACCURACY],
+                    mean_iou_change=values.get(f"{schema.MEAN_IOU}_diff"),
+                )
+            )
+    for rows in result.values():
+        if len(rows) > 6:  # so many are read from the bad end
+            rows.sort(key=lambda row: (math.isnan(row.mean_iou), row.mean_iou))
+    return result
+
+
+def _ranked(
+    artifacts: dict[str, mlmd.Artifact], verdict: Verdict, split: str, num_classes: int
+) -> dict[str, list[RankedPicture]]:
+    ranking = verdict.ranking
+    kinds = {"worst": ranking.worst, "median": ranking.median, "best": ranking.best}
+    wanted = {example_id for pairs in kinds.values() for example_id, _ in pairs}
+    records = find_examples(split_files(artifacts["examples"], split), wanted)
+    folder = path_utils.serving_model_path(artifacts["model"].uri)
+    if len(records) < len(wanted) or not tf.io.gfile.exists(folder):
+        return {}  # cleaned up: the numbers are still there
+    signatures = tf.saved_model.load(folder).signatures
+    ids = list(records)
+    serialized = tf.constant([records[example_id] for example_id in ids])
+    prepared = signatures[schema.TRANSFORM_SIGNATURE](**{schema.EXAMPLES: serialized})
+    encoded = tf.constant(
+        [
+            tf.train.Example.FromString(records[example_id])
+            .features.feature[schema.IMAGE]
+            .bytes_list.value[0]
+            for example_id in ids
+        ]
+    )
+    masks = signatures[schema.SERVING_SIGNATURE](**{schema.IMAGE_BYTES: encoded})[schema.MASK]
+    shown = {}
+    for index, example_id in enumerate(ids):
+        picture = (prepared[schema.IMAGE][index].numpy() * 255).round().astype(np.uint8)
+        truth = prepared[schema.MASK][index].numpy().astype(np.uint8)
+        predicted = masks[index].numpy()
+        shown[example_id] = {
+            "picture": images.photograph(picture),
+            "truth": images.mask(truth, num_classes),
+            "predicted": images.mask(predicted, num_classes),
+            "difference": images.difference(picture, truth, predicted),
+        }
+    return {
+        kind: [RankedPicture(example_id, score, **shown[example_id]) for example_id, score in pairs]
+        for kind, pairs in kinds.items()
+    }
+
+
+def find_examples(files: Iterable[str], wanted: set[str]) -> dict[str, bytes]:
+    """Finds examples by their ids.
+
+    Args:
+      files: gzipped TFRecord files of tf.Examples.
+      wanted: example ids.
+
+    Returns:
+      Id -> serialized example, for those that were found.
+    """
+    needles = [example_id.encode() for example_id in wanted]
+    found: dict[str, bytes] = {}
+    for record in tf.data.TFRecordDataset(list(files), "GZIP").as_numpy_iterator():
+        if any(needle in record for needle in needles):  # parsing takes longer
+            feature = tf.train.Example.FromString(record).features.feature
+            example_id = feature[schema.EXAMPLE_ID].bytes_list.value[0].decode(errors="replace")
+            if example_id in wanted:
+                found[example_id] = record
+        if len(found) == len(wanted):
+            break
+    return found
