@@ -1,4 +1,5 @@
 # make run [CONFIG=name-or-path]   set up if needed, then run the pipeline
+# make tensorboard [CONFIG=…]      curves, pictures and hyperparameters of its runs
 # make test                        set up if needed, then run the tests
 
 CONFIG := $(or $(CONFIG),$(SEGLINE_CONFIG),quickstart)
@@ -18,10 +19,10 @@ export PYTHONWARNINGS ?= ignore
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock check-lock environment clean
+.PHONY: help run tensorboard test lint format lock check-lock environment clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -2
+	@sed -n 's/^# //p' Makefile | head -3
 
 environment:
 	@sh infra/environment.sh
@@ -32,6 +33,9 @@ run: environment
 	[ -d "$$known" ] || tfx pipeline create --engine=$(ENGINE) \
 		--pipeline_path=$(CURDIR)/pipeline/$(ENGINE)_runner.py; \
 	tfx run create --engine=$(ENGINE) --pipeline_name=$$name
+
+tensorboard: environment
+	@segline tensorboard $(ARGS)
 
 test: environment
 	@sh infra/browser.sh

@@ -46,7 +46,8 @@ class Node:
       kind: `artifact` or `execution`.
       id: ML Metadata's id; artifacts and executions are counted apart.
       type: type without its module: `Model`, `Trainer`.
-      name: the step's id in the pipeline; of an artifact, its key among the outputs.
+      name: the step's id in the pipeline; of an artifact, its key among the outputs, or
+        among the inputs where its making is no part of the graph.
       state: of an execution: `done`, `cached`, `failed`, `running`.
       run_id: of an execution: the run that it belongs to.
       uri: of an artifact.
@@ -273,7 +274,9 @@ def _lineage(store: MetadataStore, graph: mlmd.LineageGraph) -> Lineage:
     for association in graph.associations:
         context = contexts[association.context_id]
         names.setdefault(association.execution_id, {})[context.type] = context.name
-    roles = {event.artifact_id: role_of(event) for event in graph.events if _is_output(event)}
+    # The output that it was; of an earlier run's model, the input that it became.
+    roles = {event.artifact_id: role_of(event) for event in graph.events}
+    roles |= {event.artifact_id: role_of(event) for event in graph.events if _is_output(event)}
     makers = {event.execution_id for event in graph.events if _is_output(event)}
 
     nodes = [

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 
 from components.errors import UserError
+
+if TYPE_CHECKING:
+    from ml_metadata import MetadataStore
+
+    from pipeline.config import PipelineConfig
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -58,6 +65,9 @@ def make_parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
     _add_predict(commands)
     _add_demo(commands)
+    _add_report(commands)
+    _add_lineage(commands)
+    _add_tensorboard(commands)
     return parser
 
 
@@ -107,6 +117,78 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     command.add_argument("--port", type=_positive, default=7860, help="default: %(default)s")
     command.set_defaults(function=_demo)
+
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "report",
+        help="build the report of a run anew",
+        description="Every run leaves its report: report.html in the pipeline's folder is the "
+        "latest. This builds that of any run, also of one that failed or was interrupted.",
+    )
+    _add_run_argument(command, "run")
+    command.add_argument("--out", metavar="FILE", help="default: report-<run>.html")
+    command.add_argument("--open", action="store_true", help="show it in the browser")
+    _add_config(command)
+    command.set_defaults(function=_report)
+
+
+def _add_lineage(commands: argparse._SubParsersAction) -> None:
+    lineage = commands.add_parser(
+        "lineage", help="what made this model; what came of this data; what has run"
+    )
+    verbs = lineage.add_subparsers(required=True, metavar="question")
+    model = verbs.add_parser("model", help="everything that a model was made from")
+    model.add_argument(
+        "model",
+        nargs="?",
+        default="latest",
+        help="a pushed version, its path, or the path of a Trainer's model; "
+        "default: what was pushed last",
+    )
+    model.add_argument("--html", metavar="FILE", help="write the graph as a page")
+    model.set_defaults(function=_lineage_of_model)
+    data = verbs.add_parser("data", help="the models that were trained on some data")
+    data.add_argument("data", help="a dataset's fingerprint (or its beginning) or version")
+    data.set_defaults(function=_lineage_of_data)
+    runs = verbs.add_parser("runs", help="the runs, newest first")
+    runs.add_argument(
+        "--limit", type=_positive, default=20, metavar="N", help="default: %(default)s"
+    )
+    runs.set_defaults(function=_lineage_of_runs)
+    diff = verbs.add_parser("diff", help="what differs between two runs")
+    _add_run_argument(diff, "first", default="latest~1")
+    _add_run_argument(diff, "second")
+    diff.set_defaults(function=_lineage_diff)
+    for verb in (model, data, runs, diff):
+        verb.add_argument("--json", action="store_true", help="for programs")
+        _add_config(verb)
+
+
+def _add_tensorboard(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "tensorboard", help="curves, pictures and hyperparameters of all runs side by side"
+    )
+    command.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
+    command.add_argument("--port", type=_positive, default=6006, help="default: %(default)s")
+    _add_config(command)
+    command.set_defaults(function=_tensorboard)
+
+
+def _add_run_argument(command: argparse.ArgumentParser, name: str, default: str = "latest") -> None:
+    command.add_argument(
+        name,
+        nargs="?",
+        default=default,
+        metavar="RUN",
+        help="an id, its beginning, latest, or latest~1: the one before; default: %(default)s",
+    )
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", help="name or path of the pipeline's config; default: SEGLINE_CONFIG"
+    )
 
 
 def _positive(text: str) -> int:
@@ -217,6 +299,118 @@ def _demo(options: argparse.Namespace) -> None:
         f"{model.path} at http://{options.host}:{options.port}  (Ctrl-C ends it)", soft_wrap=True
     )
     page.block_thread()
+
+
+def _report(options: argparse.Namespace) -> None:
+    import webbrowser
+    from pathlib import Path
+
+    console = _quiet_console()
+    from pipeline.config import load_config
+    from pipeline.history import find_run
+    from pipeline.reports import build_report
+    from pipeline.store import open_store
+
+    config = load_config(options.config)
+    store = open_store(config)
+    run = find_run(store, config.name, options.run)
+    path = _write(options.out or f"report-{run.id}.html", build_report(store, run))
+    console.print(path, soft_wrap=True)
+    if options.open:
+        webbrowser.open(Path(path).resolve().as_uri())
+
+
+def _lineage_of_model(options: argparse.Namespace) -> None:
+    from pipeline import lineage
+    from pipeline.lineage_view import print_tree
+
+    config, store = _config_and_store(options)
+    model = lineage.find_model(store, options.model)
+    if options.html:
+        from components.reporter.lineage_section import render_page
+
+        title = f"Lineage of {config.name}, {lineage.name_of(model)}"
+        _write(options.html, render_page(title, lineage.model_graph(store, model)))
+    answer = lineage.describe_model(store, model)
+    _answer(options, answer, lambda console: print_tree(console, lineage.name_of(model), answer))
+
+
+def _lineage_of_data(options: argparse.Namespace) -> None:
+    from pipeline import lineage
+    from pipeline.lineage_view import print_tree
+
+    _, store = _config_and_store(options)
+    answer = lineage.describe_data(store, options.data)
+    _answer(options, answer, lambda console: print_tree(console, options.data, answer))
+
+
+def _lineage_of_runs(options: argparse.Namespace) -> None:
+    from pipeline.history import list_runs
+    from pipeline.lineage import describe_run
+    from pipeline.lineage_view import print_runs
+
+    config, store = _config_and_store(options)
+    runs = list_runs(store, config.name, options.limit)
+    answer = [describe_run(run) for run in runs]
+    _answer(options, answer, lambda console: print_runs(console, runs))
+
+
+def _lineage_diff(options: argparse.Namespace) -> None:
+    from pipeline.history import find_run
+    from pipeline.lineage import compare
+    from pipeline.lineage_view import print_comparison
+
+    config, store = _config_and_store(options)
+    first, second = (find_run(store, config.name, name) for name in (options.first, options.second))
+    sections = compare(first, second)
+    _answer(
+        options, sections, lambda console: print_comparison(console, first.id, second.id, sections)
+    )
+
+
+def _tensorboard(options: argparse.Namespace) -> None:
+    console = _quiet_console()
+    from pipeline.config import load_config
+    from pipeline.tensorboard import serve
+
+    serve(console, load_config(options.config), options.host, options.port)
+
+
+def _config_and_store(options: argparse.Namespace) -> tuple[PipelineConfig, MetadataStore]:
+    from pipeline.config import load_config
+    from pipeline.store import open_store
+
+    config = load_config(options.config)
+    return config, open_store(config)
+
+
+def _answer(
+    options: argparse.Namespace, answer: Any, show: Callable[[rich.console.Console], None]
+) -> None:
+    """Prints an answer as JSON where that is asked for."""
+    import json
+
+    if options.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        console = rich.console.Console(highlight=False)
+        if not console.is_terminal:
+            console.width = 160
+        show(console)
+
+
+def _write(path: str, text: str) -> str:
+    """Writes a page.
+
+    Raises:
+      UserError: it can't be written there.
+    """
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}") from error
+    return path
 
 
 def _quiet_console() -> rich.console.Console:

@@ -210,10 +210,10 @@ def _read(store: MetadataStore, context: mlmd.Context, record: run_record.RunRec
             step.outputs = {}  # half-written
         steps[step.name] = step
     state = record.state() if record else _state_from(steps)
-    if state == run_record.INTERRUPTED:
+    if state in (run_record.INTERRUPTED, run_record.FAILED):
         for step in steps.values():
-            if step.state == "running":
-                step.state = "interrupted"
+            if step.state == "running":  # so it was left
+                step.state = state
     started = [step.started for step in steps.values()]
     ended = [step.ended for step in steps.values()]
     return Run(

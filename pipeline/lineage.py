@@ -60,6 +60,12 @@ def find_model(store: MetadataStore, name: str) -> mlmd.Artifact:
     )
 
 
+def name_of(model: mlmd.Artifact) -> str:
+    """For people: `version 1795422112`, `model 18`."""
+    version = _text(model, "pushed_version")
+    return f"version {version}" if version else f"model {model.id}"
+
+
 def model_graph(store: MetadataStore, model: mlmd.Artifact) -> Lineage:
     """What a model was made from, and what was found out about it.
 

@@ -18,8 +18,9 @@ class Executor(tfx_executor.Executor):
     """Evaluates as TFX does, then writes the outcome on the artifacts.
 
     The evaluation gets the metrics of the whole split as custom properties (NaN is
-    left out), the blessing the reason: who asks ML Metadata needs neither TFMA nor
-    the files.
+    left out, and so are the differences to a baseline, which are no property of the
+    model), the blessing the reason: who asks ML Metadata needs neither TFMA nor the
+    files.
     """
 
     def Do(
@@ -33,7 +34,7 @@ class Executor(tfx_executor.Executor):
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
         verdict = read_verdict(evaluation.uri)
         for name, value in verdict.overall.items():
-            if not math.isnan(value):
+            if not math.isnan(value) and not name.endswith("_diff"):
                 evaluation.set_float_custom_property(name, value)
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         reasons = verdict.failures or verdict.checks

@@ -37,7 +37,7 @@ STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
-_TRAIN_COLOR, _VALIDATION_COLOR = "#0072b2", "#d55e00"
+_TRAIN_COLOR, _VALIDATION_COLOR = "#2f8fd0", "#e0701a"
 _BAR_COLOR = "#56b4e9"
 _WIDTH = 4.2  # inches: readable on a phone without scrolling
 _MOST_GROUPED = 6  # classes whose bars stand beside each other

@@ -6,7 +6,8 @@ import dataclasses
 import json
 
 from components import readable
-from components.lineage import EXECUTION, Lineage, Node
+from components.lineage import EXECUTION, Edge, Lineage, Node
+from components.reporter import templates
 
 # Pixels.
 _BOX_WIDTH, _BOX_HEIGHT = 150, 40
@@ -56,20 +57,24 @@ def make(lineage: Lineage) -> LineageSection:
       Boxes in layers, each below all that it was made from.
     """
     layers = arrange(lineage)
-    widest = max((len(layer) for layer in layers), default=0)
-    width = widest * (_BOX_WIDTH + _GAP_X) + _GAP_X
+    nodes = {node.key: node for node in lineage.nodes}
+    widths = [
+        sum((_BOX_WIDTH if key in nodes else 0) + _GAP_X for key in layer) + _GAP_X
+        for layer in layers
+    ]
+    width = max(widths, default=0)
     boxes: dict[str, Box] = {}
+    bends: dict[str, tuple[float, float]] = {}
     for depth, layer in enumerate(layers):
-        start = (width - len(layer) * (_BOX_WIDTH + _GAP_X) + _GAP_X) / 2
-        for index, node in enumerate(layer):
-            boxes[node.key] = Box(
-                node=node,
-                x=start + index * (_BOX_WIDTH + _GAP_X),
-                y=_GAP_Y / 2 + depth * (_BOX_HEIGHT + _GAP_Y),
-                label=node.name if node.kind == EXECUTION else node.type,
-                detail=_detail(node),
-                rows=_rows(node),
-            )
+        x = (width - widths[depth]) / 2 + _GAP_X
+        y = _GAP_Y / 2 + depth * (_BOX_HEIGHT + _GAP_Y)
+        for key in layer:
+            if key in nodes:
+                boxes[key] = _box(nodes[key], x, y)
+                x += _BOX_WIDTH
+            else:
+                bends[key] = (x, y)
+            x += _GAP_X
     return LineageSection(
         width=width,
         height=len(layers) * (_BOX_HEIGHT + _GAP_Y),
@@ -77,7 +82,19 @@ def make(lineage: Lineage) -> LineageSection:
         box_height=_BOX_HEIGHT,
         boxes=[boxes[node.key] for node in lineage.nodes],
         arrows=[
-            Arrow(_curve(boxes[edge.source], boxes[edge.target]), edge.role)
+            Arrow(
+                _curve(
+                    boxes[edge.source],
+                    [
+                        bends[key]
+                        for layer in layers
+                        for key in layer
+                        if key.startswith(_bend(edge))
+                    ],
+                    boxes[edge.target],
+                ),
+                edge.role,
+            )
             for edge in lineage.edges
         ],
         runs=[
@@ -95,47 +112,90 @@ def make(lineage: Lineage) -> LineageSection:
     )
 
 
-def arrange(lineage: Lineage) -> list[list[Node]]:
-    """Sorts the nodes into layers (Sugiyama's way: longest path, then barycentres).
+def render_page(title: str, lineage: Lineage) -> str:
+    """A page with the graph alone.
+
+    Args:
+      title: of the page.
+      lineage: the graph.
+
+    Returns:
+      An HTML page that needs nothing else.
+    """
+    return templates.render("lineage.html", title=title, lineage=make(lineage))
+
+
+def arrange(lineage: Lineage) -> list[list[str]]:
+    """Sorts the nodes into layers, in Sugiyama's way: longest path, then barycentres.
+
+    K. Sugiyama et al., "Methods for Visual Understanding of Hierarchical System
+    Structures", IEEE Transactions on Systems, Man, and Cybernetics, 1981.
 
     Args:
       lineage: the graph, without cycles.
 
     Returns:
-      Layers from top to bottom; edges lead downwards only.
+      Layers of keys from top to bottom. Edges lead downwards only; one that passes
+      through layers has a key of its own in each of them, so that no box is in its way.
     """
-    before: dict[str, list[str]] = {node.key: [] for node in lineage.nodes}
-    after: dict[str, list[str]] = {node.key: [] for node in lineage.nodes}
+    depth = _depths(lineage)
+    before: dict[str, list[str]] = {key: [] for key in depth}
+    layers: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    for node in lineage.nodes:
+        layers[depth[node.key]].append(node.key)
     for edge in lineage.edges:
-        before[edge.target].append(edge.source)
-        after[edge.source].append(edge.target)
+        above = edge.source
+        for level in range(depth[edge.source] + 1, depth[edge.target]):
+            passing = f"{_bend(edge)}{level}"
+            layers[level].append(passing)
+            before[passing] = [above]
+            above = passing
+        before[edge.target].append(above)
+    place: dict[str, float] = {}
+    for layer in layers:
+        middle = {
+            key: sum(place[source] for source in before[key]) / len(before[key])
+            if before[key]
+            else 0.0
+            for key in layer
+        }
+        layer.sort(key=lambda key: middle[key])
+        for index, key in enumerate(layer):
+            place[key] = (index + 0.5) / len(layer)
+    return layers
+
+
+def _depths(lineage: Lineage) -> dict[str, int]:
+    """Key -> layer: one below the lowest of what it was made from."""
+    sources: dict[str, list[str]] = {node.key: [] for node in lineage.nodes}
+    targets: dict[str, list[str]] = {node.key: [] for node in lineage.nodes}
+    for edge in lineage.edges:
+        sources[edge.target].append(edge.source)
+        targets[edge.source].append(edge.target)
     depth: dict[str, int] = {}
 
     def depth_of(key: str) -> int:
         if key not in depth:
-            depth[key] = 1 + max((depth_of(source) for source in before[key]), default=-1)
+            depth[key] = 1 + max((depth_of(source) for source in sources[key]), default=-1)
         return depth[key]
 
-    for node in lineage.nodes:
-        depth_of(node.key)
-    for key in [key for key in depth if not before[key] and after[key]]:
-        # What comes from elsewhere stands just above where it is used.
-        depth[key] = min(depth[target] for target in after[key]) - 1
-    layers: list[list[Node]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for node in lineage.nodes:
-        layers[depth[node.key]].append(node)
-    place: dict[str, float] = {}
-    for layer in layers:
-        layer.sort(
-            key=lambda node: (
-                sum(place[source] for source in before[node.key]) / len(before[node.key])
-                if before[node.key]
-                else 0.5
-            )
-        )
-        for index, node in enumerate(layer):
-            place[node.key] = (index + 0.5) / len(layer)
-    return layers
+    for key in sources:
+        depth_of(key)
+    for key, found in sources.items():
+        if not found and targets[key]:
+            # What comes from elsewhere stands just above where it is used.
+            depth[key] = min(depth[target] for target in targets[key]) - 1
+    return depth
+
+
+def _bend(edge: Edge) -> str:
+    """What the keys of an edge's bends begin with."""
+    return f"{edge.source} {edge.target} {edge.role} "
+
+
+def _box(node: Node, x: float, y: float) -> Box:
+    label = node.name if node.kind == EXECUTION else node.type
+    return Box(node=node, x=x, y=y, label=label, detail=_detail(node), rows=_rows(node))
 
 
 def _detail(node: Node) -> str:
@@ -166,10 +226,14 @@ def _readable(value: str | int | float) -> str:
     return f"{parsed:.6g}" if isinstance(parsed, float) else str(parsed)
 
 
-def _curve(source: Box, target: Box) -> str:
-    x1, y1 = source.x + _BOX_WIDTH / 2, source.y + _BOX_HEIGHT
-    x2, y2 = target.x + _BOX_WIDTH / 2, target.y
-    bend = max(_GAP_Y * 0.7, (y2 - y1) / 2)
-    return (
-        f"M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 + bend:.0f} {x2:.0f} {y2 - bend:.0f} {x2:.0f} {y2:.0f}"
-    )
+def _curve(source: Box, bends: list[tuple[float, float]], target: Box) -> str:
+    """From box to box; straight down past the boxes of the layers between."""
+    x, y = source.x + _BOX_WIDTH / 2, source.y + _BOX_HEIGHT
+    path = f"M{x:.0f} {y:.0f}"
+    for bend_x, bend_y in bends:
+        path += f" C{x:.0f} {y + _GAP_Y * 0.7:.0f} {bend_x:.0f} {bend_y - _GAP_Y * 0.7:.0f} "
+        path += f"{bend_x:.0f} {bend_y:.0f} v{_BOX_HEIGHT}"
+        x, y = bend_x, bend_y + _BOX_HEIGHT
+    end_x, end_y = target.x + _BOX_WIDTH / 2, target.y
+    path += f" C{x:.0f} {y + _GAP_Y * 0.7:.0f} {end_x:.0f} {end_y - _GAP_Y * 0.7:.0f} "
+    return path + f"{end_x:.0f} {end_y:.0f}"

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
-import math
 from collections.abc import Mapping
 
-import jinja2
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components import palette, readable, schema
@@ -19,6 +16,7 @@ from components.reporter import (
     data_section,
     evaluation_section,
     lineage_section,
+    templates,
     training_section,
 )
 
@@ -84,8 +82,8 @@ def render(artifacts: Mapping[str, mlmd.Artifact], lineage: Lineage, run: RunFac
     generator = lineage.maker(lineage.node(f"artifact-{artifacts['examples'].id}"))
     classes = schema.ClassTable.model_validate_json(generator.properties["classes"])
     verdict = read_verdict(artifacts["evaluation"].uri) if "evaluation" in artifacts else None
-    page = _environment().get_template("report.html")
-    return page.render(
+    return templates.render(
+        "report.html",
         run=run,
         date=readable.time_text(max(node.ended for node in lineage.nodes)),
         class_colors=_css_colors(classes),
@@ -95,20 +93,6 @@ def render(artifacts: Mapping[str, mlmd.Artifact], lineage: Lineage, run: RunFac
         evaluation=evaluation_section.make(artifacts, verdict, classes, _split(lineage)),
         lineage=lineage_section.make(lineage),
     )
-
-
-def render_lineage(title: str, lineage: Lineage) -> str:
-    """A page with the graph alone.
-
-    Args:
-      title: of the page.
-      lineage: the graph.
-
-    Returns:
-      An HTML page that needs nothing else.
-    """
-    page = _environment().get_template("lineage.html")
-    return page.render(title=title, lineage=lineage_section.make(lineage))
 
 
 def _verdict_section(
@@ -173,18 +157,3 @@ def _css_colors(classes: schema.ClassTable) -> dict[str, str]:
         name: "#{:02x}{:02x}{:02x}".format(*colors[index])
         for index, name in enumerate(classes.names)
     }
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.reporter"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["score"] = lambda value: "–" if math.isnan(value) else f"{value:.4f}"
-    environment.filters["share"] = lambda value: f"{value:.1%}"
-    environment.filters["count"] = lambda value: f"{value:,}"
-    return environment

@@ -72,7 +72,9 @@ def write_training(folder: str, values: Mapping[str, Any]) -> None:
         json.dump(values, file, indent=2)
     # In the folder where the epochs' validation metrics are: they become its results.
     with tf.summary.create_file_writer(os.path.join(folder, "validation")).as_default():
-        hparams.hparams(readable.flatten(values["trainer"]))
+        hparams.hparams(
+            readable.flatten(values["trainer"]), trial_id=os.path.basename(folder.rstrip("/"))
+        )
 
 
 def read_training(folder: str) -> dict[str, Any]:

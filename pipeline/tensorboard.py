@@ -1,0 +1,93 @@
+"""TensorBoard over all training runs of a pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+
+from ml_metadata import ListOptions, MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from rich.console import Console
+
+from components.errors import UserError
+from pipeline.config import PipelineConfig
+from pipeline.store import open_store
+
+_SECONDS_BETWEEN_LOOKS = 15
+
+
+def training_folders(store: MetadataStore) -> dict[str, str]:
+    """The log folders of all trainings, those that still run included.
+
+    Args:
+      store: the pipeline's ML Metadata.
+
+    Returns:
+      Run id -> folder. A cached training belongs to the run that did it.
+    """
+    artifacts = store.get_artifacts(ListOptions(filter_query="type = 'ModelRun'"))
+    events = store.get_events_by_artifact_ids([a.id for a in artifacts]) if artifacts else []
+    makers: dict[int, int] = {}
+    for event in sorted(events, key=lambda event: event.execution_id):
+        if event.type in (mlmd.Event.OUTPUT, mlmd.Event.PENDING_OUTPUT):
+            makers.setdefault(event.artifact_id, event.execution_id)  # later ones are cached
+    found = {}
+    for artifact in artifacts:
+        contexts = store.get_contexts_by_execution(makers[artifact.id])
+        run_id = next(context.name for context in contexts if context.type == "pipeline_run")
+        if os.path.isdir(artifact.uri):
+            found[run_id] = artifact.uri
+    return found
+
+
+def link_folders(folders: dict[str, str], target: str) -> None:
+    """Gives each training a link that bears the run's id, which is what TensorBoard shows.
+
+    Args:
+      folders: run id -> folder.
+      target: folder of the links; links to what is gone are removed.
+    """
+    os.makedirs(target, exist_ok=True)
+    for name in os.listdir(target):
+        if not os.path.exists(os.path.join(target, name)):
+            os.remove(os.path.join(target, name))
+    for run_id, folder in folders.items():
+        link = os.path.join(target, run_id.replace(":", "."))
+        if not os.path.islink(link):
+            os.symlink(os.path.abspath(folder), link)
+
+
+def serve(console: Console, config: PipelineConfig, host: str, port: int) -> None:
+    """Serves TensorBoard until it is interrupted; new trainings appear as they begin.
+
+    Args:
+      console: where the address is printed.
+      config: the pipeline.
+      host: to listen on.
+      port: to listen on.
+
+    Raises:
+      UserError: nothing has been trained yet, or the port is taken.
+    """
+    from tensorboard import default, program
+
+    store = open_store(config)
+    folders = training_folders(store)
+    if not folders:
+        raise UserError(f"{config.name} has not trained anything yet")
+    logs = os.path.join(config.folder, "tensorboard")
+    link_folders(folders, logs)
+    board = program.TensorBoard(default.get_plugins())
+    board.configure(logdir=logs, host=host, port=port, reload_multifile=True)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # a note about its loader
+            url = board.launch()
+    except program.TensorBoardServerException as error:
+        raise UserError(f"--port: {str(error).splitlines()[0]}") from error
+    console.print(f"{len(folders)} trainings at {url}  (Ctrl-C ends it)")
+    waiting = threading.Event()
+    with contextlib.suppress(KeyboardInterrupt):
+        while not waiting.wait(_SECONDS_BETWEEN_LOOKS):
+            link_folders(training_folders(store), logs)
