@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 from ml_metadata import ListOptions, MetadataStore, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -12,6 +13,7 @@ from components.errors import UserError
 from components.lineage import code_of, properties_of, role_of, state_of
 
 LATEST = "latest"
+_CHUNK = 100  # runs that are read together
 
 
 @dataclasses.dataclass
@@ -123,7 +125,8 @@ def read_run(store: MetadataStore, run_id: str) -> Run:
     context = store.get_context_by_type_and_name("pipeline_run", run_id)
     if context is None:
         raise KeyError(run_id)
-    return _read(store, context, run_record.read(store, [run_id]).get(run_id))
+    (run,) = _read(store, [context], _node_names(store))
+    return run
 
 
 def list_runs(store: MetadataStore, pipeline: str, limit: int | None = None) -> list[Run]:
@@ -139,15 +142,15 @@ def list_runs(store: MetadataStore, pipeline: str, limit: int | None = None) -> 
             filter_query="type = 'pipeline_run'", order_by=OrderByField.CREATE_TIME, is_asc=False
         )
     )
-    records = run_record.read(store, [context.name for context in contexts])
+    names = _node_names(store)
     runs: list[Run] = []
-    for context in contexts:
-        if limit is not None and len(runs) == limit:
+    chunk = min(limit or _CHUNK, _CHUNK)
+    for start in range(0, len(contexts), chunk):
+        if limit is not None and len(runs) >= limit:
             break
-        run = _read(store, context, records.get(context.name))
-        if run.pipeline in (pipeline, ""):
-            runs.append(run)
-    return runs
+        found = _read(store, contexts[start : start + chunk], names)
+        runs += [run for run in found if run.pipeline in (pipeline, "")]
+    return runs[:limit]
 
 
 def find_run(store: MetadataStore, pipeline: str, name: str) -> Run:
@@ -176,39 +179,52 @@ def find_run(store: MetadataStore, pipeline: str, name: str) -> Run:
     return read_run(store, ids[0])
 
 
-def _read(store: MetadataStore, context: mlmd.Context, record: run_record.RunRecord | None) -> Run:
-    options = mlmd.LineageSubgraphQueryOptions(
-        direction=mlmd.LineageSubgraphQueryOptions.DOWNSTREAM, max_num_hops=1
-    )
-    options.starting_executions.filter_query = f"contexts_run.id = {context.id}"
-    graph = store.get_lineage_subgraph(
-        options, ["executions", "artifacts", "events", "contexts", "associations"]
-    )
-    names = {other.id: other for other in graph.contexts}
-    nodes, pipelines = {}, {""}
-    for association in graph.associations:
-        other = names[association.context_id]
-        if other.type == "node":
-            nodes[association.execution_id] = other.name.split(".", 1)[-1]
-        elif other.type == "pipeline":
-            pipelines.add(other.name)
-    artifacts = {artifact.id: artifact for artifact in graph.artifacts}
-    steps = {}
-    for execution in sorted(graph.executions, key=lambda execution: execution.id):
-        step = StepRecord(
-            name=nodes[execution.id],
-            state=state_of(execution),
-            started=execution.create_time_since_epoch,
-            ended=execution.last_update_time_since_epoch,
-            code=code_of(properties_of(execution)),
-            outputs={},
-        )
-        for event in graph.events:
-            if event.execution_id == execution.id and event.type == mlmd.Event.OUTPUT:
-                step.outputs.setdefault(role_of(event), []).append(artifacts[event.artifact_id])
-        if step.state not in ("done", "cached"):
-            step.outputs = {}  # half-written
-        steps[step.name] = step
+def _node_names(store: MetadataStore) -> dict[int, str]:
+    """Execution id -> `pipeline.step`: a query for each step, not for each execution."""
+    return {
+        execution.id: context.name
+        for context in store.get_contexts_by_type("node")
+        for execution in store.get_executions_by_context(context.id)
+    }
+
+
+def _read(
+    store: MetadataStore, contexts: Sequence[mlmd.Context], names: Mapping[int, str]
+) -> list[Run]:
+    """Reads runs with few queries."""
+    records = run_record.read(store, [context.name for context in contexts])
+    executions = {context.id: store.get_executions_by_context(context.id) for context in contexts}
+    ids = [execution.id for found in executions.values() for execution in found]
+    outputs: dict[int, list[mlmd.Event]] = {}
+    for event in store.get_events_by_execution_ids(ids) if ids else []:
+        if event.type == mlmd.Event.OUTPUT:
+            outputs.setdefault(event.execution_id, []).append(event)
+    wanted = {event.artifact_id for events in outputs.values() for event in events}
+    artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_id(sorted(wanted))}
+    runs = []
+    for context in contexts:
+        pipeline, steps = "", {}
+        for execution in sorted(executions[context.id], key=lambda execution: execution.id):
+            pipeline, _, name = names.get(execution.id, "").partition(".")
+            step = StepRecord(
+                name=name,
+                state=state_of(execution),
+                started=execution.create_time_since_epoch,
+                ended=execution.last_update_time_since_epoch,
+                code=code_of(properties_of(execution)),
+                outputs={},
+            )
+            if step.state in ("done", "cached"):  # otherwise they are half-written
+                for event in outputs.get(execution.id, []):
+                    step.outputs.setdefault(role_of(event), []).append(artifacts[event.artifact_id])
+            steps[step.name] = step
+        runs.append(_run(context.name, pipeline, steps, records.get(context.name)))
+    return runs
+
+
+def _run(
+    run_id: str, pipeline: str, steps: dict[str, StepRecord], record: run_record.RunRecord | None
+) -> Run:
     state = record.state() if record else _state_from(steps)
     if state in (run_record.INTERRUPTED, run_record.FAILED):
         for step in steps.values():
@@ -217,8 +233,8 @@ def _read(store: MetadataStore, context: mlmd.Context, record: run_record.RunRec
     started = [step.started for step in steps.values()]
     ended = [step.ended for step in steps.values()]
     return Run(
-        id=context.name,
-        pipeline=max(pipelines),
+        id=run_id,
+        pipeline=pipeline,
         state=state,
         started=record.started if record else min(started, default=0),
         ended=record.ended if record and record.ended else max(ended, default=0),

@@ -34,15 +34,14 @@ def open_store(config: PipelineConfig) -> MetadataStore:
     connection = mlmd.ConnectionConfig()
     connection.sqlite.filename_uri = path
     connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
-    # A reader that meets a writer's lock is told so at once, and may try again.
-    connection.retry_options.max_num_retries = _ATTEMPTS
+    connection.retry_options.max_num_retries = _ATTEMPTS  # where a writer holds the lock
     for attempt in range(_ATTEMPTS):
         try:
             return MetadataStore(connection)
-        except (errors.AbortedError, errors.UnavailableError) as error:
+        except (errors.StatusError, RuntimeError) as error:
             reason = error
-            time.sleep(0.2 * (attempt + 1))
-        except errors.StatusError as error:
-            reason = error
-            break
-    raise UserError(f"{path} can't be read: {reason}")
+            # A run that was killed while it wrote leaves a half-written transaction;
+            # SQLite takes it back when the file is next opened for writing.
+            connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE
+            time.sleep(0.3 * attempt)
+    raise UserError(f"{path} can't be read: {reason}") from reason

@@ -31,6 +31,7 @@ STEPS = [
     "Evaluator",
     "InfraValidator",
     "Pusher",
+    "Reporter",
 ]
 CATS = (("species", "cat"),)
 NAMES = ["pet", "background", "border"]
@@ -71,9 +72,7 @@ def test_the_summary_tells_metrics_blessing_and_paths(first_run):
     assert "✓ served by TensorFlow" in out and "8 kinds of requests" in out
     (version,) = first_run.served()
     assert f"runs/tiny/serving/{version}" in out
-    report = first_run.root / "report.html"
     assert "runs/tiny/report.html" in out
-    assert f"{verdict.overall['mean_iou']:.4f} (mean)" in report.read_text()
 
 
 def evaluation(place):
