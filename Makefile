@@ -39,6 +39,7 @@ tensorboard: environment
 
 test: environment
 	@sh infra/browser.sh
+	@sh infra/databases.sh
 	@pytest $(ARGS)
 
 lint: environment
@@ -52,8 +53,8 @@ UV = $(shell command -v uv || echo .tools/bin/uv)
 COMPILE = $(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-annotate \
 	--no-header $(UPGRADE) pyproject.toml
 lock:
-	$(COMPILE) -o requirements.lock
-	$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --extra dev -o requirements-dev.lock
+	$(COMPILE) -c requirements-dev.lock -o requirements.lock
 
 check-lock:
 	@mkdir -p .tools

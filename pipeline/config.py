@@ -22,6 +22,7 @@ from components.example_gen.config import DatasetConfig
 from components.infra_validator.config import InfraValidatorConfig
 from components.trainer.config import TrainerConfig
 from components.transform.config import TransformConfig
+from pipeline.metadata_config import MetadataConfig
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 CONFIG_VARIABLE = "SEGLINE_CONFIG"
@@ -40,6 +41,7 @@ class RunConfig(schema.Config):
         default=None, description="where models are pushed; default: <root>/<name>/serving"
     )
     cache: bool = Field(default=True, description="take unchanged steps from earlier runs")
+    metadata: MetadataConfig = MetadataConfig()
     beam_args: tuple[str, ...] = Field(
         default=("--direct_running_mode=multi_threading", "--direct_num_workers=0"),
         description="options of the Beam steps; 0 workers means one for each core",
@@ -88,9 +90,19 @@ class PipelineConfig(schema.Config):
         return os.path.join(self.run.root, self.name)
 
     @property
+    def artifacts_dir(self) -> str:
+        """Where the steps' artifacts are: TFX's pipeline root."""
+        return absolute(os.path.join(self.folder, "artifacts"))
+
+    @property
     def serving_dir(self) -> str:
         """Where models are pushed, one folder for each version."""
         return self.run.serving_dir or os.path.join(self.folder, "serving")
+
+
+def absolute(path: str) -> str:
+    """Absolute, unless it has a scheme as `gs://` and so is already."""
+    return path if "://" in path else os.path.abspath(path)
 
 
 def config_names() -> list[str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 # Not `tfx.v1`: it imports Google Cloud's AI Platform too, a third of the start-up.
 from tfx import components as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
-from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import infra_validator_pb2, pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types.channel import BaseChannel, Channel
@@ -24,7 +21,8 @@ from components.example_gen.component import TfdsExampleGen
 from components.infra_validator.component import ServingValidator
 from components.infra_validator.serving_check import BATCH
 from components.reporter.component import Reporter
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, absolute
+from pipeline.store import connection_config
 
 
 def create_pipeline(config: PipelineConfig) -> Pipeline:
@@ -91,7 +89,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
 
     return Pipeline(
         pipeline_name=config.name,
-        pipeline_root=os.path.abspath(os.path.join(config.folder, "artifacts")),
+        pipeline_root=config.artifacts_dir,
         components=[
             example_gen,
             statistics_gen,
@@ -103,9 +101,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
             reporter,
         ],
         enable_cache=config.run.cache,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(
-            os.path.abspath(os.path.join(config.folder, "metadata.db"))
-        ),
+        metadata_connection_config=connection_config(config),
         beam_pipeline_args=list(config.run.beam_args),
     )
 
@@ -145,7 +141,7 @@ def make_gate(config: PipelineConfig, examples: BaseChannel, model: BaseChannel)
         infra_blessing=infra_validator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(
-                base_directory=os.path.abspath(config.serving_dir)
+                base_directory=absolute(config.serving_dir)
             )
         ),
     )

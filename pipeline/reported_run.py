@@ -117,13 +117,16 @@ class ReportedRun:
           StepFailed: a step has failed.
         """
         import absl.logging
+        from ml_metadata import MetadataStore
 
         from components.trainer.unet import check_weights
+        from pipeline.store import connection_config
 
         absl.logging.set_verbosity(absl.logging.INFO)  # TFX's own account, for the log
         check_weights(self._config.trainer.encoder, self._config.transform.image_size)
         run_id = _assign_run_id(pipeline)
-        store = _open_store(pipeline)
+        os.makedirs(self._config.folder, exist_ok=True)
+        store = MetadataStore(connection_config(self._config))
         started = time.monotonic()
         with (
             recorded_run(store, run_id, self._config, type(self).__bases__[-1].__name__),
@@ -168,15 +171,6 @@ def _assign_run_id(pipeline: pipeline_pb2.Pipeline) -> str:
         pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
     )
     return run_id
-
-
-def _open_store(pipeline: pipeline_pb2.Pipeline) -> MetadataStore:
-    """The ML Metadata that the pipeline names."""
-    from ml_metadata import MetadataStore
-    from tfx.orchestration.local import runner_utils
-
-    connection = runner_utils.extract_local_deployment_config(pipeline).metadata_connection_config
-    return MetadataStore(getattr(connection, connection.WhichOneof("connection_config")))
 
 
 @contextlib.contextmanager

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
 
 from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -14,34 +19,97 @@ from pipeline.config import PipelineConfig
 _ATTEMPTS = 5
 
 
-def metadata_path(config: PipelineConfig) -> str:
-    """The SQLite file of a pipeline."""
-    return os.path.abspath(os.path.join(config.folder, "metadata.db"))
+def connection_config(config: PipelineConfig) -> mlmd.ConnectionConfig:
+    """How to reach a pipeline's ML Metadata; holds the password, where there is one.
+
+    Raises:
+      UserError: the password is not where the config says.
+    """
+    settings = config.run.metadata
+    connection = mlmd.ConnectionConfig()
+    if settings.backend == "sqlite":
+        path = os.path.abspath(os.path.join(config.folder, "metadata.db"))
+        connection.sqlite.filename_uri = path
+        connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        return connection
+    password = settings.password.read() if settings.password else ""
+    if settings.backend == "mysql":
+        connection.mysql.host = settings.host
+        connection.mysql.port = settings.port or 3306
+        connection.mysql.database = settings.database
+        connection.mysql.user = settings.user
+        connection.mysql.password = password
+    else:
+        connection.postgresql.host = settings.host
+        connection.postgresql.port = str(settings.port or 5432)
+        connection.postgresql.dbname = settings.database
+        connection.postgresql.user = settings.user
+        connection.postgresql.password = password
+    return connection
 
 
 def open_store(config: PipelineConfig) -> MetadataStore:
     """Opens a pipeline's ML Metadata for reading, also while a run writes to it.
 
     Raises:
-      UserError: there is none yet, or it can't be read.
+      UserError: there is none yet, or it can't be reached or read.
     """
-    path = metadata_path(config)
-    if not os.path.isfile(path):
-        raise UserError(
-            f"{config.name} has not run yet: there is no {path} "
-            "(SEGLINE_CONFIG or --config chooses the pipeline)"
-        )
-    connection = mlmd.ConnectionConfig()
-    connection.sqlite.filename_uri = path
-    connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
+    connection = connection_config(config)
+    name = place(config)
+    if connection.HasField("sqlite"):
+        if not os.path.isfile(connection.sqlite.filename_uri):
+            raise UserError(
+                f"{config.name} has not run yet: there is no {name} "
+                "(SEGLINE_CONFIG or --config chooses the pipeline)"
+            )
+        connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
     connection.retry_options.max_num_retries = _ATTEMPTS  # where a writer holds the lock
     for attempt in range(_ATTEMPTS):
         try:
-            return MetadataStore(connection)
+            with _native_log() as log:
+                return MetadataStore(connection)
         except (errors.StatusError, RuntimeError) as error:
-            reason = error
-            # A run that was killed while it wrote leaves a half-written transaction;
-            # SQLite takes it back when the file is next opened for writing.
-            connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE
+            reason = log.errors[-1] if log.errors else _first_line(error)
+            if connection.HasField("sqlite"):
+                # A run that was killed while it wrote leaves a half-written transaction;
+                # SQLite takes it back when the file is next opened for writing.
+                connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE
             time.sleep(0.3 * attempt)
-    raise UserError(f"{path} can't be read: {reason}") from reason
+    raise UserError(f"ML Metadata at {name} can't be read: {reason}")
+
+
+def place(config: PipelineConfig) -> str:
+    """Where ML Metadata is, for people: a path, or `mysql://user@host:port/database`."""
+    connection = connection_config(config)
+    if connection.HasField("sqlite"):
+        return connection.sqlite.filename_uri
+    settings = config.run.metadata
+    port = settings.port or (3306 if settings.backend == "mysql" else 5432)
+    return f"{settings.backend}://{settings.user}@{settings.host}:{port}/{settings.database}"
+
+
+@dataclasses.dataclass
+class _NativeLog:
+    errors: list[str]
+
+
+@contextlib.contextmanager
+def _native_log() -> Iterator[_NativeLog]:
+    """Keeps ML Metadata's C++ log from the terminal; it alone says why a server refused."""
+    log = _NativeLog([])
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield log
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            file.seek(0)
+            lines = file.read().decode(errors="replace").splitlines()
+            log.errors = [line.split("] ", 1)[-1] for line in lines if line.startswith("E")]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

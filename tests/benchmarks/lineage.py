@@ -24,7 +24,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components import run_record
 from pipeline.config import load_config
-from pipeline.store import metadata_path
+from pipeline.store import place
 
 GOAL = 2.0  # seconds
 
@@ -163,11 +163,11 @@ def main() -> None:
         environment = {**os.environ, "SEGLINE__RUN__ROOT": folder, "SEGLINE_CONFIG": "pets"}
         config = load_config("pets", environment)
         os.makedirs(config.folder)
-        builder = StoreBuilder(metadata_path(config), config.model_dump(mode="json"))
+        builder = StoreBuilder(place(config), config.model_dump(mode="json"))
         started = time.monotonic()
         for number in range(options.runs):
             builder.add_run(number)
-        size = os.path.getsize(metadata_path(config)) / 2**20
+        size = os.path.getsize(place(config)) / 2**20
         print(f"{options.runs} runs in {time.monotonic() - started:.0f} s, {size:.0f} MB")
         segline = str(Path(sys.executable).with_name("segline"))
         questions = {

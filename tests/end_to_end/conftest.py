@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import database_servers
 import pytest
 import yaml
 
@@ -81,6 +82,22 @@ class Workplace:
     def served(self) -> list[str]:
         serving = self.root / "serving"
         return sorted(os.listdir(serving)) if serving.is_dir() else []
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory):
+    if not database_servers.mariadb_path():
+        pytest.skip("no MariaDB server here: infra/databases.sh installs it where it may")
+    with database_servers.mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory):
+    if not database_servers.postgres_folder():
+        pytest.skip("no PostgreSQL server here: infra/databases.sh installs it where it may")
+    with database_servers.postgresql(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
 
 
 def make_workplace(folder: Path) -> Workplace:

@@ -8,7 +8,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.errors import UserError
 from pipeline.config import load_config
-from pipeline.store import metadata_path, open_store
+from pipeline.store import open_store, place
 
 
 @pytest.fixture
@@ -20,11 +20,11 @@ def config(tmp_path):
 def database(config, tmp_path):
     (tmp_path / "quickstart").mkdir()
     connection = mlmd.ConnectionConfig()
-    connection.sqlite.filename_uri = metadata_path(config)
+    connection.sqlite.filename_uri = place(config)
     store = MetadataStore(connection)
     type_id = store.put_context_type(mlmd.ContextType(name="thing"))
     store.put_contexts([mlmd.Context(type_id=type_id, name=str(n)) for n in range(200)])
-    return metadata_path(config)
+    return place(config)
 
 
 def test_no_run_yet(config):

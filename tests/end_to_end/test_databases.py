@@ -1,0 +1,88 @@
+"""ML Metadata on real MariaDB and PostgreSQL servers, with several processes at once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import database_servers
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+PASSWORD = {"SEGLINE_TEST_PASSWORD": database_servers.PASSWORD}
+
+
+@pytest.fixture(params=["mariadb_server", "postgresql_server"], ids=["mariadb", "postgresql"])
+def server(request):
+    return request.getfixturevalue(request.param)
+
+
+def write_config(place, name, metadata):
+    """A workplace's config under another name, with its metadata on a server."""
+    config = yaml.safe_load((place.folder / "tiny.yaml").read_text())
+    config["name"] = name
+    config["trainer"]["epochs"] = 1
+    config["run"] = {"metadata": metadata}
+    path = place.folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
+def test_two_pipelines_and_readers_at_the_same_time(first_run, server):
+    metadata = server.create("shared")
+    names = [f"{server.backend}_{letter}" for letter in "ab"]
+    configs = [write_config(first_run, name, metadata) for name in names]
+    runs = [
+        subprocess.Popen(
+            [sys.executable, str(PROJECT / "pipeline" / "local_runner.py")],
+            cwd=first_run.folder,
+            env=first_run.environment(SEGLINE_CONFIG=config, **PASSWORD),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for config in configs
+    ]
+    seen = set()
+    while any(run.poll() is None for run in runs):
+        for config in configs:
+            asked = first_run.call(
+                "segline", "lineage", "runs", "--json", SEGLINE_CONFIG=config, **PASSWORD
+            )
+            assert asked.returncode == 0, asked.stderr
+            seen |= {run["state"] for run in json.loads(asked.stdout)}
+    for run in runs:
+        output = run.stdout.read()
+        assert run.returncode == 0, output
+    assert "running" in seen
+    for name, config in zip(names, configs, strict=True):
+        asked = first_run.call(
+            "segline", "lineage", "runs", "--json", SEGLINE_CONFIG=config, **PASSWORD
+        )
+        (run,) = json.loads(asked.stdout)  # its own only
+        assert run["state"] == "done" and run["verdict"] == "pushed"
+        assert set(run["steps"].values()) == {"done"} and len(run["steps"]) == 11
+        asked = first_run.call(
+            "segline", "lineage", "model", "--json", SEGLINE_CONFIG=config, **PASSWORD
+        )
+        assert f"/runs/{name}/serving/" in json.loads(asked.stdout)["pushes"][0]["destination"]
+
+
+def test_a_server_that_can_not_be_used_is_one_clear_line(first_run, server):
+    metadata = server.create("empty")
+    config = write_config(first_run, "nowhere", metadata)
+
+    def ask(**environment):
+        done = first_run.call("segline", "lineage", "runs", SEGLINE_CONFIG=config, **environment)
+        assert done.returncode == 1 and database_servers.PASSWORD not in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+        return done.stderr
+
+    assert "the environment variable SEGLINE_TEST_PASSWORD is not set" in ask()
+    place = f"{server.backend}://segline@127.0.0.1:{server.port}/empty"
+    assert f"ML Metadata at {place} can't be read: " in ask(SEGLINE_TEST_PASSWORD="wrong")
+    port = database_servers.free_port()
+    assert f":{port}/empty can't be read: " in ask(
+        SEGLINE__RUN__METADATA__PORT=str(port), **PASSWORD
+    )
