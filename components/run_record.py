@@ -6,17 +6,18 @@ It is a context of type `segline_run`, named after the run's id, as TFX's own
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import getpass
 import json
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psutil
-from ml_metadata import MetadataStore
+from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components import provenance
@@ -40,12 +41,13 @@ class RunRecord:
       runner: name of the runner's class.
       user: who started it.
       host: on which machine.
-      process: id of the process.
+      process: id of the process; 0: each step has a process of its own.
       process_started: when that process began, seconds since the epoch.
       started: milliseconds since the epoch.
       ended: milliseconds since the epoch; 0: not ended, as far as is known.
       outcome: `done`, `failed`, `interrupted`, or empty: not ended.
       error: the message of a failed run, for people.
+      steps: names of all steps of the pipeline, where no process oversees them.
     """
 
     run_id: str
@@ -62,10 +64,14 @@ class RunRecord:
     ended: int = 0
     outcome: str = ""
     error: str = ""
+    steps: tuple[str, ...] = ()
 
     def state(self) -> str:
-        """How it ended, or else whether its process is still there."""
-        if self.outcome:
+        """How it ended, or else whether its process is still there.
+
+        Empty where no process oversees the run: its steps have to tell.
+        """
+        if self.outcome or not self.process:
             return self.outcome
         if self.host != platform.node():
             return UNFINISHED
@@ -95,8 +101,14 @@ def begin(store: MetadataStore, run_id: str, config: dict[str, Any], runner: str
     Returns:
       What was recorded.
     """
+    record = _new(run_id, config, runner)
+    _write(store, record)
+    return record
+
+
+def _new(run_id: str, config: dict[str, Any], runner: str) -> RunRecord:
     commit, dirty = provenance.code_version()
-    record = RunRecord(
+    return RunRecord(
         run_id=run_id,
         config=config,
         commit=commit,
@@ -109,8 +121,27 @@ def begin(store: MetadataStore, run_id: str, config: dict[str, Any], runner: str
         process_started=psutil.Process().create_time(),
         started=int(time.time() * 1000),
     )
-    _write(store, record)
-    return record
+
+
+def ensure(
+    store: MetadataStore, run_id: str, config: dict[str, Any], runner: str, steps: Sequence[str]
+) -> None:
+    """Records a run whose steps are processes of their own; whichever comes first does it.
+
+    Args:
+      store: the pipeline's ML Metadata.
+      run_id: TFX's id of the run.
+      config: the whole config, as JSON values.
+      runner: name of the runner.
+      steps: names of all steps.
+    """
+    if read(store, [run_id]):
+        return
+    record = _new(run_id, config, runner)
+    with contextlib.suppress(errors.AlreadyExistsError):  # another step was faster
+        _write(
+            store, dataclasses.replace(record, process=0, process_started=0.0, steps=tuple(steps))
+        )
 
 
 def end(store: MetadataStore, record: RunRecord, outcome: str, error: str = "") -> None:

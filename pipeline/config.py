@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from components.example_gen.config import DatasetConfig
 from components.infra_validator.config import InfraValidatorConfig
 from components.trainer.config import TrainerConfig
 from components.transform.config import TransformConfig
+from pipeline.kubeflow_config import KubeflowConfig
 from pipeline.metadata_config import MetadataConfig
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
@@ -62,6 +64,7 @@ class PipelineConfig(schema.Config):
     evaluator: EvaluatorConfig = EvaluatorConfig()
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()
     run: RunConfig = RunConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> PipelineConfig:
@@ -153,38 +156,70 @@ def load_config(
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold keys and values, such as `name: my_pipeline`")
 
+    overrides = {
+        variable: (variable.removeprefix(OVERRIDE_PREFIX).lower().split("__"), text)
+        for variable, text in sorted(environment.items())
+        if variable.startswith(OVERRIDE_PREFIX)
+    }
+    return _validated(values, str(path), overrides)
+
+
+def override_config(config: PipelineConfig, text: str) -> PipelineConfig:
+    """Overrides fields of a config, as a run's parameters do.
+
+    Args:
+      config: a config.
+      text: `trainer.epochs=2 trainer.seed=3`; values are read as YAML. One with a space
+        in it is quoted as in a shell.
+
+    Returns:
+      The changed config, checked.
+
+    Raises:
+      UserError: a wrong key or value, or no `key=value`.
+    """
+    overrides = {}
+    for part in shlex.split(text):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UserError(f"{part}: overrides are written as trainer.epochs=2")
+        overrides[part] = (key.split("."), value)
+    # What is left open must stay so: steps take it from elsewhere.
+    values = config.model_dump(mode="json", exclude_unset=True)
+    return _validated(values, config.name, overrides)
+
+
+def _validated(
+    values: dict[str, Any], source: str, overrides: Mapping[str, tuple[list[str], str]]
+) -> PipelineConfig:
+    """Checks values after overrides: name of the override -> (keys, YAML)."""
     origins = {}
-    for variable, text in sorted(environment.items()):
-        if variable.startswith(OVERRIDE_PREFIX):
-            keys = _override(values, variable, text)
-            origins[keys] = variable
+    for name, (keys, text) in overrides.items():
+        _override(values, keys, name, text)
+        origins[tuple(keys)] = name
     try:
         return PipelineConfig.model_validate(values)
     except pydantic.ValidationError as error:
-        lines = [_describe(problem, path, origins) for problem in error.errors()]
+        lines = [_describe(problem, source, origins) for problem in error.errors()]
         raise UserError("\n".join(lines)) from error
 
 
-def _override(values: dict[str, Any], variable: str, text: str) -> tuple[str, ...]:
-    keys = tuple(variable.removeprefix(OVERRIDE_PREFIX).lower().split("__"))
+def _override(values: dict[str, Any], keys: Sequence[str], name: str, text: str) -> None:
     section = values
     for key in keys[:-1]:
         section = section.setdefault(key, {})
         if not isinstance(section, dict):
-            raise UserError(f"{variable}: {key!r} is a single value, it has nothing below it")
+            raise UserError(f"{name}: {key!r} is a single value, it has nothing below it")
     try:
         section[keys[-1]] = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{variable}: {text!r} is no YAML value: {error}") from error
-    return keys
+        raise UserError(f"{name}: {text!r} is no YAML value: {error}") from error
 
 
-def _describe(problem: Mapping[str, Any], path: Path, origins: Mapping[tuple, str]) -> str:
+def _describe(problem: Mapping[str, Any], path: str, origins: Mapping[tuple, str]) -> str:
     """`file: key: what is wrong, what is allowed`, in one line."""
     location = tuple(str(part) for part in problem["loc"])
-    source = next(
-        (name for keys, name in origins.items() if location[: len(keys)] == keys), str(path)
-    )
+    source = next((name for keys, name in origins.items() if location[: len(keys)] == keys), path)
     # Members of a union appear in the location; they mean nothing to a user.
     shown = [part for part in location if not re.search(r"[\[\]()']", part)]
     key = ".".join(shown)

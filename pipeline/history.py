@@ -225,7 +225,8 @@ def _read(
 def _run(
     run_id: str, pipeline: str, steps: dict[str, StepRecord], record: run_record.RunRecord | None
 ) -> Run:
-    state = record.state() if record else _state_from(steps)
+    state = record.state() if record else ""
+    state = state or _state_from(steps, record.steps if record else ())
     if state in (run_record.INTERRUPTED, run_record.FAILED):
         for step in steps.values():
             if step.state == "running":  # so it was left
@@ -243,9 +244,11 @@ def _run(
     )
 
 
-def _state_from(steps: dict[str, StepRecord]) -> str:
-    """The state of a run that left no record."""
+def _state_from(steps: dict[str, StepRecord], expected: Sequence[str]) -> str:
+    """The state of a run that no process oversees."""
     states = {step.state for step in steps.values()}
     if "failed" in states:
         return run_record.FAILED
-    return run_record.UNFINISHED if "running" in states else run_record.DONE
+    if "running" in states or not set(expected) <= set(steps):
+        return run_record.UNFINISHED
+    return run_record.DONE

@@ -37,7 +37,8 @@ def _grow(tree: Tree, values: Mapping[str, Any]) -> None:
             _grow(tree.add(f"[cyan]{label}[/cyan]"), value)
         elif isinstance(value, Sequence) and value and isinstance(value[0], Mapping):
             for part in value:
-                _grow(tree.add(f"[cyan]{label.removesuffix('s')}[/cyan]"), part)
+                one = "push" if name == "pushes" else label.removesuffix("s")
+                _grow(tree.add(f"[cyan]{one}[/cyan]"), part)
         else:
             tree.add(f"[dim]{label}[/dim] {escape(_text(value))}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import importlib
+import logging
 import os
 import shutil
 import sys
@@ -123,6 +124,7 @@ class ReportedRun:
         from pipeline.store import connection_config
 
         absl.logging.set_verbosity(absl.logging.INFO)  # TFX's own account, for the log
+        absl.logging.get_absl_logger().addFilter(tells_no_secret)
         check_weights(self._config.trainer.encoder, self._config.transform.image_size)
         run_id = _assign_run_id(pipeline)
         os.makedirs(self._config.folder, exist_ok=True)
@@ -159,6 +161,11 @@ class ReportedRun:
         os.replace(f"{report}.new", report)
         self._console.print(f"report  {report}")
         self._console.print(f"run     {run_id}, {duration_text(seconds)}")
+
+
+def tells_no_secret(record: logging.LogRecord) -> bool:
+    """Keeps from the log what TFX would write there with the database's password."""
+    return not str(record.msg).startswith(("Using connection config", "Using deployment config"))
 
 
 def _assign_run_id(pipeline: pipeline_pb2.Pipeline) -> str:

@@ -85,6 +85,12 @@ class Workplace:
 
 
 @pytest.fixture(scope="session")
+def new_workplace(tmp_path_factory):
+    """A workplace in which nothing has run yet, for tests that must be alone with theirs."""
+    return lambda name: make_workplace(tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="session")
 def mariadb_server(tmp_path_factory):
     if not database_servers.mariadb_path():
         pytest.skip("no MariaDB server here: infra/databases.sh installs it where it may")

@@ -49,13 +49,15 @@ def lineage(place, *question):
 
 
 @pytest.fixture(scope="module")
-def history(first_run):
-    for overrides in ({}, {"SEGLINE__EVALUATOR__MIN_CLASS_IOU__BORDER": "0.999"}):
-        done = first_run.run(**overrides)
+def history(new_workplace):
+    place = new_workplace("history")
+    for overrides in ({}, {}, {"SEGLINE__EVALUATOR__MIN_CLASS_IOU__BORDER": "0.999"}):
+        done = place.run(**overrides)
         assert done.returncode == 0, done.stdout + done.stderr
-    seen = kill_while_training(first_run)
-    runs = json.loads(lineage(first_run, "runs", "--limit", "99", "--json").stdout)
-    return History(first_run, runs[-1], runs[2], runs[1], runs[0], seen)
+    seen = kill_while_training(place)
+    runs = json.loads(lineage(place, "runs", "--json").stdout)
+    assert len(runs) == 4
+    return History(place, *reversed(runs), seen)
 
 
 def kill_while_training(place):

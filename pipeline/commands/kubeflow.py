@@ -1,0 +1,181 @@
+"""`segline kubeflow …`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from components.errors import UserError
+from pipeline.commands.common import add_config, positive, quiet_console
+
+if TYPE_CHECKING:
+    from pipeline.config import PipelineConfig
+    from pipeline.kubeflow_client import Cluster
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the command."""
+    kubeflow = commands.add_parser(
+        "kubeflow", help="run the pipeline on Kubeflow Pipelines, once or on a schedule"
+    )
+    verbs = kubeflow.add_subparsers(required=True, metavar="verb")
+    compile_ = verbs.add_parser("compile", help="write the package for Kubeflow Pipelines v2")
+    compile_.add_argument("--out", metavar="FILE", help="default: <name>.yaml")
+    compile_.set_defaults(function=_compile)
+
+    submit = verbs.add_parser("submit", help="start a run")
+    submit.add_argument("--run-name", help="for people; default: the pipeline's name")
+    submit.set_defaults(function=_submit)
+
+    schedule = verbs.add_parser(
+        "schedule",
+        help="run it again and again",
+        description="Makes the recurring run of a name be as described: the same again changes "
+        "nothing, other content replaces it.",
+    )
+    when = schedule.add_mutually_exclusive_group(required=True)
+    when.add_argument(
+        "--cron", metavar="EXPR", help="six fields, seconds first: '0 0 3 * * *' is daily at three"
+    )
+    when.add_argument("--every", metavar="TIME", help="90m, 6h, 1d")
+    when.add_argument("--disable", action="store_true", help="stop it for the time being")
+    when.add_argument("--delete", action="store_true", help="remove it")
+    schedule.add_argument("--name", help="of the recurring run; default: the pipeline's name")
+    schedule.add_argument("--catch-up", action="store_true", help="make up for missed runs")
+    schedule.set_defaults(function=_schedule)
+
+    status = verbs.add_parser("status", help="the schedule, and the latest runs")
+    status.add_argument(
+        "--limit", type=positive, default=10, metavar="N", help="default: %(default)s"
+    )
+    status.set_defaults(function=_status)
+
+    for verb in (submit, schedule):
+        verb.add_argument(
+            "--set",
+            nargs="*",
+            default=[],
+            metavar="KEY=VALUE",
+            help="overrides for these runs, such as trainer.epochs=2",
+        )
+    for verb in (submit, schedule, status):
+        verb.add_argument("--host", help="default: KF_PIPELINES_ENDPOINT, or kfp's configuration")
+        verb.add_argument("--namespace", help="of the user; default: kfp's configuration")
+        verb.add_argument("--token", metavar="FILE", help="file with a bearer token")
+        verb.add_argument("--experiment", help="default: the pipeline's name")
+    for verb in (compile_, submit, schedule, status):
+        add_config(verb)
+
+
+def _compile(options: argparse.Namespace) -> None:
+    console = quiet_console()
+    config = _config(options)
+    path = options.out or f"{config.name}.yaml"
+    _kubeflow_runner().write_package(config, path)
+    console.print(path, soft_wrap=True)
+
+
+def _submit(options: argparse.Namespace) -> None:
+    console = quiet_console()
+    config = _config(options)
+    cluster = _cluster(options)
+    with _package(config) as package:
+        run_id = cluster.submit(
+            package,
+            options.experiment or config.name,
+            options.run_name or config.name,
+            _parameters(options),
+        )
+    console.print(run_id)
+
+
+def _schedule(options: argparse.Namespace) -> None:
+    from pipeline.schedule import parse_cron, parse_interval
+
+    console = quiet_console()
+    config = _config(options)
+    experiment = options.experiment or config.name
+    name = options.name or config.name
+    if options.disable or options.delete:
+        action = "disable" if options.disable else "delete"
+        getattr(_cluster(options), action)(experiment, name)
+        console.print(f"{name}: {action}d")
+        return
+    when = parse_cron(options.cron) if options.cron else parse_interval(options.every)
+    cluster = _cluster(options)
+    with _package(config) as package:
+        done = cluster.schedule(
+            package, experiment, name, when, _parameters(options), options.catch_up
+        )
+    console.print(f"{name}: {done}, {when}")
+
+
+def _status(options: argparse.Namespace) -> None:
+    from rich.table import Table
+
+    console = quiet_console()
+    config = _config(options)
+    experiment = options.experiment or config.name
+    recurring, runs = _cluster(options).status(experiment, options.limit)
+    for found in recurring:
+        console.print(f"{found['name']}: {found['state'].lower()}, {found['schedule']}")
+    if not recurring:
+        console.print("no schedule")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("run", "state", "begun", "name", "error"):
+        table.add_column(heading)
+    for run in runs:
+        table.add_row(run.id, run.state.lower(), run.created, run.name, run.error)
+    console.print(table)
+
+
+def _config(options: argparse.Namespace) -> PipelineConfig:
+    from pipeline.config import load_config, override_config
+
+    config = load_config(options.config)
+    for override in getattr(options, "set", []):
+        override_config(config, override)  # a wrong one is found here, not on the cluster
+    return config
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, str]:
+    return {"overrides": shlex.join(options.set)} if options.set else {}
+
+
+@contextlib.contextmanager
+def _package(config: PipelineConfig) -> Iterator[str]:
+    """Path of the compiled package, for as long as it is needed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, f"{config.name}.yaml")
+        _kubeflow_runner().write_package(config, path)
+        yield path
+
+
+def _kubeflow_runner() -> ModuleType:
+    try:
+        from pipeline import kubeflow_runner
+    except ModuleNotFoundError as error:
+        if error.name != "kfp":
+            raise
+        raise UserError("this needs kfp: pip install 'segline[kubeflow]'") from error
+    return kubeflow_runner
+
+
+def _cluster(options: argparse.Namespace) -> Cluster:
+    _kubeflow_runner()
+    from pipeline.kubeflow_client import Cluster
+
+    token = None
+    if options.token:
+        try:
+            with open(options.token, encoding="utf-8") as file:
+                token = file.read().strip()
+        except OSError as error:
+            raise UserError(f"--token: {options.token} can't be read: {error.strerror}") from error
+    return Cluster(options.host, options.namespace, token)

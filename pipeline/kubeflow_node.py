@@ -1,0 +1,136 @@
+"""What a container on Kubeflow does: runs one node of the pipeline through TFX's launcher.
+
+`python -m pipeline.kubeflow_node --config JSON --node Trainer --run-id ID` builds the same
+pipeline as everywhere, and launches one node of it against the shared ML Metadata, so that
+resolvers, caching, custom drivers and lineage are those of the local runner.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import rich.console
+
+from components.errors import UserError
+from pipeline.config import PipelineConfig, override_config
+from pipeline.terminal import print_error
+
+if TYPE_CHECKING:
+    from tfx.proto.orchestration import pipeline_pb2
+
+RUNNER = "Kubeflow Pipelines"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs one node; exits with status 1 where it fails.
+
+    Args:
+      arguments: default: those of the process.
+    """
+    parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow_node", description=__doc__)
+    parser.add_argument("--config", required=True, help="the config as JSON")
+    parser.add_argument("--overrides", default="", help="such as trainer.epochs=2")
+    parser.add_argument("--node", required=True, help="id of the node")
+    parser.add_argument("--run-id", default="", help="default: the job's id")
+    parser.add_argument("--job-id", required=True, help="Kubeflow's id of the run")
+    parser.add_argument("--report", help="where the report is copied to")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    console = rich.console.Console(highlight=False, soft_wrap=True)
+    try:
+        config = PipelineConfig.model_validate_json(options.config)
+        config = override_config(config, options.overrides)
+        run_node(config, options.node, options.run_id or options.job_id, console, options.report)
+    except Exception as error:
+        print_error(console, error, f"{options.node} failed.")
+        sys.exit(1)
+
+
+def run_node(
+    config: PipelineConfig,
+    node_id: str,
+    run_id: str,
+    console: rich.console.Console,
+    report: str | None = None,
+) -> None:
+    """Runs one node of a run.
+
+    Args:
+      config: the run's config.
+      node_id: which node.
+      run_id: the run's id; the nodes of a run have the same.
+      console: where progress is printed.
+      report: where the Reporter's page is copied to, for Kubeflow's own pages.
+
+    Raises:
+      UserError: there is no such node.
+      Exception: whatever the node raises.
+    """
+    from ml_metadata import MetadataStore
+    from tfx.orchestration import metadata
+    from tfx.orchestration.local import runner_utils
+    from tfx.orchestration.portable.launcher import Launcher
+
+    from components import run_record
+    from pipeline.reported_run import reported_steps
+    from pipeline.store import connection_config
+
+    pipeline = compile_pipeline(config, run_id)
+    nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
+    if node_id not in nodes:
+        raise UserError(f"there is no node {node_id!r}, only {', '.join(nodes)}")
+    if config.run.metadata.backend == "sqlite":
+        os.makedirs(config.folder, exist_ok=True)
+    connection = connection_config(config)
+    settings = config.model_dump(mode="json")
+    run_record.ensure(MetadataStore(connection), run_id, settings, RUNNER, list(nodes))
+    deployment = runner_utils.extract_local_deployment_config(pipeline)
+    launcher = Launcher(
+        pipeline_node=nodes[node_id],
+        mlmd_connection=metadata.Metadata(connection),
+        pipeline_info=pipeline.pipeline_info,
+        pipeline_runtime_spec=pipeline.runtime_spec,
+        executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
+        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
+    )
+    with reported_steps(console):
+        launcher.launch()
+    if report:
+        _copy_report(config, run_id, report)
+
+
+def compile_pipeline(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
+    """The pipeline as TFX's intermediate representation, for one run."""
+    from tfx.dsl.compiler import compiler, constants
+    from tfx.orchestration.portable import runtime_parameter_utils
+
+    from pipeline.pipeline import create_pipeline
+
+    pipeline = compiler.Compiler().compile(create_pipeline(config))
+    runtime_parameter_utils.substitute_runtime_parameter(
+        pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+    )
+    return pipeline
+
+
+def _copy_report(config: PipelineConfig, run_id: str, target: str) -> None:
+    from tfx.dsl.io import fileio
+
+    from components.reporter.executor import REPORT_FILE
+    from pipeline.history import read_run
+    from pipeline.store import open_store
+
+    report = read_run(open_store(config), run_id).output("Reporter", "report")
+    os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+    with fileio.open(os.path.join(report.uri, REPORT_FILE), "rb") as source:
+        content = source.read()
+    with open(target, "wb") as copy:
+        copy.write(content)
+
+
+if __name__ == "__main__":
+    main()

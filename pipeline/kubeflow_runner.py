@@ -1,0 +1,210 @@
+"""The pipeline as a package for Kubeflow Pipelines v2: one container task for each node.
+
+TFX's own runner for the open-source Kubeflow is gone, and what its Vertex AI runner makes
+is refused there. A task therefore runs one node by `pipeline.kubeflow_node`; Kubeflow
+only has to know order, images and resources.
+"""
+
+import json
+import os
+import tempfile
+from typing import Any
+
+import yaml
+from kfp import compiler, dsl
+
+from components.errors import UserError
+from pipeline.config import PipelineConfig
+from pipeline.kubeflow_config import StepConfig
+from pipeline.kubeflow_node import compile_pipeline
+
+# No `from __future__ import annotations`: kfp reads the annotations of tasks.
+
+_HTML_STEP = "Reporter"
+_COMPILED_RUN_ID = "compiled"
+
+
+def package(config: PipelineConfig) -> list[dict[str, Any]]:
+    """Compiles a config's pipeline.
+
+    Args:
+      config: all settings. Paths in it are those that the containers see.
+
+    Returns:
+      The documents of the package: the pipeline (spec 2.1.0), and what only Kubernetes
+      knows of.
+
+    Raises:
+      UserError: the config can't work on a cluster.
+    """
+    _check(config)
+    nodes = {
+        node.pipeline_node.node_info.id: list(node.pipeline_node.upstream_nodes)
+        for node in compile_pipeline(_without_secrets(config), _COMPILED_RUN_ID).nodes
+    }
+    settings = config.model_dump_json(exclude_unset=True)
+
+    @dsl.pipeline(name=config.name.replace("_", "-"), display_name=config.name)
+    def pipeline(run_id: str = "", overrides: str = ""):  # noqa: ANN202  kfp has its own type
+        tasks = {}
+        for node_id, upstream in nodes.items():
+            step = config.kubeflow.settings(node_id)
+            image = step.image or config.kubeflow.image
+            task = _component(node_id, image, settings)(run_id=run_id, overrides=overrides)
+            _set_up(task, node_id, step, config)
+            tasks[node_id] = task.after(*(tasks[name] for name in upstream))
+
+    spec = _compiled(pipeline)
+    return [spec, {"platforms": {"kubernetes": {"deploymentSpec": _platform(spec, config)}}}]
+
+
+def write_package(config: PipelineConfig, path: str) -> None:
+    """Writes the package as YAML.
+
+    Raises:
+      UserError: the config can't work on a cluster, or the file can't be written.
+    """
+    text = yaml.safe_dump_all(package(config), sort_keys=True)
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}") from error
+
+
+def _check(config: PipelineConfig) -> None:
+    problems = []
+    if config.run.metadata.backend == "sqlite":
+        problems.append(
+            "run.metadata.backend: steps on several machines need a server: mysql or postgresql"
+        )
+    if "://" not in config.run.root and not os.path.isabs(config.run.root):
+        problems.append(
+            f"run.root: {config.run.root} must be absolute, below a volume's mount_path, or a "
+            "bucket (gs://…, s3://…)"
+        )
+    elif "://" not in config.run.root and not any(
+        config.run.root.startswith(volume.mount_path) for volume in config.kubeflow.volumes
+    ):
+        problems.append(f"run.root: {config.run.root} lies below no volume of kubeflow.volumes")
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _without_secrets(config: PipelineConfig) -> PipelineConfig:
+    """Enough to know the chain; the password need not be where this is compiled."""
+    metadata = config.run.metadata.model_copy(update={"password": None})
+    return config.model_copy(update={"run": config.run.model_copy(update={"metadata": metadata})})
+
+
+def _component(node_id: str, image: str, settings: str) -> Any:
+    """A container component that runs one node."""
+
+    def spec(*more: Any) -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(
+            image=image,
+            command=["python", "-m", "pipeline.kubeflow_node"],
+            args=["--node", node_id, "--config", settings, *more],
+        )
+
+    if node_id == _HTML_STEP:
+
+        def node(run_id: str, overrides: str, report: dsl.Output[dsl.HTML]):  # noqa: ANN202
+            return spec(*_arguments(run_id, overrides), "--report", report.path)
+
+    else:
+
+        def node(run_id: str, overrides: str):  # noqa: ANN202
+            return spec(*_arguments(run_id, overrides))
+
+    node.__name__ = node_id
+    return dsl.container_component(node)
+
+
+def _arguments(run_id: Any, overrides: Any) -> list[Any]:
+    job_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    return ["--run-id", run_id, "--overrides", overrides, "--job-id", job_id]
+
+
+def _set_up(task: dsl.PipelineTask, node_id: str, step: StepConfig, config: PipelineConfig) -> None:
+    task.set_display_name(node_id)
+    task.set_caching_options(False)  # TFX's cache knows better
+    for value, setter in (
+        (step.cpu_request, task.set_cpu_request),
+        (step.cpu_limit, task.set_cpu_limit),
+        (step.memory_request, task.set_memory_request),
+        (step.memory_limit, task.set_memory_limit),
+        (step.accelerator, task.set_accelerator_type),
+    ):
+        if value is not None:
+            setter(value)
+    if step.accelerator:
+        task.set_accelerator_limit(step.accelerator_count)
+    else:
+        # Beam's workers would each take all of a GPU that they happen to see.
+        task.set_env_variable("CUDA_VISIBLE_DEVICES", "")
+    for name, value in config.kubeflow.environment.items():
+        task.set_env_variable(name, value)
+    if step.retries:
+        # A node that was taken away is not back at once.
+        task.set_retry(
+            num_retries=step.retries,
+            backoff_duration="30s",
+            backoff_factor=2.0,
+            backoff_max_duration="600s",
+        )
+
+
+def _compiled(pipeline: Any) -> dict[str, Any]:
+    """kfp only writes to files."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "package.yaml")
+        compiler.Compiler().compile(pipeline, path)
+        with open(path, encoding="utf-8") as file:
+            return next(yaml.safe_load_all(file))
+
+
+def _platform(spec: dict[str, Any], config: PipelineConfig) -> dict[str, Any]:
+    """What Kubernetes is told of each executor, in the words of kfp-kubernetes's proto."""
+    executors = {}
+    for task in spec["root"]["dag"]["tasks"].values():
+        step = config.kubeflow.settings(task["taskInfo"]["name"])
+        label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
+        executors[label] = _executor(step, config)
+    return {"executors": executors}
+
+
+def _executor(step: StepConfig, config: PipelineConfig) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    if config.kubeflow.volumes:
+        result["pvcMount"] = [
+            {"constant": volume.claim, "mountPath": volume.mount_path}
+            for volume in config.kubeflow.volumes
+        ]
+    if config.kubeflow.secrets:
+        result["secretAsEnv"] = [
+            {
+                "secretName": secret.secret,
+                "keyToEnv": [{"secretKey": secret.key, "envVar": secret.variable}],
+            }
+            for secret in config.kubeflow.secrets
+        ]
+    if step.node_selector:
+        result["nodeSelector"] = {"labels": dict(step.node_selector)}
+    if step.tolerations:
+        result["tolerations"] = [
+            json.loads(toleration.model_dump_json(exclude_none=True))
+            for toleration in step.tolerations
+        ]
+    if step.shared_memory:
+        result["emptyDirMounts"] = [
+            {
+                "volumeName": "shared-memory",
+                "mountPath": "/dev/shm",
+                "medium": "Memory",
+                "sizeLimit": step.shared_memory,
+            }
+        ]
+    if step.timeout_seconds:
+        result["activeDeadlineSeconds"] = step.timeout_seconds
+    return result
