@@ -24,10 +24,11 @@ This page is made by `segline config reference > docs/reference/config.md`.
 
 def reference() -> str:
     """Markdown with one table for each section of the config."""
-    return _HEAD + "".join(_section(PipelineConfig, ""))
+    return _HEAD + "".join(_section(PipelineConfig, "", set()))
 
 
-def _section(model: type[pydantic.BaseModel], path: str) -> Iterator[str]:
+def _section(model: type[pydantic.BaseModel], path: str, told: set[type]) -> Iterator[str]:
+    told.add(model)
     yield f"\n## {f'`{path}`' if path else 'Top level'}\n\n"
     yield "| key | type | default | meaning |\n|---|---|---|---|\n"
     nested = []
@@ -41,7 +42,8 @@ def _section(model: type[pydantic.BaseModel], path: str) -> Iterator[str]:
         cells = (f"`{name}`", f"`{_type(inner)}`", _default(field), description)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
     for inner, inner_path in nested:
-        yield from _section(inner, inner_path)
+        if inner not in told:  # the same keys again need no table of their own
+            yield from _section(inner, inner_path, told)
 
 
 def _is_section(kind: Any) -> bool:
@@ -54,6 +56,11 @@ def _default(field: pydantic.fields.FieldInfo) -> str:
         return "**required**"
     if isinstance(value, tuple):
         value = list(value)
+    if isinstance(value, dict):
+        value = {
+            key: part.model_dump(exclude_unset=True) if _is_section(type(part)) else part
+            for key, part in value.items()
+        }
     return f"`{'null' if value is None else value}`"
 
 

@@ -15,10 +15,14 @@ Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|[KMGT]i?)?$")]
 class Toleration(schema.Config):
     """A taint that a step may run in spite of, as Kubernetes writes it."""
 
-    key: str | None = None
-    operator: Literal["Exists", "Equal"] = "Exists"
-    value: str | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    key: str | None = Field(default=None, description="of the taint; null: any")
+    operator: Literal["Exists", "Equal"] = Field(
+        default="Exists", description="whether the taint's value counts"
+    )
+    value: str | None = Field(default=None, description="of the taint, for `Equal`")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="of the taint; null: any"
+    )
 
 
 class StepConfig(schema.Config):
@@ -89,8 +93,8 @@ class KubeflowConfig(schema.Config):
                 retries=3,
             )
         },
-        description="by step name, what differs from kubeflow.step; by default the Trainer, and "
-        "it alone, has a GPU",
+        description="by step name, what differs from kubeflow.step (the same keys); by default "
+        "the Trainer, and it alone, has a GPU",
     )
     environment: dict[str, str] = Field(
         default_factory=dict, description="further environment variables of every step"
