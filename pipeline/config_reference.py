@@ -27,23 +27,28 @@ def reference() -> str:
     return _HEAD + "".join(_section(PipelineConfig, "", set()))
 
 
-def _section(model: type[pydantic.BaseModel], path: str, told: set[type]) -> Iterator[str]:
+def _section(
+    model: type[pydantic.BaseModel], path: str, told: set[type], about: str | None = None
+) -> Iterator[str]:
     told.add(model)
     yield f"\n## {f'`{path}`' if path else 'Top level'}\n\n"
+    if about:
+        yield f"{about}\n\n"
     yield "| key | type | default | meaning |\n|---|---|---|---|\n"
     nested = []
     for name, field in model.model_fields.items():
         inner = field.annotation
         members = [kind for kind in (inner, *typing.get_args(inner)) if _is_section(kind)]
-        nested += [(kind, f"{path}.{name}" if path else name) for kind in members]
+        nested += [(kind, f"{path}.{name}" if path else name, field) for kind in members]
         if members == [inner]:
             continue
         description = field.description or _attribute_doc(model, name)
         cells = (f"`{name}`", f"`{_type(inner)}`", _default(field), description)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
-    for inner, inner_path in nested:
+    for inner, inner_path, field in nested:
         if inner not in told:  # the same keys again need no table of their own
-            yield from _section(inner, inner_path, told)
+            about = field.description if field.annotation is inner else None
+            yield from _section(inner, inner_path, told, about)
 
 
 def _is_section(kind: Any) -> bool:

@@ -19,7 +19,7 @@ class Toleration(schema.Config):
     operator: Literal["Exists", "Equal"] = Field(
         default="Exists", description="whether the taint's value counts"
     )
-    value: str | None = Field(default=None, description="of the taint, for `Equal`")
+    value: str | None = Field(default=None, description="for `Equal`: of the taint")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         default=None, description="of the taint; null: any"
     )
@@ -81,7 +81,8 @@ class KubeflowConfig(schema.Config):
     )
     step: StepConfig = Field(
         default=StepConfig(cpu_request="1", memory_request="4Gi", memory_limit="16Gi", retries=2),
-        description="for every step",
+        description="For every step. By default: cpu_request 1, memory_request 4Gi, "
+        "memory_limit 16Gi, retries 2.",
     )
     steps: dict[str, StepConfig] = Field(
         default_factory=lambda: {
