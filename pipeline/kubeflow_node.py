@@ -17,7 +17,7 @@ import rich.console
 
 from components.errors import UserError
 from pipeline.config import PipelineConfig, override_config
-from pipeline.terminal import print_error
+from pipeline.terminal import ConsoleHandler, print_error
 
 if TYPE_CHECKING:
     from tfx.proto.orchestration import pipeline_pb2
@@ -39,8 +39,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--job-id", required=True, help="Kubeflow's id of the run")
     parser.add_argument("--report", help="where the report is copied to")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     console = rich.console.Console(highlight=False, soft_wrap=True)
+    ours = logging.getLogger("segline")
+    ours.setLevel(logging.INFO)
+    ours.addHandler(ConsoleHandler(console))
     try:
         config = PipelineConfig.model_validate_json(options.config)
         config = override_config(config, options.overrides)

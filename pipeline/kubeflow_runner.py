@@ -22,6 +22,8 @@ from pipeline.kubeflow_node import compile_pipeline
 
 _HTML_STEP = "Reporter"
 _COMPILED_RUN_ID = "compiled"
+# What the libraries say at import would fill the first screen of every log.
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
 
 
 def package(config: PipelineConfig) -> list[dict[str, Any]]:
@@ -143,7 +145,7 @@ def _set_up(task: dsl.PipelineTask, node_id: str, step: StepConfig, config: Pipe
     else:
         # Beam's workers would each take all of a GPU that they happen to see.
         task.set_env_variable("CUDA_VISIBLE_DEVICES", "")
-    for name, value in config.kubeflow.environment.items():
+    for name, value in (_QUIET | config.kubeflow.environment).items():
         task.set_env_variable(name, value)
     if step.retries:
         # A node that was taken away is not back at once.

@@ -42,7 +42,7 @@ def quiet_terminal(log_path: str) -> Iterator[Console]:
     with os.fdopen(os.dup(saved[0]), "w", encoding="utf-8") as stream:
         width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
         console = Console(file=stream, width=width, highlight=False)
-        handler = _ConsoleHandler(console)
+        handler = ConsoleHandler(console)
         root, ours = logging.getLogger(), logging.getLogger("segline")
         to_log = logging.StreamHandler(os.fdopen(os.dup(2), "w", encoding="utf-8"))
         to_log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -64,7 +64,7 @@ def quiet_terminal(log_path: str) -> Iterator[Console]:
                 os.close(original)
 
 
-class _ConsoleHandler(logging.Handler):
+class ConsoleHandler(logging.Handler):
     """Shows our own log records below the step that they belong to."""
 
     def __init__(self, console: Console) -> None:

@@ -25,7 +25,7 @@ def write_config(place, name, metadata):
     config["trainer"]["epochs"] = 1
     config["run"] = {"metadata": metadata}
     path = place.folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
     return str(path)
 
 

@@ -1,0 +1,212 @@
+"""The package for Kubeflow: what it says, and what happens when its tasks are run.
+
+Without a cluster: each task's real command is a process of its own, with ML Metadata on a
+real MariaDB server and the artifacts on a shared folder.
+"""
+
+import getpass
+import platform
+import threading
+import time
+
+import database_servers
+import kfp_harness
+import pytest
+import yaml
+from google.protobuf import json_format
+
+from components.evaluator.verdict import read_verdict
+from components.lineage import upstream
+from pipeline.config import load_config
+from pipeline.history import list_runs
+from pipeline.kubeflow_node import compile_pipeline
+from pipeline.store import open_store
+
+SECRETS = {("segline-metadata", "password"): database_servers.PASSWORD}
+STEPS = {
+    "cpu_request": "500m",
+    "memory_limit": "8Gi",
+    "retries": 1,
+    "timeout_seconds": 3600,
+}
+TRAINER = {
+    "image": "registry.example/segline:gpu",
+    "accelerator": "nvidia.com/gpu",
+    "accelerator_count": 2,
+    "node_selector": {"pool": "gpu"},
+    "tolerations": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}],
+    "shared_memory": "2Gi",
+    "retries": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(new_workplace, mariadb_server):
+    """A workplace whose config is for a cluster, and its compiled package."""
+    place = new_workplace("kubeflow")
+    config = yaml.safe_load((place.folder / "tiny.yaml").read_text())
+    config["run"] = {
+        "root": str(place.folder / "volume" / "runs"),
+        "metadata": mariadb_server.create("kubeflow"),
+    }
+    config["kubeflow"] = {
+        "image": "registry.example/segline:cpu",
+        "volumes": [{"claim": "segline-data", "mount_path": str(place.folder / "volume")}],
+        "secrets": [
+            {"variable": "SEGLINE_TEST_PASSWORD", "secret": "segline-metadata", "key": "password"}
+        ],
+        "step": STEPS,
+        "steps": {"Trainer": TRAINER},
+    }
+    (place.folder / "tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    done = place.call("segline", "kubeflow", "compile", "--out", "package.yaml")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.fixture(scope="module")
+def package(cluster):
+    path = cluster.folder / "package.yaml"
+    return kfp_harness.PackageRunner(path, cluster.folder / "tasks", SECRETS)
+
+
+def test_it_is_what_kubeflow_reads(package):
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    spec = json_format.ParseDict(package.spec, pipeline_spec_pb2.PipelineSpec())
+    assert spec.schema_version == "2.1.0"
+    assert set(spec.root.dag.tasks) == set(package.tasks)
+    assert set(spec.root.input_definitions.parameters) == {"run_id", "overrides"}
+    (report,) = spec.components["comp-reporter"].output_definitions.artifacts.values()
+    assert report.artifact_type.schema_title == "system.HTML"
+
+
+def test_tasks_are_the_pipelines_nodes_in_its_order(cluster, package, monkeypatch):
+    monkeypatch.setenv("SEGLINE_TEST_PASSWORD", "x")
+    config = load_config(str(cluster.folder / "tiny.yaml"))
+    for node in compile_pipeline(config, "x").nodes:
+        node = node.pipeline_node
+        task = package.tasks[node.node_info.id.lower()]
+        assert task["taskInfo"]["name"] == node.node_info.id
+        expected = sorted(name.lower() for name in node.upstream_nodes)
+        assert sorted(task.get("dependentTasks", [])) == expected
+    assert len(package.tasks) == 11
+
+
+def test_resources_retries_and_images(package):
+    executors = package.spec["deploymentSpec"]["executors"]
+    kubernetes = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for name, task in package.tasks.items():
+        is_trainer = name == "trainer"
+        container = executors[f"exec-{name}"]["container"]
+        platform_ = kubernetes[f"exec-{name}"]
+        flavour = "gpu" if is_trainer else "cpu"
+        assert container["image"] == f"registry.example/segline:{flavour}"
+        assert container["command"] == ["python", "-m", "pipeline.kubeflow_node"]
+        assert container["resources"]["cpuRequest"] == 0.5
+        assert container["resources"]["memoryLimit"] == pytest.approx(8 * 2**30 / 1e9)
+        assert task["retryPolicy"]["maxRetryCount"] == (2 if is_trainer else 1)
+        assert task["cachingOptions"] == {}
+        hidden = {"name": "CUDA_VISIBLE_DEVICES"}
+        assert (hidden in container.get("env", [])) != is_trainer
+        assert ("accelerator" in container["resources"]) == is_trainer
+        (mount,) = platform_["pvcMount"]
+        assert mount["constant"] == "segline-data"
+        assert platform_["activeDeadlineSeconds"] == 3600
+    gpu = executors["exec-trainer"]["container"]["resources"]["accelerator"]
+    assert (gpu["type"], gpu["count"]) == ("nvidia.com/gpu", "2")
+    trainer = kubernetes["exec-trainer"]
+    assert trainer["nodeSelector"] == {"labels": {"pool": "gpu"}}
+    assert trainer["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    ]
+    assert trainer["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
+
+
+def test_it_holds_no_secret_and_nothing_of_the_build_machine(cluster, package):
+    text = (cluster.folder / "package.yaml").read_text()
+    assert database_servers.PASSWORD not in text
+    without_paths = text.replace(str(cluster.folder / "volume"), "")
+    for own in (str(cluster.folder), platform.node() + ":", f"/home/{getpass.getuser()}"):
+        assert own not in without_paths
+    assert str(load_config.__code__.co_filename.rsplit("/", 2)[0]) not in without_paths
+
+
+@pytest.fixture(scope="module")
+def first_job(cluster, package):
+    """One run; its Trainer is killed half-way, as when its node is taken away."""
+    killed = []
+
+    def kill_once(name, process, attempt):
+        if name != "trainer" or attempt:
+            return
+
+        def wait_and_kill():
+            log = cluster.folder / "tasks" / "job-1" / "trainer-0" / "log"
+            while process.poll() is None:
+                if "epoch 1/3" in log.read_text():
+                    process.kill()
+                    killed.append(name)
+                    return
+                time.sleep(0.1)
+
+        threading.Thread(target=wait_and_kill).start()
+
+    results = package.run("job-1", on_start=kill_once)
+    assert killed == ["trainer"]
+    return results
+
+
+def test_its_tasks_lead_to_a_pushed_model_though_the_trainer_was_killed(cluster, first_job):
+    assert len(first_job) == 11
+    for name, result in first_job.items():
+        assert result.codes[-1] == 0, result.output[-4000:]
+        assert len(result.codes) == (2 if name == "trainer" else 1)
+        assert database_servers.PASSWORD not in result.output
+    (version,) = (cluster.folder / "volume/runs/tiny/serving").iterdir()
+    assert (version / "saved_model.pb").is_file()
+
+
+def test_its_result_is_the_local_runners(cluster, first_job, first_run, monkeypatch):
+    monkeypatch.setenv("SEGLINE_TEST_PASSWORD", database_servers.PASSWORD)
+    store = open_store(load_config(str(cluster.folder / "tiny.yaml")))
+    (run,) = list_runs(store, "tiny")
+    assert (run.id, run.state, run.verdict()) == ("job-1", "done", "pushed")
+    verdict = read_verdict(run.output("Evaluator", "evaluation").uri)
+    folder = first_run.root / "artifacts/Evaluator/evaluation"
+    local = read_verdict(str(min(folder.iterdir(), key=lambda path: int(path.name))))
+    assert verdict.overall == pytest.approx(local.overall, nan_ok=True)
+    assert (verdict.matrix == local.matrix).all()
+    graph = upstream(store, [run.output("Pusher", "pushed_model").id])
+    (record,) = graph.runs.values()
+    assert record.runner == "Kubeflow Pipelines"
+
+
+def test_kubeflow_gets_the_report(cluster, first_job):
+    report = cluster.folder / "tasks/job-1/reporter-report/report"
+    (made,) = (cluster.folder / "volume/runs/tiny/artifacts/Reporter/report").iterdir()
+    assert report.read_bytes() == (made / "report.html").read_bytes()
+
+
+def test_a_second_job_is_served_from_the_cache(cluster, package, first_job, monkeypatch):
+    results = package.run("job-2")
+    assert all(result.codes == [0] for result in results.values()) and len(results) == 11
+    monkeypatch.setenv("SEGLINE_TEST_PASSWORD", database_servers.PASSWORD)
+    store = open_store(load_config(str(cluster.folder / "tiny.yaml")))
+    second, first = list_runs(store, "tiny")
+    assert (second.id, first.id) == ("job-2", "job-1")
+    states = {step.name: step.state for step in second.steps.values()}
+    assert states.pop("LatestBlessedModel") == "done"
+    assert set(states.values()) == {"cached"} and len(states) == 10
+    assert (cluster.folder / "tasks/job-2/reporter-report/report").is_file()
+    assert len(list((cluster.folder / "volume/runs/tiny/serving").iterdir())) == 1
+
+
+def test_a_task_that_fails_says_why_and_stops_the_rest(cluster, package):
+    parameters = {"overrides": "dataset.splits.test=tset"}
+    results = package.run("job-3", parameters)
+    assert set(results) == {"tfdsexamplegen"}
+    (result,) = results.values()
+    assert result.codes == [1, 1]  # tried again, as the config says
+    assert "dataset.splits.test: 'tset' does not fit" in result.output
+    assert "Traceback" not in result.output.split("TfdsExampleGen failed.")[-1]
