@@ -39,7 +39,7 @@ tensorboard: environment
 
 test: environment
 	@sh infra/browser.sh
-	@sh infra/databases.sh
+	@sh infra/mariadb.sh
 	@pytest $(ARGS)
 
 lint: environment

@@ -170,13 +170,17 @@ def find_run(store: MetadataStore, pipeline: str, name: str) -> Run:
         if len(runs) <= int(back or 0):
             raise UserError(f"{name}: {pipeline} has only {len(runs)} runs")
         return runs[-1]
-    ids = [c.name for c in store.get_contexts_by_type("pipeline_run") if c.name.startswith(name)]
-    if name in ids:
-        ids = [name]
-    if len(ids) != 1:
-        found = f"{len(ids)} runs begin so" if ids else f"there is no such run of {pipeline}"
+    contexts = [
+        context
+        for context in store.get_contexts_by_type("pipeline_run")
+        if context.name.startswith(name)
+    ]
+    runs = [run for run in _read(store, contexts, _node_names(store)) if run.pipeline == pipeline]
+    exact = [run for run in runs if run.id == name]
+    if len(exact or runs) != 1:
+        found = f"{len(runs)} runs begin so" if runs else f"there is no such run of {pipeline}"
         raise UserError(f"{name}: {found}; `segline lineage runs` lists them")
-    return read_run(store, ids[0])
+    return (exact or runs)[0]
 
 
 def _node_names(store: MetadataStore) -> dict[int, str]:

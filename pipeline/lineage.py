@@ -19,15 +19,15 @@ from components.lineage import Lineage, Node
 from pipeline.history import Run
 
 LATEST = "latest"
-_EXAMPLES = "type = 'Examples'"
 _UNKNOWN = "not recorded: the run was not started by segline"
 
 
-def find_model(store: MetadataStore, name: str) -> mlmd.Artifact:
+def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
     """Finds a pushed or a trained model.
 
     Args:
-      store: ML Metadata.
+      store: ML Metadata, which several pipelines may share.
+      pipeline: name of the pipeline.
       name: a pushed version, the path of one, the path of a Trainer's model, or
         `latest`: what was pushed last.
 
@@ -37,7 +37,7 @@ def find_model(store: MetadataStore, name: str) -> mlmd.Artifact:
     Raises:
       UserError: ML Metadata knows no such model.
     """
-    pushes = "type = 'PushedModel' AND custom_properties.pushed.int_value = 1"
+    pushes = _of(pipeline, "type = 'PushedModel' AND custom_properties.pushed.int_value = 1")
     if name == LATEST:
         pushed = _artifacts(store, pushes)
         if not pushed:
@@ -52,7 +52,8 @@ def find_model(store: MetadataStore, name: str) -> mlmd.Artifact:
         if os.sep not in name or os.path.realpath(destination) == path:
             return artifact
     for folder in (path, os.path.dirname(path)):  # the artifact's, or the SavedModel in it
-        for artifact in _artifacts(store, f"type = 'Model' AND uri = {_quoted(folder)}"):
+        query = _of(pipeline, f"type = 'Model' AND uri = {_quoted(folder)}")
+        for artifact in _artifacts(store, query):
             return artifact
     raise UserError(
         f"{name}: ML Metadata knows no such model; give a pushed version, its path, or the "
@@ -144,11 +145,12 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
     }
 
 
-def describe_data(store: MetadataStore, name: str) -> dict[str, Any]:
+def describe_data(store: MetadataStore, pipeline: str, name: str) -> dict[str, Any]:
     """Everything downstream of a dataset: the models that were trained on it.
 
     Args:
-      store: ML Metadata.
+      store: ML Metadata, which several pipelines may share.
+      pipeline: name of the pipeline.
       name: a fingerprint, the beginning of one, or a dataset's version.
 
     Returns:
@@ -157,14 +159,15 @@ def describe_data(store: MetadataStore, name: str) -> dict[str, Any]:
     Raises:
       UserError: ML Metadata knows no such dataset.
     """
+    examples = _of(pipeline, "type = 'Examples'")
     found = _artifacts(
         store,
-        "type = 'Examples' AND ("
+        f"{examples} AND ("
         f"custom_properties.dataset_fingerprint.string_value LIKE {_quoted(name + '%')} OR "
         f"custom_properties.dataset_version.string_value = {_quoted(name)})",
     )
     if not found:
-        known = sorted({_text(a, "dataset_fingerprint") for a in _artifacts(store, _EXAMPLES)})
+        known = sorted({_text(a, "dataset_fingerprint") for a in _artifacts(store, examples)})
         raise UserError(
             f"{name}: no run has seen such data; known fingerprints: {', '.join(known) or 'none'}"
         )
@@ -359,6 +362,11 @@ def _data(examples: Node) -> dict[str, Any]:
 
 def _maker_of_input(graph: Lineage, execution: Node, role: str) -> Node:
     return graph.maker(graph.inputs(execution, role)[0])
+
+
+def _of(pipeline: str, query: str) -> str:
+    """A query for the artifacts of one pipeline."""
+    return f"{query} AND contexts_p.type = 'pipeline' AND contexts_p.name = {_quoted(pipeline)}"
 
 
 def _artifacts(store: MetadataStore, query: str) -> list[mlmd.Artifact]:

@@ -32,19 +32,11 @@ def connection_config(config: PipelineConfig) -> mlmd.ConnectionConfig:
         connection.sqlite.filename_uri = path
         connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         return connection
-    password = settings.password.read() if settings.password else ""
-    if settings.backend == "mysql":
-        connection.mysql.host = settings.host
-        connection.mysql.port = settings.port or 3306
-        connection.mysql.database = settings.database
-        connection.mysql.user = settings.user
-        connection.mysql.password = password
-    else:
-        connection.postgresql.host = settings.host
-        connection.postgresql.port = str(settings.port or 5432)
-        connection.postgresql.dbname = settings.database
-        connection.postgresql.user = settings.user
-        connection.postgresql.password = password
+    connection.mysql.host = settings.host
+    connection.mysql.port = settings.port
+    connection.mysql.database = settings.database
+    connection.mysql.user = settings.user
+    connection.mysql.password = settings.password.read() if settings.password else ""
     return connection
 
 
@@ -84,8 +76,7 @@ def place(config: PipelineConfig) -> str:
     if connection.HasField("sqlite"):
         return connection.sqlite.filename_uri
     settings = config.run.metadata
-    port = settings.port or (3306 if settings.backend == "mysql" else 5432)
-    return f"{settings.backend}://{settings.user}@{settings.host}:{port}/{settings.database}"
+    return f"mysql://{settings.user}@{settings.host}:{settings.port}/{settings.database}"
 
 
 @dataclasses.dataclass

@@ -18,11 +18,12 @@ from pipeline.store import open_store
 _SECONDS_BETWEEN_LOOKS = 15
 
 
-def training_folders(store: MetadataStore) -> dict[str, str]:
+def training_folders(store: MetadataStore, pipeline: str) -> dict[str, str]:
     """The log folders of all trainings, those that still run included.
 
     Args:
-      store: the pipeline's ML Metadata.
+      store: ML Metadata, which several pipelines may share.
+      pipeline: name of the pipeline.
 
     Returns:
       Run id -> folder. A cached training belongs to the run that did it.
@@ -36,9 +37,9 @@ def training_folders(store: MetadataStore) -> dict[str, str]:
     found = {}
     for artifact in artifacts:
         contexts = store.get_contexts_by_execution(makers[artifact.id])
-        run_id = next(context.name for context in contexts if context.type == "pipeline_run")
-        if os.path.isdir(artifact.uri):
-            found[run_id] = artifact.uri
+        names = {context.type: context.name for context in contexts}
+        if names["pipeline"] == pipeline and os.path.isdir(artifact.uri):
+            found[names["pipeline_run"]] = artifact.uri
     return found
 
 
@@ -74,7 +75,7 @@ def serve(console: Console, config: PipelineConfig, host: str, port: int) -> Non
     from tensorboard import default, program
 
     store = open_store(config)
-    folders = training_folders(store)
+    folders = training_folders(store, config.name)
     if not folders:
         raise UserError(f"{config.name} has not trained anything yet")
     logs = os.path.join(config.folder, "tensorboard")
@@ -90,4 +91,4 @@ def serve(console: Console, config: PipelineConfig, host: str, port: int) -> Non
     waiting = threading.Event()
     with contextlib.suppress(KeyboardInterrupt):
         while not waiting.wait(_SECONDS_BETWEEN_LOOKS):
-            link_folders(training_folders(store), logs)
+            link_folders(training_folders(store, config.name), logs)

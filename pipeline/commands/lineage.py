@@ -102,7 +102,7 @@ def _lineage_of_model(options: argparse.Namespace) -> None:
     from pipeline.lineage_view import print_tree
 
     config, store = config_and_store(options)
-    model = lineage.find_model(store, options.model)
+    model = lineage.find_model(store, config.name, options.model)
     if options.html:
         from components.reporter.lineage_section import render_page
 
@@ -116,8 +116,8 @@ def _lineage_of_data(options: argparse.Namespace) -> None:
     from pipeline import lineage
     from pipeline.lineage_view import print_tree
 
-    _, store = config_and_store(options)
-    found = lineage.describe_data(store, options.data)
+    config, store = config_and_store(options)
+    found = lineage.describe_data(store, config.name, options.data)
     answer(options, found, lambda console: print_tree(console, options.data, found))
 
 

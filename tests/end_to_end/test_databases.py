@@ -1,4 +1,4 @@
-"""ML Metadata on real MariaDB and PostgreSQL servers, with several processes at once."""
+"""ML Metadata on a real MariaDB server, with several processes at once."""
 
 import json
 import subprocess
@@ -6,16 +6,10 @@ import sys
 from pathlib import Path
 
 import database_servers
-import pytest
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 PASSWORD = {"SEGLINE_TEST_PASSWORD": database_servers.PASSWORD}
-
-
-@pytest.fixture(params=["mariadb_server", "postgresql_server"], ids=["mariadb", "postgresql"])
-def server(request):
-    return request.getfixturevalue(request.param)
 
 
 def write_config(place, name, metadata):
@@ -29,9 +23,9 @@ def write_config(place, name, metadata):
     return str(path)
 
 
-def test_two_pipelines_and_readers_at_the_same_time(first_run, server):
-    metadata = server.create("shared")
-    names = [f"{server.backend}_{letter}" for letter in "ab"]
+def test_two_pipelines_and_readers_at_the_same_time(first_run, mariadb_server):
+    metadata = mariadb_server.create("shared")
+    names = [f"shared_{letter}" for letter in "ab"]
     configs = [write_config(first_run, name, metadata) for name in names]
     runs = [
         subprocess.Popen(
@@ -69,8 +63,8 @@ def test_two_pipelines_and_readers_at_the_same_time(first_run, server):
         assert f"/runs/{name}/serving/" in json.loads(asked.stdout)["pushes"][0]["destination"]
 
 
-def test_a_server_that_can_not_be_used_is_one_clear_line(first_run, server):
-    metadata = server.create("empty")
+def test_a_server_that_can_not_be_used_is_one_clear_line(first_run, mariadb_server):
+    metadata = mariadb_server.create("empty")
     config = write_config(first_run, "nowhere", metadata)
 
     def ask(**environment):
@@ -80,7 +74,7 @@ def test_a_server_that_can_not_be_used_is_one_clear_line(first_run, server):
         return done.stderr
 
     assert "the environment variable SEGLINE_TEST_PASSWORD is not set" in ask()
-    place = f"{server.backend}://segline@127.0.0.1:{server.port}/empty"
+    place = f"mysql://segline@127.0.0.1:{mariadb_server.port}/empty"
     assert f"ML Metadata at {place} can't be read: " in ask(SEGLINE_TEST_PASSWORD="wrong")
     port = database_servers.free_port()
     assert f":{port}/empty can't be read: " in ask(
