@@ -73,14 +73,18 @@ def cached(dataset: tf.data.Dataset, config: TrainerConfig, folder: str) -> tf.d
 
 
 def training_batches(
-    pictures: tf.data.Dataset, config: TrainerConfig, class_weights: np.ndarray | None
+    pictures: tf.data.Dataset,
+    config: TrainerConfig,
+    class_weights: np.ndarray | None,
+    first_batch: int = 0,
 ) -> tf.data.Dataset:
-    """Endless augmented batches.
+    """Endless augmented batches; the same ones at every call.
 
     Args:
       pictures: (image, mask) elements, cached.
       config: batch size, shuffling, augmentation, seed.
       class_weights: float32 [num_classes], or None for no sample weights.
+      first_batch: how many are passed over, by a training that goes on.
 
     Returns:
       Batches of (image, mask) or, with class weights, (image, mask, weight).
@@ -95,7 +99,8 @@ def training_batches(
     )
     # Each step's changes come from the seed and the step's number alone.
     steps = tf.data.Dataset.range(np.iinfo(np.int32).max)
-    batches = tf.data.Dataset.zip((batches, steps)).map(change, tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.zip((batches, steps)).skip(first_batch)
+    batches = batches.map(change, tf.data.AUTOTUNE)
     if class_weights is not None:
         batches = batches.map(add_sample_weights(class_weights), tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)

@@ -96,6 +96,18 @@ def read_history(folder: str) -> dict[str, list[float]]:
     return {key: [float(row[key]) for row in rows] for key in (rows[0] if rows else {})}
 
 
+def trim_history(folder: str, epochs: int) -> None:
+    """Takes back what the history says beyond so many epochs: they will be trained again."""
+    path = os.path.join(folder, HISTORY_FILE)
+    if tf.io.gfile.exists(path):
+        with tf.io.gfile.GFile(path) as file:
+            head, *rows = file.read().splitlines()
+        column = head.split(",").index("epoch")
+        kept = [row for row in rows if int(row.split(",")[column]) < epochs]
+        with tf.io.gfile.GFile(path, "w") as file:
+            file.write("\n".join([head, *kept]) + "\n")
+
+
 def read_pictures(folder: str) -> dict[int, bytes]:
     """Epoch -> PNG of a grid (rows: picture, true mask, predicted mask); 0: untrained."""
     paths = tf.io.gfile.glob(os.path.join(folder, PICTURES_FOLDER, "epoch_*.png"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,6 +19,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import schema
 from components.trainer import callbacks, distribution, input_pipeline, record, sample_weights
+from components.trainer.checkpoints import Checkpoints, checkpoint_folder
 from components.trainer.config import TrainerConfig
 from components.trainer.export import export_model
 from components.trainer.unet import build_unet, unfreeze_encoder
@@ -92,6 +95,17 @@ def _train_and_export(
             "steps_per_epoch": steps_per_epoch,
             "device": distribution.describe(strategy),
         }
+        checkpoints = None
+        if distribution.number_of_workers() == 1:
+            checkpoints = Checkpoints(
+                checkpoint_folder(
+                    fn_args.model_run_dir,
+                    fn_args.transform_graph_path,
+                    [*fn_args.train_files, *fn_args.eval_files],
+                    fn_args.custom_config,
+                )
+            )
+            checkpoints.continue_logs(fn_args.model_run_dir)
         if distribution.is_chief():
             tf.io.gfile.makedirs(fn_args.model_run_dir)
             layers = record.describe_layers(model)
@@ -100,7 +114,7 @@ def _train_and_export(
             model,
             strategy,
             config,
-            input_pipeline.training_batches(train, config, weights),
+            functools.partial(input_pipeline.training_batches, train, config, weights),
             input_pipeline.validation_batches(validation, config),
             steps_per_epoch=steps_per_epoch,
             validation_steps=validation_steps,
@@ -113,38 +127,53 @@ def _train_and_export(
                 len(classes),
                 fn_args.model_run_dir,
             ),
+            checkpoints=checkpoints,
         )
 
     if distribution.is_chief():
         export_model(model, transform, classes, fn_args.serving_model_dir, facts)
+    if checkpoints:
+        checkpoints.remove()
 
 
 def fit(
     model: keras.Model,
     strategy: tf.distribute.Strategy,
     config: TrainerConfig,
-    train: tf.data.Dataset,
+    train: Callable[[int], tf.data.Dataset],
     validation: tf.data.Dataset,
     *,
     steps_per_epoch: int,
     validation_steps: int | None,
     ignore_index: int | None,
     callbacks: list[keras.callbacks.Callback],
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Trains in one phase, or in two where the encoder is fine-tuned later.
+
+    What a checkpoint has behind it is not trained again: the result is that of a training
+    which was never ended.
 
     Args:
       model: the U-Net, its encoder frozen or not.
       strategy: that the model was built under.
       config: epochs, learning rate, fine-tuning.
-      train: endless training batches.
+      train: gives endless training batches, from the one of a number on. It is called for
+        each phase: a dataset that was read before shuffles differently.
       validation: validation batches.
       steps_per_epoch: training batches in an epoch.
       validation_steps: validation batches looked at after an epoch; None: all.
       ignore_index: mask value that counts neither in the loss nor in the accuracy.
       callbacks: for all phases.
+      checkpoints: where the state is kept; None: nowhere.
     """
+    done = checkpoints.epochs_done if checkpoints else 0
+    if done:
+        _LOG.info("going on after epoch %d, which a training that was ended had reached", done)
+    kept = [checkpoints] if checkpoints else []
     for phase in phases(config):
+        if phase.last_epoch < done:
+            continue
         with strategy.scope():
             if phase.fine_tunes:
                 unfreeze_encoder(model)
@@ -155,14 +184,19 @@ def fit(
                 ),
                 metrics=[PixelAccuracy(ignore_index)],
             )
+        if done > phase.first_epoch:
+            checkpoints.restore(model)
+        if done == phase.last_epoch:
+            continue
+        first_epoch = max(phase.first_epoch, done)
         model.fit(
-            train,
-            initial_epoch=phase.first_epoch,
+            train(first_epoch * steps_per_epoch),
+            initial_epoch=first_epoch,
             epochs=phase.last_epoch,
             steps_per_epoch=steps_per_epoch,
             validation_data=validation,
             validation_steps=validation_steps,
-            callbacks=[keras.callbacks.LearningRateScheduler(phase.rate), *callbacks],
+            callbacks=[keras.callbacks.LearningRateScheduler(phase.rate), *callbacks, *kept],
             verbose=0,
         )
 

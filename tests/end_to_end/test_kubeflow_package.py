@@ -144,7 +144,7 @@ def first_job(cluster, package):
         def wait_and_kill():
             log = cluster.folder / "tasks" / "job-1" / "trainer-0" / "log"
             while process.poll() is None:
-                if "epoch 1/3" in log.read_text():
+                if "epoch 2/3" in log.read_text():
                     process.kill()
                     killed.append(name)
                     return
@@ -162,6 +162,7 @@ def test_its_tasks_lead_to_a_pushed_model_though_the_trainer_was_killed(cluster,
     for name, result in first_job.items():
         assert result.codes[-1] == 0, result.output[-4000:]
         assert len(result.codes) == (2 if name == "trainer" else 1)
+        assert ("going on after epoch" in result.output) == (name == "trainer")
         assert database_servers.PASSWORD not in result.output
     (version,) = (cluster.folder / "volume/runs/tiny/serving").iterdir()
     assert (version / "saved_model.pb").is_file()

@@ -1,5 +1,6 @@
 """Training for real, on a few small pictures."""
 
+import functools
 import json
 import os
 import socket
@@ -14,6 +15,7 @@ import tensorflow as tf
 from components import schema
 from components.errors import UserError
 from components.trainer import callbacks, distribution, input_pipeline, run_fn
+from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.unet import ENCODER_NAME, build_unet
 
@@ -36,7 +38,7 @@ def halves(count=8, side=32):
     return tf.data.Dataset.from_tensor_slices((images.astype(np.float32), masks))
 
 
-def train(config, extra=(), ignore_index=None, data=None):
+def train(config, extra=(), ignore_index=None, data=None, checkpoints=None):
     keras.utils.set_random_seed(config.seed)
     model = build_unet(2, (32, 32), config.encoder, config.decoder_filters)
     data = data or halves()
@@ -44,14 +46,75 @@ def train(config, extra=(), ignore_index=None, data=None):
         model,
         tf.distribute.get_strategy(),
         config,
-        input_pipeline.training_batches(data, config, None),
+        functools.partial(input_pipeline.training_batches, data, config, None),
         input_pipeline.validation_batches(data, config),
         steps_per_epoch=2,
         validation_steps=None,
         ignore_index=ignore_index,
         callbacks=list(extra),
+        checkpoints=checkpoints,
     )
     return model
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class KillAfter(keras.callbacks.Callback):
+    """Ends the training in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self._epoch = epoch
+        self._current = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._current = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._current == self._epoch and batch == 1:
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def two_phases(tmp_path_factory):
+    """Two epochs with a frozen encoder, two with all of it, on some file's weights."""
+    config = TrainerConfig(**SMALL)
+    path = tmp_path_factory.mktemp("weights") / "encoder.weights.h5"
+    base = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, include_top=False, weights=None)
+    base.save_weights(path)
+    encoder = {"weights": str(path), "alpha": 0.35, "fine_tune_from_epoch": 2}
+    config = TrainerConfig(
+        **SMALL | {"epochs": 4, "encoder": encoder, "learning_rate_schedule": "cosine"},
+        augmentation={"brightness": 0.2},
+    )
+    return config, train(config).get_weights()
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2, 3])
+def test_a_training_that_was_ended_goes_on_to_the_same_result(two_phases, tmp_path, epoch):
+    config, expected = two_phases
+    folder, logs = str(tmp_path / "checkpoints"), tmp_path / "logs"
+    with pytest.raises(Killed):
+        history = keras.callbacks.CSVLogger(str(logs / "history.csv"), append=True)
+        first = Checkpoints(folder)
+        first.continue_logs(str(logs))
+        train(config, [history, KillAfter(epoch)], checkpoints=first)
+    again = Checkpoints(folder)
+    assert again.epochs_done == epoch
+    (logs / "history.csv").open("a").write(f"{epoch},0,0,0,0,0\n")  # logged, but not kept
+    elsewhere = tmp_path / "other logs"
+    again.continue_logs(str(elsewhere))
+    history = keras.callbacks.CSVLogger(str(elsewhere / "history.csv"), append=True)
+    model = train(config, [history], checkpoints=again)
+    for found, wanted in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    rows = (elsewhere / "history.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["0", "1", "2", "3"]
+    assert len(os.listdir(folder)) == 2  # the latest, and where the logs are
+    again.remove()
+    assert not os.path.exists(folder)
 
 
 def test_it_learns():
@@ -178,7 +241,7 @@ def test_workers_are_read_from_tf_config(monkeypatch, environment, workers, chie
 
 # Trains in a process of its own: devices and workers are fixed once TensorFlow runs.
 DISTRIBUTED = """
-import importlib.util, sys
+import functools, importlib.util, sys
 import tensorflow as tf
 if sys.argv[2] == "mirrored":
     tf.config.set_logical_device_configuration(
@@ -193,6 +256,7 @@ assert strategy.num_replicas_in_sync == 2
 import keras
 import numpy as np
 from components.trainer import input_pipeline, run_fn
+from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.unet import build_unet
 spec = importlib.util.spec_from_file_location("test_fit", sys.argv[1])
@@ -208,7 +272,7 @@ history = keras.callbacks.History()
 data = test_fit.halves()
 run_fn.fit(
     model, strategy, config,
-    input_pipeline.training_batches(data, config, None),
+    functools.partial(input_pipeline.training_batches, data, config, None),
     input_pipeline.validation_batches(data, config),
     steps_per_epoch=2, validation_steps=1, ignore_index=None, callbacks=[history],
 )
