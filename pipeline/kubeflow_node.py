@@ -11,7 +11,6 @@ import argparse
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import rich.console
 
@@ -19,14 +18,11 @@ from components.errors import UserError
 from pipeline.config import PipelineConfig, override_config
 from pipeline.terminal import ConsoleHandler, print_error
 
-if TYPE_CHECKING:
-    from tfx.proto.orchestration import pipeline_pb2
-
 RUNNER = "Kubeflow Pipelines"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs one node; exits with status 1 where it fails.
+    """Runs one node, or decides about all; exits with status 1 where that fails.
 
     Args:
       arguments: default: those of the process.
@@ -34,7 +30,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow_node", description=__doc__)
     parser.add_argument("--config", required=True, help="the config as JSON")
     parser.add_argument("--overrides", default="", help="such as trainer.epochs=2")
-    parser.add_argument("--node", required=True, help="id of the node")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--node", help="id of the node")
+    what.add_argument(
+        "--changed",
+        metavar="FILE",
+        help="no node: write `true` or `false`, whether there is a reason to run them",
+    )
     parser.add_argument("--run-id", default="", help="default: the job's id")
     parser.add_argument("--job-id", required=True, help="Kubeflow's id of the run")
     parser.add_argument("--report", help="where the report is copied to")
@@ -46,10 +48,41 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         config = PipelineConfig.model_validate_json(options.config)
         config = override_config(config, options.overrides)
-        run_node(config, options.node, options.run_id or options.job_id, console, options.report)
+        if options.changed:
+            write_changed(config, options.changed, console)
+        else:
+            run_id = options.run_id or options.job_id
+            run_node(config, options.node, run_id, console, options.report)
     except Exception as error:
-        print_error(console, error, f"{options.node} failed.")
+        print_error(console, error, f"{options.node or 'Looking for changes'} failed.")
         sys.exit(1)
+
+
+def write_changed(config: PipelineConfig, path: str, console: rich.console.Console) -> None:
+    """Decides whether the nodes have a reason to run, and says why.
+
+    Args:
+      config: the run's config.
+      path: gets `true` or `false`.
+      console: where the reasons are printed.
+
+    Raises:
+      UserError: the dataset or ML Metadata can't be opened.
+    """
+    from ml_metadata import MetadataStore
+
+    from pipeline.changes import changes
+    from pipeline.store import connection_config
+
+    # Not open_store: in the first run there is nothing to be opened yet.
+    reasons = changes(MetadataStore(connection_config(config)), config)
+    for reason in reasons:
+        console.print(reason, markup=False)
+    if not reasons:
+        console.print("Nothing has changed since the latest blessed model: no step will run.")
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("true" if reasons else "false")
 
 
 def run_node(
@@ -78,6 +111,7 @@ def run_node(
     from tfx.orchestration.portable.launcher import Launcher
 
     from components import run_record
+    from pipeline.ir import compile_pipeline
     from pipeline.reported_run import reported_steps
     from pipeline.store import connection_config
 
@@ -103,20 +137,6 @@ def run_node(
         launcher.launch()
     if report:
         _copy_report(config, run_id, report)
-
-
-def compile_pipeline(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
-    """The pipeline as TFX's intermediate representation, for one run."""
-    from tfx.dsl.compiler import compiler, constants
-    from tfx.orchestration.portable import runtime_parameter_utils
-
-    from pipeline.pipeline import create_pipeline
-
-    pipeline = compiler.Compiler().compile(create_pipeline(config))
-    runtime_parameter_utils.substitute_runtime_parameter(
-        pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
-    )
-    return pipeline
 
 
 def _copy_report(config: PipelineConfig, run_id: str, target: str) -> None:

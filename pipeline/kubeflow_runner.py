@@ -5,6 +5,7 @@ is refused there. A task therefore runs one node by `pipeline.kubeflow_node`; Ku
 only has to know order, images and resources.
 """
 
+import contextlib
 import json
 import os
 import tempfile
@@ -16,21 +17,24 @@ from kfp import compiler, dsl
 from components.errors import UserError
 from pipeline.config import PipelineConfig
 from pipeline.kubeflow_config import StepConfig
-from pipeline.kubeflow_node import compile_pipeline
+from pipeline.ir import compile_pipeline
 
 # No `from __future__ import annotations`: kfp reads the annotations of tasks.
 
+DECISION = "Changes"
 _HTML_STEP = "Reporter"
 _COMPILED_RUN_ID = "compiled"
 # What the libraries say at import would fill the first screen of every log.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
 
 
-def package(config: PipelineConfig) -> list[dict[str, Any]]:
+def package(config: PipelineConfig, only_if_changed: bool = False) -> list[dict[str, Any]]:
     """Compiles a config's pipeline.
 
     Args:
       config: all settings. Paths in it are those that the containers see.
+      only_if_changed: a first task decides whether the nodes run: only where data, config,
+        code or libraries are others than those of the latest blessed model.
 
     Returns:
       The documents of the package: the pipeline (spec 2.1.0), and what only Kubernetes
@@ -48,25 +52,31 @@ def package(config: PipelineConfig) -> list[dict[str, Any]]:
 
     @dsl.pipeline(name=config.name.replace("_", "-"), display_name=config.name)
     def pipeline(run_id: str = "", overrides: str = ""):  # noqa: ANN202  kfp has its own type
+        condition = contextlib.nullcontext()
+        if only_if_changed:
+            decision = _decision(config.kubeflow.image, settings)(overrides=overrides)
+            _set_up(decision, DECISION, config.kubeflow.settings(DECISION), config)
+            condition = dsl.If(decision.outputs["changed"] == "true", name="if changed")
         tasks = {}
-        for node_id, upstream in nodes.items():
-            step = config.kubeflow.settings(node_id)
-            image = step.image or config.kubeflow.image
-            task = _component(node_id, image, settings)(run_id=run_id, overrides=overrides)
-            _set_up(task, node_id, step, config)
-            tasks[node_id] = task.after(*(tasks[name] for name in upstream))
+        with condition:
+            for node_id, upstream in nodes.items():
+                step = config.kubeflow.settings(node_id)
+                image = step.image or config.kubeflow.image
+                task = _component(node_id, image, settings)(run_id=run_id, overrides=overrides)
+                _set_up(task, node_id, step, config)
+                tasks[node_id] = task.after(*(tasks[name] for name in upstream))
 
     spec = _compiled(pipeline)
     return [spec, {"platforms": {"kubernetes": {"deploymentSpec": _platform(spec, config)}}}]
 
 
-def write_package(config: PipelineConfig, path: str) -> None:
-    """Writes the package as YAML.
+def write_package(config: PipelineConfig, path: str, only_if_changed: bool = False) -> None:
+    """Writes the package as YAML; see `package`.
 
     Raises:
       UserError: the config can't work on a cluster, or the file can't be written.
     """
-    text = yaml.safe_dump_all(package(config), sort_keys=True)
+    text = yaml.safe_dump_all(package(config, only_if_changed), sort_keys=True)
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
@@ -121,6 +131,20 @@ def _component(node_id: str, image: str, settings: str) -> Any:
     return dsl.container_component(node)
 
 
+def _decision(image: str, settings: str) -> Any:
+    """A container component that decides whether there is a reason to train."""
+
+    def decide(overrides: str, changed: dsl.OutputPath(str)):  # noqa: ANN202
+        return dsl.ContainerSpec(
+            image=image,
+            command=["python", "-m", "pipeline.kubeflow_node"],
+            args=["--changed", changed, "--config", settings, *_arguments("", overrides)],
+        )
+
+    decide.__name__ = DECISION
+    return dsl.container_component(decide)
+
+
 def _arguments(run_id: Any, overrides: Any) -> list[Any]:
     job_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     return ["--run-id", run_id, "--overrides", overrides, "--job-id", job_id]
@@ -166,11 +190,14 @@ def _compiled(pipeline: Any) -> dict[str, Any]:
 
 def _platform(spec: dict[str, Any], config: PipelineConfig) -> dict[str, Any]:
     """What Kubernetes is told of each executor, in the words of kfp-kubernetes's proto."""
+    dags = [spec["root"]["dag"]]
+    dags += [part["dag"] for part in spec["components"].values() if "dag" in part]
     executors = {}
-    for task in spec["root"]["dag"]["tasks"].values():
-        step = config.kubeflow.settings(task["taskInfo"]["name"])
-        label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
-        executors[label] = _executor(step, config)
+    for task in (task for dag in dags for task in dag["tasks"].values()):
+        component = spec["components"][task["componentRef"]["name"]]
+        if "executorLabel" in component:
+            step = config.kubeflow.settings(task["taskInfo"]["name"])
+            executors[component["executorLabel"]] = _executor(step, config)
     return {"executors": executors}
 
 

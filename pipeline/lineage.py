@@ -61,6 +61,12 @@ def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
     )
 
 
+def find_blessing(store: MetadataStore, pipeline: str) -> mlmd.Artifact | None:
+    """The ModelBlessing of the model that was blessed last; None: none ever was."""
+    query = _of(pipeline, "type = 'ModelBlessing' AND custom_properties.blessed.int_value = 1")
+    return next(reversed(_artifacts(store, query)), None)
+
+
 def name_of(model: mlmd.Artifact) -> str:
     """For people: `version 1795422112`, `model 18`."""
     version = _text(model, "pushed_version")
@@ -119,6 +125,7 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
             "started": readable.time_text(trainer.started),
             "took": readable.duration_text(trainer.seconds),
             "weights_fingerprint": settings.get("weights", ""),
+            "base_model": _earlier_model(store, graph, trainer, "base_model"),
             "settings": settings.get("trainer", {}),
         },
         "code": {
@@ -309,23 +316,24 @@ def version_state(destination: str) -> str:
 
 
 def _evaluation(store: MetadataStore, graph: Lineage, evaluator: Node) -> dict[str, Any]:
-    baseline = next(iter(graph.inputs(evaluator, "baseline_model")), None)
     evaluation = graph.outputs(evaluator, "evaluation")[0]
     return {
         "run": evaluator.run_id,
         "split": json.loads(evaluator.properties["example_splits"])[0],
         **_blessing(graph.outputs(evaluator, "blessing")[0]),
-        "baseline": {
-            "id": baseline.id,
-            "uri": baseline.uri,
-            "versions": list(
-                _versions(store.get_artifacts_by_id(lineage.judgements(store, baseline.id)))
-            ),
-        }
-        if baseline
-        else None,
+        "baseline": _earlier_model(store, graph, evaluator, "baseline_model"),
         "metrics": evaluation.properties,
     }
+
+
+def _earlier_model(
+    store: MetadataStore, graph: Lineage, execution: Node, role: str
+) -> dict[str, Any] | None:
+    """A model of an earlier run that an execution was given; None: it was given none."""
+    for model in graph.inputs(execution, role):
+        made = store.get_artifacts_by_id(lineage.judgements(store, model.id))
+        return {"id": model.id, "uri": model.uri, "versions": list(_versions(made))}
+    return None
 
 
 def _blessing(artifact: Node) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from components.example_gen.component import TfdsExampleGen
 from components.infra_validator.component import ServingValidator
 from components.infra_validator.serving_check import BATCH
 from components.reporter.component import Reporter
+from components.trainer.warm_start import LatestModelOfOtherDataStrategy
 from pipeline.config import PipelineConfig, absolute
 from pipeline.store import connection_config
 
@@ -57,9 +58,11 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     )
     transform.add_upstream_node(example_validator)
 
+    bases = make_base_model(config, examples)
     trainer = tfx.Trainer(
         run_fn="components.trainer.run_fn.run_fn",
         examples=examples,
+        base_model=bases[0].outputs["model"] if bases else None,
         transform_graph=transform.outputs["transform_graph"],
         train_args=trainer_pb2.TrainArgs(splits=[schema.TRAIN]),
         eval_args=trainer_pb2.EvalArgs(splits=[schema.VALIDATION]),
@@ -96,6 +99,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
             schema_gen,
             example_validator,
             transform,
+            *bases,
             trainer,
             *gate,
             reporter,
@@ -104,6 +108,19 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         metadata_connection_config=connection_config(config),
         beam_pipeline_args=list(config.run.beam_args),
     )
+
+
+def make_base_model(config: PipelineConfig, examples: BaseChannel) -> list[Resolver]:
+    """The resolver of the model that training begins with; none where it begins afresh."""
+    if not config.trainer.warm_start:
+        return []
+    base = Resolver(
+        strategy_class=LatestModelOfOtherDataStrategy,
+        examples=examples,
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+    )
+    return [base.with_id("BaseModel")]
 
 
 def make_gate(config: PipelineConfig, examples: BaseChannel, model: BaseChannel) -> list[BaseNode]:

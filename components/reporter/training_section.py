@@ -162,6 +162,7 @@ def _facts(training: dict[str, Any]) -> list[tuple[str, str]]:
         ("device", training["device"]),
         ("precision", settings["precision"]),
         ("seed", str(settings["seed"])),
+        ("begun with", training.get("base_model") or "no earlier model"),
         ("picture size", "{1}×{0}".format(*training["image_size"])),
         (
             "examples",

@@ -69,6 +69,11 @@ class TrainerConfig(schema.Config):
     """Model, data path and optimisation."""
 
     encoder: EncoderConfig = EncoderConfig()
+    warm_start: bool = Field(
+        default=False,
+        description="begin with the weights of the latest blessed model that was trained on "
+        "other data, if its layers are the same",
+    )
     decoder_filters: tuple[pydantic.PositiveInt, ...] = Field(
         default=(512, 256, 128, 64),
         min_length=4,

@@ -18,7 +18,14 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import schema
-from components.trainer import callbacks, distribution, input_pipeline, record, sample_weights
+from components.trainer import (
+    callbacks,
+    distribution,
+    input_pipeline,
+    record,
+    sample_weights,
+    warm_start,
+)
 from components.trainer.checkpoints import Checkpoints, checkpoint_folder
 from components.trainer.config import TrainerConfig
 from components.trainer.export import export_model
@@ -69,6 +76,7 @@ def _train_and_export(
         model = distribution.trainable_model(
             build_unet(len(classes), tuple(image_size), config.encoder, config.decoder_filters)
         )
+        base = _begin_with(model, fn_args.base_model)
     with tempfile.TemporaryDirectory(prefix="segline-cache-") as folder:
         train = input_pipeline.cached(
             input_pipeline.prepared_pictures(train_examples, transform), config, f"{folder}/train"
@@ -94,6 +102,7 @@ def _train_and_export(
             "validation_examples": validation_count,
             "steps_per_epoch": steps_per_epoch,
             "device": distribution.describe(strategy),
+            "base_model": base,
         }
         checkpoints = None
         if distribution.number_of_workers() == 1:
@@ -103,6 +112,7 @@ def _train_and_export(
                     fn_args.transform_graph_path,
                     [*fn_args.train_files, *fn_args.eval_files],
                     fn_args.custom_config,
+                    base,
                 )
             )
             checkpoints.continue_logs(fn_args.model_run_dir)
@@ -132,8 +142,21 @@ def _train_and_export(
 
     if distribution.is_chief():
         export_model(model, transform, classes, fn_args.serving_model_dir, facts)
+        warm_start.save_weights(model, fn_args.serving_model_dir)
     if checkpoints:
         checkpoints.remove()
+
+
+def _begin_with(model: keras.Model, base_model: str | None) -> str:
+    """Takes over an earlier model's weights; returns where it is, or nothing if it can't."""
+    if not base_model:
+        return ""
+    reason = warm_start.load_weights(model, base_model)
+    if reason:
+        _LOG.warning("%s can't be begun with: %s", base_model, reason)
+        return ""
+    _LOG.info("beginning with the weights of %s", base_model)
+    return base_model
 
 
 def fit(

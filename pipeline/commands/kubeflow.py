@@ -69,6 +69,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         verb.add_argument("--namespace", help="of the user; default: kfp's configuration")
         verb.add_argument("--token", metavar="FILE", help="file with a bearer token")
         verb.add_argument("--experiment", help="default: the pipeline's name")
+    for verb in (compile_, submit, schedule):
+        verb.add_argument(
+            "--only-if-changed",
+            action="store_true",
+            help="a first task decides: train only where data, config, code or libraries are "
+            "others than those of the latest blessed model",
+        )
     for verb in (compile_, submit, schedule, status):
         add_config(verb)
 
@@ -77,7 +84,7 @@ def _compile(options: argparse.Namespace) -> None:
     console = quiet_console()
     config = _config(options)
     path = options.out or f"{config.name}.yaml"
-    _kubeflow_runner().write_package(config, path)
+    _kubeflow_runner().write_package(config, path, options.only_if_changed)
     console.print(path, soft_wrap=True)
 
 
@@ -85,7 +92,7 @@ def _submit(options: argparse.Namespace) -> None:
     console = quiet_console()
     config = _config(options)
     cluster = _cluster(options)
-    with _package(config) as package:
+    with _package(config, options.only_if_changed) as package:
         run_id = cluster.submit(
             package,
             options.experiment or config.name,
@@ -109,7 +116,7 @@ def _schedule(options: argparse.Namespace) -> None:
         return
     when = parse_cron(options.cron) if options.cron else parse_interval(options.every)
     cluster = _cluster(options)
-    with _package(config) as package:
+    with _package(config, options.only_if_changed) as package:
         done = cluster.schedule(
             package, experiment, name, when, _parameters(options), options.catch_up
         )
@@ -149,11 +156,11 @@ def _parameters(options: argparse.Namespace) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _package(config: PipelineConfig) -> Iterator[str]:
+def _package(config: PipelineConfig, only_if_changed: bool) -> Iterator[str]:
     """Path of the compiled package, for as long as it is needed."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, f"{config.name}.yaml")
-        _kubeflow_runner().write_package(config, path)
+        _kubeflow_runner().write_package(config, path, only_if_changed)
         yield path
 
 

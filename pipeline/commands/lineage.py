@@ -63,7 +63,11 @@ def _add_lineage(commands: argparse._SubParsersAction) -> None:
     add_run_argument(diff, "first", default="latest~1")
     add_run_argument(diff, "second")
     diff.set_defaults(function=_lineage_diff)
-    for verb in (model, data, runs, diff):
+    changes = verbs.add_parser(
+        "changes", help="what is other now than when the latest blessed model was made"
+    )
+    changes.set_defaults(function=_lineage_changes)
+    for verb in (model, data, runs, diff, changes):
         verb.add_argument("--json", action="store_true", help="for programs")
         add_config(verb)
 
@@ -143,6 +147,15 @@ def _lineage_diff(options: argparse.Namespace) -> None:
     answer(
         options, sections, lambda console: print_comparison(console, first.id, second.id, sections)
     )
+
+
+def _lineage_changes(options: argparse.Namespace) -> None:
+    from pipeline.changes import changes
+
+    config, store = config_and_store(options)
+    found = changes(store, config)
+    lines = found or ["nothing has changed since the latest blessed model"]
+    answer(options, found, lambda console: console.print("\n".join(lines), markup=False))
 
 
 def _tensorboard(options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ from components.evaluator.verdict import read_verdict
 from components.lineage import upstream
 from pipeline.config import load_config
 from pipeline.history import list_runs
-from pipeline.kubeflow_node import compile_pipeline
+from pipeline.ir import compile_pipeline
 from pipeline.store import open_store
 
 SECRETS = {("segline-metadata", "password"): database_servers.PASSWORD}
@@ -203,11 +203,38 @@ def test_a_second_job_is_served_from_the_cache(cluster, package, first_job, monk
     assert len(list((cluster.folder / "volume/runs/tiny/serving").iterdir())) == 1
 
 
-def test_a_task_that_fails_says_why_and_stops_the_rest(cluster, package):
-    parameters = {"overrides": "dataset.splits.test=tset"}
-    results = package.run("job-3", parameters)
-    assert set(results) == {"tfdsexamplegen"}
-    (result,) = results.values()
-    assert result.codes == [1, 1]  # tried again, as the config says
-    assert "dataset.splits.test: 'tset' does not fit" in result.output
-    assert "Traceback" not in result.output.split("TfdsExampleGen failed.")[-1]
+@pytest.fixture(scope="module")
+def only_if_changed(cluster):
+    """The same pipeline behind a task that looks for a reason to run it."""
+    done = cluster.call("segline", "kubeflow", "compile", "--only-if-changed", "--out", "if.yaml")
+    assert done.returncode == 0, done.stderr
+    return kfp_harness.PackageRunner(cluster.folder / "if.yaml", cluster.folder / "tasks", SECRETS)
+
+
+def test_a_package_with_a_condition_is_what_kubeflow_reads(only_if_changed, package):
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    spec = json_format.ParseDict(only_if_changed.spec, pipeline_spec_pb2.PipelineSpec())
+    assert sorted(spec.root.dag.tasks) == ["changes", "condition-1"]
+    assert set(only_if_changed.tasks) == {"changes", *package.tasks}
+    trainer = only_if_changed.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    before = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert {name: trainer[name] for name in before} == before
+    assert trainer["exec-changes"]["pvcMount"]
+
+
+def test_nothing_changed_nothing_runs(cluster, only_if_changed, first_job):
+    results = only_if_changed.run("job-4")
+    assert set(results) == {"changes"}
+    assert "Nothing has changed since the latest blessed model" in results["changes"].output
+
+
+def test_a_change_is_a_reason_to_run_and_a_task_that_fails_says_why(cluster, only_if_changed, first_job):
+    """To a split that is not there, so that the run ends soon."""
+    results = only_if_changed.run("job-5", {"overrides": "dataset.splits.test=tset"})
+    assert "config: dataset.splits.test: test[:24] -> tset" in results["changes"].output
+    assert set(results) == {"changes", "tfdsexamplegen"}
+    failed = results["tfdsexamplegen"]
+    assert failed.codes == [1, 1]  # tried again, as the config says
+    assert "dataset.splits.test: 'tset' does not fit" in failed.output
+    assert "Traceback" not in failed.output.split("TfdsExampleGen failed.")[-1]

@@ -17,10 +17,19 @@ import yaml
 
 @dataclasses.dataclass
 class TaskResult:
-    """How a task went: its attempts' exit codes, and all that they printed."""
+    """How a task went: its attempts' exit codes, all that they printed, its parameters."""
 
     codes: list[int]
     output: str
+    outputs: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _holds(condition: str | None, values: dict[str, str]) -> bool:
+    """A condition in the one form that our packages use."""
+    if condition is None:
+        return True
+    found = re.fullmatch(r"inputs\.parameter_values\['(.+)'\] == '(.*)'", condition)
+    return values[found[1]] == found[2]
 
 
 class PackageRunner:
@@ -36,7 +45,21 @@ class PackageRunner:
         self.spec, self.platform = yaml.safe_load_all(package.read_text())
         self.folder = folder
         self.secrets = secrets
-        self.tasks = self.spec["root"]["dag"]["tasks"]
+        self.tasks = {
+            name: task
+            for dag in self.dags()
+            for name, task in dag["tasks"].items()
+            if "dag" not in self.component(task)
+        }
+
+    def dags(self) -> list[dict[str, Any]]:
+        """The package's DAG, and those that are tasks in it."""
+        nested = [part["dag"] for part in self.spec["components"].values() if "dag" in part]
+        return [self.spec["root"]["dag"], *nested]
+
+    def component(self, task: dict[str, Any]) -> dict[str, Any]:
+        """What a task is made of."""
+        return self.spec["components"][task["componentRef"]["name"]]
 
     def run(
         self,
@@ -54,32 +77,66 @@ class PackageRunner:
           workers: tasks at the same time.
 
         Returns:
-          The results by task; what comes after a failed task is not there.
+          The results by task; what comes after a failed task is not there, nor what stands
+          under a condition that does not hold.
         """
-        done = {name: threading.Event() for name in self.tasks}
+        definitions = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        inputs = {name: part.get("defaultValue") for name, part in definitions.items()}
         results: dict[str, TaskResult] = {}
+        self._run_dag(
+            self.spec["root"]["dag"],
+            inputs | (parameters or {}),
+            lambda name, values: self._attempts(name, job_id, values, on_start),
+            threading.Semaphore(workers),
+            results,
+        )
+        return results
+
+    def _run_dag(self, dag, inputs, start, slots, results) -> bool:
+        """Runs a DAG; tells whether all went well."""
+        done = {name: threading.Event() for name in dag["tasks"]}
+        ok: set[str] = set()
 
         def execute(name: str) -> None:
+            task = dag["tasks"][name]
             try:
-                dependencies = self.tasks[name].get("dependentTasks", [])
-                for dependency in dependencies:
+                for dependency in task.get("dependentTasks", []):
                     done[dependency].wait()
-                if all(d in results and results[d].codes[-1] == 0 for d in dependencies):
-                    with slots:
-                        results[name] = self._attempts(name, job_id, parameters or {}, on_start)
+                if not ok.issuperset(task.get("dependentTasks", [])):
+                    return
+                values = {
+                    key: self._value(source, inputs, results)
+                    for key, source in task.get("inputs", {}).get("parameters", {}).items()
+                }
+                if not _holds(task.get("triggerPolicy", {}).get("condition"), values):
+                    return
+                if "dag" in self.component(task):
+                    nested = self.component(task)["dag"]
+                    if self._run_dag(nested, values, start, slots, results):
+                        ok.add(name)
+                    return
+                with slots:
+                    results[name] = start(name, values)
+                if results[name].codes[-1] == 0:
+                    ok.add(name)
             finally:
                 done[name].set()
 
-        slots = threading.Semaphore(workers)
-        with ThreadPoolExecutor(len(self.tasks)) as pool:
-            list(pool.map(execute, self.tasks))
-        return results
+        with ThreadPoolExecutor(len(done)) as pool:
+            list(pool.map(execute, done))
+        return len(ok) == len(done)
 
-    def _attempts(self, name, job_id, parameters, on_start) -> TaskResult:
+    def _value(self, source: dict[str, Any], inputs: dict[str, str], results) -> str:
+        if "componentInputParameter" in source:
+            return inputs[source["componentInputParameter"]]
+        made = source["taskOutputParameter"]
+        return results[made["producerTask"]].outputs[made["outputParameterKey"]]
+
+    def _attempts(self, name, job_id, inputs, on_start) -> TaskResult:
         most = self.tasks[name].get("retryPolicy", {}).get("maxRetryCount", 0) + 1
         result = TaskResult([], "")
         for attempt in range(most):
-            command, environment = self.command(name, job_id, parameters)
+            command, environment = self.command(name, job_id, inputs)
             folder = self.folder / job_id / f"{name}-{attempt}"
             folder.mkdir(parents=True)
             with open(folder / "log", "w") as log:
@@ -91,21 +148,21 @@ class PackageRunner:
                 result.codes.append(process.wait())
             result.output += (folder / "log").read_text()
             if result.codes[-1] == 0:
+                for key in self._outputs(name, "parameters"):
+                    result.outputs[key] = self._path(job_id, name, key).read_text()
                 break
         return result
 
-    def command(self, name: str, job_id: str, parameters: dict[str, str]) -> tuple[list, dict]:
+    def _outputs(self, name: str, kind: str) -> dict[str, Any]:
+        return self.component(self.tasks[name]).get("outputDefinitions", {}).get(kind, {})
+
+    def _path(self, job_id: str, name: str, output: str) -> Path:
+        return self.folder / job_id / f"{name}-{output}" / output
+
+    def command(self, name: str, job_id: str, inputs: dict[str, str]) -> tuple[list, dict]:
         """The command and the environment of a task, placeholders filled in."""
-        task = self.tasks[name]
-        component = self.spec["components"][task["componentRef"]["name"]]
-        label = component["executorLabel"]
+        label = self.component(self.tasks[name])["executorLabel"]
         container = self.spec["deploymentSpec"]["executors"][label]["container"]
-        defaults = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
-        inputs = {}
-        for key, source in task.get("inputs", {}).get("parameters", {}).items():
-            outer = source["componentInputParameter"]
-            inputs[key] = parameters.get(outer, defaults[outer].get("defaultValue"))
-        outputs = component.get("outputDefinitions", {}).get("artifacts", {})
 
         def fill(text: str) -> str:
             def value(match: re.Match) -> str:
@@ -113,8 +170,11 @@ class PackageRunner:
                 if found := re.fullmatch(r"\.inputs\.parameters\['(.*)'\]", path):
                     return str(inputs[found[1]])
                 if found := re.fullmatch(r"\.outputs\.artifacts\['(.*)'\]\.path", path):
-                    assert found[1] in outputs
-                    return str(self.folder / job_id / f"{name}-{found[1]}" / found[1])
+                    assert found[1] in self._outputs(name, "artifacts")
+                    return str(self._path(job_id, name, found[1]))
+                if found := re.fullmatch(r"\.outputs\.parameters\['(.*)'\]\.output_file", path):
+                    assert found[1] in self._outputs(name, "parameters")
+                    return str(self._path(job_id, name, found[1]))
                 assert path == ".pipeline_job_uuid", path
                 return job_id
 
@@ -133,6 +193,6 @@ class PackageRunner:
 
     def resources(self, name: str) -> dict[str, Any]:
         """What a task asks of its machine."""
-        label = self.spec["components"][self.tasks[name]["componentRef"]["name"]]["executorLabel"]
+        label = self.component(self.tasks[name])["executorLabel"]
         container = self.spec["deploymentSpec"]["executors"][label]["container"]
         return container.get("resources", {})
