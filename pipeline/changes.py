@@ -43,7 +43,9 @@ def changes(store: MetadataStore, config: PipelineConfig) -> list[str]:
     identity = dataset.identify(builder, config.dataset)
     return [
         *_data_changes(graph, identity),
-        *_differences("config", _settings(record.config), _settings(config.model_dump(mode="json"))),
+        *_differences(
+            "config", _settings(record.config), _settings(config.model_dump(mode="json"))
+        ),
         *_code_changes(graph, config),
         *_differences("library", record.versions, provenance.stack_versions()),
     ]

@@ -229,12 +229,14 @@ def test_nothing_changed_nothing_runs(cluster, only_if_changed, first_job):
     assert "Nothing has changed since the latest blessed model" in results["changes"].output
 
 
-def test_a_change_is_a_reason_to_run_and_a_task_that_fails_says_why(cluster, only_if_changed, first_job):
-    """To a split that is not there, so that the run ends soon."""
-    results = only_if_changed.run("job-5", {"overrides": "dataset.splits.test=tset"})
-    assert "config: dataset.splits.test: test[:24] -> tset" in results["changes"].output
+def test_a_change_is_a_reason_to_run_and_a_task_that_fails_says_why(
+    cluster, only_if_changed, first_job
+):
+    """To a feature that is not there, so that the run ends soon."""
+    results = only_if_changed.run("job-5", {"overrides": "dataset.features.image=photo"})
+    assert "config: dataset.features.image: image -> photo" in results["changes"].output
     assert set(results) == {"changes", "tfdsexamplegen"}
     failed = results["tfdsexamplegen"]
     assert failed.codes == [1, 1]  # tried again, as the config says
-    assert "dataset.splits.test: 'tset' does not fit" in failed.output
+    assert "has no feature 'photo'" in failed.output
     assert "Traceback" not in failed.output.split("TfdsExampleGen failed.")[-1]

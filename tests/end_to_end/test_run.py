@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from components.datasets import SyntheticPets
 from components.evaluator import confusion
 from components.evaluator.verdict import read_verdict
 
@@ -309,3 +310,58 @@ def test_a_failing_step_on_beam_is_named_too(first_run):
     assert failed.returncode == 1
     assert "TfdsExampleGen failed." in failed.stdout
     assert "the mask has the value 3" in failed.stdout and "Traceback" not in failed.stdout
+
+
+SEEDS = {"train": 5_000_000, "test": 6_000_000}
+
+
+@pytest.fixture(scope="module")
+def more_pets(tmp_path_factory):
+    """Prepared data of the same name and version, with other pictures."""
+
+    class MorePets(SyntheticPets, skip_registration=True):
+        name = "synthetic_pets"
+
+        def _split_generators(self, dl_manager):
+            return {name: self._generate_examples(seed, 160) for name, seed in SEEDS.items()}
+
+    folder = str(tmp_path_factory.mktemp("more_pets"))
+    MorePets(data_dir=folder).download_and_prepare()
+    return folder
+
+
+def test_new_data_is_told_and_trained_from_the_latest_model(first_run, more_pets):
+    def changes(**overrides):
+        done = first_run.call("segline", "lineage", "changes", **overrides)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    assert changes() == ["nothing has changed since the latest blessed model"]
+    settings = {
+        "SEGLINE__DATASET__DATA_DIR": more_pets,
+        "SEGLINE__TRAINER__WARM_START": "true",
+        "SEGLINE__TRAINER__EPOCHS": "1",
+    }
+    data, *config = changes(**settings)
+    assert re.fullmatch(r"data: synthetic_pets 1\.0\.0: [0-9a-f]{16} -> [0-9a-f]{16}", data)
+    assert config == [
+        "config: trainer.warm_start: False -> True",
+        "config: trainer.epochs: 3 -> 1",
+    ]
+    before = first_run.served()
+    (base,) = (first_run.root / "serving" / before[-1]).glob("saved_model.pb")
+
+    ran = first_run.run(**settings)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert states(ran.stdout)["BaseModel"] == "done"
+    assert len(first_run.served()) == len(before) + 1
+    answer = json.loads(first_run.call("segline", "lineage", "model", "--json", **settings).stdout)
+    model = answer["training"]["base_model"]
+    assert model["versions"] == [before[-1]]
+    assert f"beginning with the weights of {model['uri']}" in ran.stdout
+    trained = Path(model["uri"], "Format-Serving", "saved_model.pb")
+    assert trained.read_bytes() == base.read_bytes()
+    assert changes(**settings) == ["nothing has changed since the latest blessed model"]
+
+    again = first_run.run(**settings)
+    assert states(again.stdout)["Trainer"] == "cached"
