@@ -23,6 +23,7 @@ from components.example_gen.config import DatasetConfig
 from components.infra_validator.config import InfraValidatorConfig
 from components.trainer.config import TrainerConfig
 from components.transform.config import TransformConfig
+from pipeline.beam_config import BeamConfig
 from pipeline.kubeflow_config import KubeflowConfig
 from pipeline.metadata_config import MetadataConfig
 
@@ -44,10 +45,7 @@ class RunConfig(schema.Config):
     )
     cache: bool = Field(default=True, description="take unchanged steps from earlier runs")
     metadata: MetadataConfig = MetadataConfig()
-    beam_args: tuple[str, ...] = Field(
-        default=("--direct_running_mode=multi_threading", "--direct_num_workers=0"),
-        description="options of the Beam steps; 0 workers means one for each core",
-    )
+    beam: BeamConfig = BeamConfig()
 
 
 class PipelineConfig(schema.Config):

@@ -16,8 +16,8 @@ from kfp import compiler, dsl
 
 from components.errors import UserError
 from pipeline.config import PipelineConfig
-from pipeline.kubeflow_config import StepConfig
 from pipeline.ir import compile_pipeline
+from pipeline.kubeflow_config import StepConfig
 
 # No `from __future__ import annotations`: kfp reads the annotations of tasks.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Not `tfx.v1`: it imports Google Cloud's AI Platform too, a third of the start-up.
 from tfx import components as tfx
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
@@ -90,23 +91,19 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         pushed_model=pusher.outputs["pushed_model"],
     )
 
+    components = [
+        *(example_gen, statistics_gen, schema_gen, example_validator, transform),
+        *(*bases, trainer, *gate, reporter),
+    ]
+    for component in components:
+        if isinstance(component, BaseBeamComponent):
+            component.with_beam_pipeline_args(config.run.beam.args_of(component.id))
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=config.artifacts_dir,
-        components=[
-            example_gen,
-            statistics_gen,
-            schema_gen,
-            example_validator,
-            transform,
-            *bases,
-            trainer,
-            *gate,
-            reporter,
-        ],
+        components=components,
         enable_cache=config.run.cache,
         metadata_connection_config=connection_config(config),
-        beam_pipeline_args=list(config.run.beam_args),
     )
 
 

@@ -50,7 +50,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
         nargs=argparse.REMAINDER,
         metavar="OPTION",
         help="the rest of the line goes to Beam: --beam-args --runner=FlinkRunner "
-        "--flink_master=…; default: the config's run.beam_args",
+        "--flink_master=…; default: the config's run.beam",
     )
     command.set_defaults(function=_predict)
 
@@ -84,7 +84,7 @@ def _predict(options: argparse.Namespace) -> None:
             options.out,
             options.format,
             options.batch_size,
-            options.beam_args or config.run.beam_args,
+            options.beam_args or config.run.beam.args_of("Predict"),
         )
     if not good:
         sys.exit(1)

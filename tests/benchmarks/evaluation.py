@@ -169,7 +169,7 @@ def evaluate(run_dir: str, examples: str, model: str) -> None:
         classes = read_card(f"{model}/Format-Serving")["classes"]
         eval_config = make_eval_config(config.evaluator, classes, config.dataset.features.slice_by)
         context = base_beam_executor.BaseBeamExecutor.Context(
-            beam_pipeline_args=list(config.run.beam_args), tmp_dir=folder, unique_id="1"
+            beam_pipeline_args=config.run.beam.args_of("Evaluator"), tmp_dir=folder, unique_id="1"
         )
         executor.Executor(context).Do(
             inputs,
