@@ -35,6 +35,18 @@ def examples(place):
     }
 
 
+def counts(place, split):
+    """feature -> number of examples that have it, as StatisticsGen has counted."""
+    folder = only(place.root / "artifacts/StatisticsGen/statistics")
+    statistics = tfdv.load_stats_binary(str(folder / split / "FeatureStats.pb"))
+    return {
+        feature.path.step[0]: getattr(
+            feature, feature.WhichOneof("stats")
+        ).common_stats.num_non_missing
+        for feature in statistics.datasets[0].features
+    }
+
+
 @pytest.fixture(scope="module")
 def portable_run(new_workplace, tmp_path_factory):
     place = new_workplace("portable")
@@ -43,7 +55,9 @@ def portable_run(new_workplace, tmp_path_factory):
         place.ran = place.run(
             SEGLINE__RUN__BEAM__RUNNER="PortableRunner", SEGLINE__RUN__BEAM__ARGS=json.dumps(args)
         )
-    place.worker_log = (folder / "worker_pool.log").read_text()
+    place.beam_logs = [
+        (folder / name).read_text() for name in ("job_service.log", "worker_pool.log")
+    ]
     return place
 
 
@@ -70,19 +84,8 @@ def test_the_output_is_that_of_the_direct_runner(first_run, runner, request):
     }
     assert made == expected
     for split in expected:
-        left, right = (
-            tfdv.load_statistics(str(only(path) / split / "FeatureStats.pb"))
-            for path in (
-                one.root / "artifacts/StatisticsGen/statistics" for one in (first_run, place)
-            )
-        )
-        assert {
-            f.path.step[0]: f.num_stats.common_stats.num_non_missing
-            for f in left.datasets[0].features
-        } == {
-            f.path.step[0]: f.num_stats.common_stats.num_non_missing
-            for f in right.datasets[0].features
-        }
+        left, right = (counts(one, split) for one in (first_run, place))
+        assert left == right
     left, right = (
         read_verdict(str(only(one.root / "artifacts/Evaluator/evaluation")))
         for one in (first_run, place)
@@ -92,4 +95,7 @@ def test_the_output_is_that_of_the_direct_runner(first_run, runner, request):
 
 
 def test_the_pools_workers_did_the_work(portable_run):
-    assert portable_run.worker_log.count("worker_handler") or portable_run.worker_log
+    jobs, workers = portable_run.beam_logs
+    assert jobs.count("with state DONE") >= len(BEAM_STEPS)
+    assert workers.count("Starting worker with command") >= len(BEAM_STEPS)
+    assert "Traceback" not in workers

@@ -48,9 +48,8 @@ def portable_runner(folder: Path, environment: dict[str, str]) -> Iterator[list[
     processes = []
     try:
         for name, command in commands.items():
-            log = open(folder / f"{name}.log", "w")
-            processes.append(
-                subprocess.Popen(
+            with open(folder / f"{name}.log", "w") as log:
+                process = subprocess.Popen(
                     [sys.executable, "-m", *command],
                     cwd=folder,
                     env=environment,
@@ -58,7 +57,7 @@ def portable_runner(folder: Path, environment: dict[str, str]) -> Iterator[list[
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            )
+            processes.append(process)
         for port in (jobs, pool):
             _wait_for(port, processes)
         yield [
