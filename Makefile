@@ -52,15 +52,17 @@ format: environment
 UV = $(shell command -v uv || echo .tools/bin/uv)
 COMPILE = $(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-annotate \
 	--no-header $(UPGRADE) pyproject.toml
+LOCKS = requirements.lock requirements-dev.lock requirements-gpu.lock
 lock:
 	$(COMPILE) --extra dev -o requirements-dev.lock
 	$(COMPILE) -c requirements-dev.lock -o requirements.lock
+	$(COMPILE) -c requirements-dev.lock --extra gpu -o requirements-gpu.lock
 
 check-lock:
 	@mkdir -p .tools
-	@for lock in requirements.lock requirements-dev.lock; do cp $$lock .tools/$$lock; done
+	@for lock in $(LOCKS); do cp $$lock .tools/$$lock; done
 	@$(MAKE) --no-print-directory lock >/dev/null
-	@for lock in requirements.lock requirements-dev.lock; do cmp $$lock .tools/$$lock || \
+	@for lock in $(LOCKS); do cmp $$lock .tools/$$lock || \
 		{ echo "$$lock is stale: run 'make lock' and commit it"; exit 1; }; done
 
 clean:
