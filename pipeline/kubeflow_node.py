@@ -15,7 +15,7 @@ import sys
 import rich.console
 
 from components.errors import UserError
-from pipeline.config import PipelineConfig, override_config
+from pipeline.config import PipelineConfig, load_config, override_config
 from pipeline.terminal import ConsoleHandler, print_error
 
 RUNNER = "Kubeflow Pipelines"
@@ -28,10 +28,17 @@ def main(arguments: list[str] | None = None) -> None:
       arguments: default: those of the process.
     """
     parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow_node", description=__doc__)
-    parser.add_argument("--config", required=True, help="the config as JSON")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", help="the config as JSON")
+    source.add_argument("--config-file", help="a config's name or path")
     parser.add_argument("--overrides", default="", help="such as trainer.epochs=2")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--node", help="id of the node")
+    what.add_argument(
+        "--node",
+        nargs="+",
+        help="ids of the nodes, in their order. Where TF_CONFIG lists several workers, the "
+        "Trainer is the chief's, and the others train with it",
+    )
     what.add_argument(
         "--changed",
         metavar="FILE",
@@ -45,16 +52,22 @@ def main(arguments: list[str] | None = None) -> None:
     ours = logging.getLogger("segline")
     ours.setLevel(logging.INFO)
     ours.addHandler(ConsoleHandler(console))
+    doing = "Looking for changes" if options.changed else options.node[0]
     try:
-        config = PipelineConfig.model_validate_json(options.config)
+        if options.config_file:
+            config = load_config(options.config_file)
+        else:
+            config = PipelineConfig.model_validate_json(options.config)
         config = override_config(config, options.overrides)
         if options.changed:
             write_changed(config, options.changed, console)
         else:
             run_id = options.run_id or options.job_id
-            run_node(config, options.node, run_id, console, options.report)
+            for node in options.node:
+                doing = node
+                run_node(config, node, run_id, console, options.report)
     except Exception as error:
-        print_error(console, error, f"{options.node or 'Looking for changes'} failed.")
+        print_error(console, error, f"{doing} failed.")
         sys.exit(1)
 
 
@@ -111,6 +124,7 @@ def run_node(
     from tfx.orchestration.portable.launcher import Launcher
 
     from components import run_record
+    from pipeline import training_worker
     from pipeline.ir import compile_pipeline
     from pipeline.reported_run import reported_steps
     from pipeline.store import connection_config
@@ -123,6 +137,9 @@ def run_node(
         os.makedirs(config.folder, exist_ok=True)
     connection = connection_config(config)
     settings = config.model_dump(mode="json")
+    if node_id == training_worker.TRAINER and _follows_a_chief():
+        training_worker.train(metadata.Metadata(connection), run_id)
+        return
     run_record.ensure(MetadataStore(connection), run_id, settings, RUNNER, list(nodes))
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     launcher = Launcher(
@@ -137,6 +154,13 @@ def run_node(
         launcher.launch()
     if report:
         _copy_report(config, run_id, report)
+
+
+def _follows_a_chief() -> bool:
+    """Whether TF_CONFIG makes this process a worker beside another one that is the chief."""
+    from components.trainer import distribution
+
+    return distribution.number_of_workers() > 1 and not distribution.is_chief()
 
 
 def _copy_report(config: PipelineConfig, run_id: str, target: str) -> None:

@@ -91,7 +91,8 @@ class PredictionPictures(keras.callbacks.Callback):
         self._write(epoch + 1)
 
     def _write(self, epoch: int) -> None:
-        predicted = np.argmax(self.model.predict_on_batch(self._images), axis=-1)
+        # Not predict_on_batch: with several workers it would wait for the others.
+        predicted = np.argmax(self.model(self._images, training=False), axis=-1)
         pictures = (self._images * 255).round().astype(np.uint8)
         rows = [
             np.concatenate([picture, self._colors[mask], self._colors[guess]], axis=1)

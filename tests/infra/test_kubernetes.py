@@ -1,20 +1,31 @@
 """Every manifest fits Kubernetes' own schema, and fits the pipeline."""
 
+import gzip
 import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
+import database_servers
 import kubernetes_validate
 import pytest
 import yaml
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.config import load_config
 
 FOLDER = Path(__file__).resolve().parents[2] / "infra" / "kubernetes"
-CUSTOM_KINDS = ("Kustomization", "InferenceService")
+CUSTOM_KINDS = ("Kustomization", "InferenceService", "Profile", "TFJob")
 DOCUMENTS = [
     pytest.param(document, id=f"{file.relative_to(FOLDER)}-{index}")
     for file in sorted(FOLDER.rglob("*.yaml"))
     for index, document in enumerate(yaml.safe_load_all(file.read_text()))
+]
+KUSTOMIZATIONS = [
+    pytest.param(file.parent, id=str(file.parent.relative_to(FOLDER)))
+    for file in sorted(FOLDER.rglob("kustomization.yaml"))
 ]
 
 
@@ -28,10 +39,151 @@ def test_it_fits_the_schema(document):
         kubernetes_validate.validate(document, "1.29", strict=True)
 
 
-@pytest.mark.parametrize("file", sorted(FOLDER.rglob("kustomization.yaml")), ids=str)
-def test_a_kustomization_lists_the_files_beside_it(file):
-    listed = set(yaml.safe_load(file.read_text())["resources"])
-    assert listed == {other.name for other in file.parent.glob("*.yaml")} - {file.name}
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS)
+def test_a_kustomization_lists_the_files_beside_it(folder):
+    listed = set(yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"])
+    beside = {other.name for other in folder.glob("*.yaml")} - {"kustomization.yaml"}
+    assert listed - beside == ({"../../base"} if folder.parent.name == "overlays" else set())
+    assert beside <= listed
+
+
+def build(folder):
+    if not shutil.which("kubectl"):
+        pytest.skip("no kubectl here")
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS)
+def test_kustomize_builds_what_fits_the_schema(folder):
+    documents = build(folder)
+    assert len({(d["kind"], d["metadata"]["name"]) for d in documents}) == len(documents)
+    for document in documents:
+        if document["kind"] not in CUSTOM_KINDS:
+            kubernetes_validate.validate(document, "1.29", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "namespace"), [("standalone", "kubeflow"), ("profile", "segline")]
+)
+def test_an_overlay_puts_everything_in_its_namespace(overlay, namespace):
+    documents = build(FOLDER / "overlays" / overlay)
+    assert {d["metadata"].get("namespace") for d in documents} <= {namespace, None}
+    (claim,) = (d for d in documents if d["metadata"]["name"] == "segline-runs")
+    assert claim["spec"]["storageClassName"]
+    (binding,) = (d for d in documents if d["kind"] == "RoleBinding")
+    assert binding["subjects"][0]["namespace"] == namespace
+
+
+def pods(document):
+    """The pod templates of a manifest, with their labels."""
+    spec = document.get("spec", {})
+    templates = [spec.get("template"), spec.get("jobTemplate", {}).get("spec", {}).get("template")]
+    templates += [replica["template"] for replica in spec.get("tfReplicaSpecs", {}).values()]
+    return [template for template in templates if template]
+
+
+PODS = [
+    pytest.param(pod, id=parameter.id)
+    for parameter in DOCUMENTS
+    for pod in pods(parameter.values[0])
+]
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_pods_have_no_more_rights_than_they_need(pod):
+    spec = pod["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+        assert "memory" in container["resources"]["limits"]
+        assert ":latest" not in container["image"]
+
+
+def test_policies_select_pods_that_there_are():
+    labels = [pod.values[0]["metadata"]["labels"] for pod in PODS]
+    policies = [p.values[0] for p in DOCUMENTS if p.values[0]["kind"] == "NetworkPolicy"]
+    assert len(policies) == 5
+    for policy in policies:
+        selector = policy["spec"]["podSelector"]["matchLabels"]
+        ports = [
+            port.get("name")
+            for pod in PODS
+            if selector.items() <= pod.values[0]["metadata"]["labels"].items()
+            for container in pod.values[0]["spec"]["containers"]
+            for port in container.get("ports", [])
+        ]
+        assert any(selector.items() <= own.items() for own in labels), policy["metadata"]["name"]
+        for rule in policy["spec"].get("ingress", []):
+            assert {port["port"] for port in rule.get("ports", [])} <= set(ports)
+
+
+def test_the_only_secret_is_the_one_of_the_documentation():
+    text = "".join(file.read_text() for file in FOLDER.rglob("*.yaml"))
+    references = re.findall(r"secretKeyRef: \{name: ([\w-]+), key: ([\w-]+)\}", text)
+    assert set(references) == {
+        ("segline-metadata", "password"),
+        ("segline-metadata", "root-password"),
+    }
+    guide = (FOLDER.parents[1] / "docs/how-to/cluster.md").read_text()
+    for name in ("secret generic segline-metadata", "password=", "root-password="):
+        assert name in guide
+    assert "kind: Secret" not in text
+
+
+def test_beam_is_the_locked_one():
+    lock = (FOLDER.parents[1] / "requirements.lock").read_text()
+    version = re.search(r"^apache-beam==(\S+)", lock, re.M)[1]
+    image = yaml.safe_load_all((FOLDER / "beam/job-server.yaml").read_text())
+    (container,) = list(image)[1]["spec"]["template"]["spec"]["containers"]
+    assert container["image"].endswith(f":{version}")
+
+
+def test_the_backup_can_be_restored(tmp_path):
+    """The script of the CronJob, on a real server; then its dump, in an empty database."""
+    if not database_servers.mariadb_path():
+        pytest.skip("no MariaDB server here: infra/mariadb.sh installs it where it may")
+    documents = yaml.safe_load_all((FOLDER / "base/metadata-backup.yaml").read_text())
+    job = list(documents)[1]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = job["containers"]
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    for day in range(10, 30):
+        (backups / f"segline-202601{day}T013000Z.sql.gz").write_bytes(b"")
+    with database_servers.mariadb(tmp_path) as server:
+        settings = server.create("segline")
+        store = MetadataStore(server.connection("segline"))
+        kept = store.put_artifact_type(mlmd.ArtifactType(name="Kept"))
+        store.put_artifacts([mlmd.Artifact(type_id=kept, uri=f"/x/{i}") for i in range(50)])
+        environment = {
+            "PATH": os.environ["PATH"],
+            "FOLDER": str(backups),
+            "DB_HOST": "127.0.0.1",
+            "DB_PORT": str(settings["port"]),
+            "DATABASE": settings["database"],
+            "MYSQL_PWD": database_servers.PASSWORD,
+        }
+        command = [*container["command"], *container["args"]]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        dumps = sorted(path.name for path in backups.iterdir())
+        assert len(dumps) == 14 and dumps[0] == "segline-20260117T013000Z.sql.gz"
+
+        server.create("restored")
+        dump = gzip.decompress((backups / dumps[-1]).read_bytes())
+        client = ["mariadb", "--host=127.0.0.1", f"--port={server.port}", "--user=segline"]
+        subprocess.run([*client, "restored"], input=dump, env=environment, check=True)
+        restored = MetadataStore(server.connection("restored"))
+        assert len(restored.get_artifacts_by_type("Kept")) == 50
+
+        broken = {**environment, "MYSQL_PWD": "wrong"}
+        assert subprocess.run(command, env=broken, capture_output=True).returncode != 0
+        assert sorted(p.name for p in backups.iterdir() if p.suffix == ".gz") == dumps
 
 
 def test_the_service_finds_the_deployment():

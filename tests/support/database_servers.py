@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
 PASSWORD = "not-a-secret-1"
 
 
@@ -35,6 +37,14 @@ class Server:
             "database": database,
             "password": {"environment": "SEGLINE_TEST_PASSWORD"},
         }
+
+    def connection(self, database: str) -> mlmd.ConnectionConfig:
+        """How ML Metadata is connected with one."""
+        config = mlmd.ConnectionConfig()
+        config.mysql.host, config.mysql.port = "127.0.0.1", self.port
+        config.mysql.database = database
+        config.mysql.user, config.mysql.password = "segline", PASSWORD
+        return config
 
 
 def free_port() -> int:

@@ -1,0 +1,67 @@
+"""One of several workers of a training: waits for the chief, then trains with it.
+
+The chief is the Trainer as TFX launches it; it alone writes to ML Metadata. A worker reads
+there what the chief was given, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.components.trainer import fn_args_utils
+from tfx.orchestration import metadata
+from tfx.orchestration.portable.mlmd import execution_lib
+
+from components import lineage
+from components.errors import UserError
+
+TRAINER = "Trainer"
+_LOG = logging.getLogger("segline.trainer")
+_PAUSE_SECONDS = 2.0
+
+
+def train(connection: metadata.Metadata, run_id: str, patience_seconds: float = 1800) -> None:
+    """Trains what the chief of a run trains.
+
+    Args:
+      connection: to ML Metadata.
+      run_id: the run's id.
+      patience_seconds: how long to wait for the chief to begin.
+
+    Raises:
+      UserError: the chief has not begun in that time.
+    """
+    from components.trainer.run_fn import run_fn
+
+    with connection as handle:
+        execution = _wait_for_chief(handle, run_id, patience_seconds)
+        if execution.last_known_state != mlmd.Execution.RUNNING:
+            _LOG.info("the chief's model is from an earlier run: nothing to train")
+            return
+        inputs = execution_lib.get_input_artifacts(handle, execution.id)
+    fn_args = fn_args_utils.get_common_fn_args(inputs, lineage.properties_of(execution))
+    with tempfile.TemporaryDirectory() as folder:
+        fn_args.serving_model_dir = fn_args.model_run_dir = folder
+        run_fn(fn_args)
+
+
+def _wait_for_chief(
+    handle: metadata.Metadata, run_id: str, patience_seconds: float
+) -> mlmd.Execution:
+    """The latest execution of the run's Trainer."""
+    until = time.monotonic() + patience_seconds
+    while True:
+        context = handle.store.get_context_by_type_and_name("pipeline_run", run_id)
+        found = handle.store.get_executions_by_context(context.id) if context else []
+        trainers = [e for e in found if e.type.endswith(f".{TRAINER}")]
+        if trainers:
+            return max(trainers, key=lambda execution: execution.id)
+        if time.monotonic() > until:
+            raise UserError(
+                f"no Trainer has begun in run {run_id} after {patience_seconds:.0f} s: the chief "
+                "must have the same --job-id, and the steps before it must have run"
+            )
+        time.sleep(_PAUSE_SECONDS)
