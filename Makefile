@@ -39,7 +39,7 @@ tensorboard: environment
 
 test: environment
 	@sh infra/browser.sh
-	@sh infra/mariadb.sh
+	@sh infra/databases.sh
 	@pytest $(ARGS)
 
 lint: environment

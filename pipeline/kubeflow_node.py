@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     console = rich.console.Console(highlight=False, soft_wrap=True)
     ours = logging.getLogger("segline")
     ours.setLevel(logging.INFO)
+    ours.propagate = False  # absl would say everything a second time
     ours.addHandler(ConsoleHandler(console))
     doing = "Looking for changes" if options.changed else options.node[0]
     try:

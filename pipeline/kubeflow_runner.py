@@ -87,7 +87,9 @@ def write_package(config: PipelineConfig, path: str, only_if_changed: bool = Fal
 def _check(config: PipelineConfig) -> None:
     problems = []
     if config.run.metadata.backend == "sqlite":
-        problems.append("run.metadata.backend: steps on several machines need a server: mysql")
+        problems.append(
+            "run.metadata.backend: steps on several machines need a server: mysql or postgresql"
+        )
     if "://" not in config.run.root and not os.path.isabs(config.run.root):
         problems.append(
             f"run.root: {config.run.root} must be absolute, below a volume's mount_path, or a "

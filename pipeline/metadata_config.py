@@ -45,15 +45,15 @@ class Secret(schema.Config):
 class MetadataConfig(schema.Config):
     """ML Metadata's database."""
 
-    # Not PostgreSQL: ML Metadata 1.16 can't store a value with a backslash there, and JSON
-    # within JSON is full of them.
-    backend: Literal["sqlite", "mysql"] = Field(
+    backend: Literal["sqlite", "mysql", "postgresql"] = Field(
         default="sqlite",
-        description="`sqlite`: a file in the pipeline's folder, for one machine; `mysql`: a "
-        "MySQL or MariaDB server, for several",
+        description="`sqlite`: a file in the pipeline's folder, for one machine; `mysql` (or "
+        "MariaDB) and `postgresql`: a server, for several",
     )
     host: str = Field(default="127.0.0.1", description="of the server; not for sqlite")
-    port: int = Field(default=3306, ge=1, le=65535, description="of the server")
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="of the server; null: its kind's usual one"
+    )
     database: str = Field(
         default="segline", description="on the server; pipelines may share it. It must exist"
     )

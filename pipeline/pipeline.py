@@ -7,6 +7,9 @@ from tfx import components as tfx
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
+    LatestBlessedModelStrategy,
+)
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import infra_validator_pb2, pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types.channel import BaseChannel, Channel
@@ -15,6 +18,7 @@ from tfx.types.standard_artifacts import Model, ModelBlessing
 from components import provenance, schema
 from components.data_validation.statistics import statistics_options
 from components.data_validation.validator import StrictExampleValidator
+from components.errors import UserError
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.component import SegmentationEvaluator
 from components.evaluator.eval_config import make_eval_config
@@ -27,15 +31,22 @@ from pipeline.config import PipelineConfig, absolute
 from pipeline.store import connection_config
 
 
-def create_pipeline(config: PipelineConfig) -> Pipeline:
+def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     """Chains the components that the config describes.
 
     Args:
       config: all settings.
+      managed: for Vertex AI, which keeps the metadata itself: no store of ours, and none of
+        what asks one (report, warm start, the choice among earlier models by their classes).
 
     Returns:
       A pipeline for any of TFX's runners.
+
+    Raises:
+      UserError: the config asks for what can't be had on Vertex AI.
     """
+    if managed and config.trainer.warm_start:
+        raise UserError("trainer.warm_start: Vertex AI can't choose the model to begin with")
     example_gen = TfdsExampleGen(config.dataset, config.classes)
     examples = example_gen.outputs["examples"]
 
@@ -76,7 +87,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     )
     model = trainer.outputs["model"]
 
-    gate = make_gate(config, examples, model)
+    gate = make_gate(config, examples, model, managed)
     _, evaluator, infra_validator, pusher = gate
     reporter = Reporter(
         config.name,
@@ -93,7 +104,8 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
 
     components = [
         *(example_gen, statistics_gen, schema_gen, example_validator, transform),
-        *(*bases, trainer, *gate, reporter),
+        *(*bases, trainer, *gate),
+        *([] if managed else [reporter]),
     ]
     for component in components:
         if isinstance(component, BaseBeamComponent):
@@ -103,7 +115,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         pipeline_root=config.artifacts_dir,
         components=components,
         enable_cache=config.run.cache,
-        metadata_connection_config=connection_config(config),
+        metadata_connection_config=None if managed else connection_config(config),
     )
 
 
@@ -120,23 +132,28 @@ def make_base_model(config: PipelineConfig, examples: BaseChannel) -> list[Resol
     return [base.with_id("BaseModel")]
 
 
-def make_gate(config: PipelineConfig, examples: BaseChannel, model: BaseChannel) -> list[BaseNode]:
+def make_gate(
+    config: PipelineConfig, examples: BaseChannel, model: BaseChannel, managed: bool = False
+) -> list[BaseNode]:
     """What stands between a trained model and a pushed one.
 
     Args:
       config: all settings.
       examples: Examples, the evaluated split among them.
       model: the Model that wants to be pushed.
+      managed: whether only TFX's own resolvers work.
 
     Returns:
       The baseline's resolver, Evaluator, InfraValidator and Pusher.
     """
-    baseline = Resolver(
-        strategy_class=LatestOtherBlessedModelStrategy,
-        candidate=model,
-        model=Channel(type=Model),
-        model_blessing=Channel(type=ModelBlessing),
-    ).with_id("LatestBlessedModel")
+    earlier = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
+    if managed:
+        baseline = Resolver(strategy_class=LatestBlessedModelStrategy, **earlier)
+    else:
+        baseline = Resolver(
+            strategy_class=LatestOtherBlessedModelStrategy, candidate=model, **earlier
+        )
+    baseline = baseline.with_id("LatestBlessedModel")
     evaluator = SegmentationEvaluator(
         examples=examples,
         example_splits=[config.evaluator.split],

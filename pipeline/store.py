@@ -15,6 +15,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.errors import UserError
 from pipeline.config import PipelineConfig
+from pipeline.postgresql import keep_backslashes
 
 _ATTEMPTS = 5
 
@@ -32,11 +33,15 @@ def connection_config(config: PipelineConfig) -> mlmd.ConnectionConfig:
         connection.sqlite.filename_uri = path
         connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         return connection
-    connection.mysql.host = settings.host
-    connection.mysql.port = settings.port
-    connection.mysql.database = settings.database
-    connection.mysql.user = settings.user
-    connection.mysql.password = settings.password.read() if settings.password else ""
+    password = settings.password.read() if settings.password else ""
+    if settings.backend == "postgresql":
+        keep_backslashes()
+        server = connection.postgresql
+        server.dbname, server.port = settings.database, str(settings.port or 5432)
+    else:
+        server = connection.mysql
+        server.database, server.port = settings.database, settings.port or 3306
+    server.host, server.user, server.password = settings.host, settings.user, password
     return connection
 
 
@@ -73,10 +78,11 @@ def open_store(config: PipelineConfig) -> MetadataStore:
 def place(config: PipelineConfig) -> str:
     """Where ML Metadata is, for people: a path, or `mysql://user@host:port/database`."""
     connection = connection_config(config)
-    if connection.HasField("sqlite"):
+    kind = connection.WhichOneof("config")
+    if kind == "sqlite":
         return connection.sqlite.filename_uri
-    settings = config.run.metadata
-    return f"mysql://{settings.user}@{settings.host}:{settings.port}/{settings.database}"
+    server = getattr(connection, kind)
+    return f"{kind}://{server.user}@{server.host}:{server.port}/{config.run.metadata.database}"
 
 
 @dataclasses.dataclass

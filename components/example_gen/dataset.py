@@ -43,6 +43,15 @@ class DatasetIdentity:
         """JSON with sorted keys."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
+    def properties(self) -> dict[str, str | int]:
+        """What the examples' artifact tells of it."""
+        return {
+            "dataset": self.name,
+            "dataset_version": self.version,
+            "dataset_fingerprint": self.fingerprint,
+            **{f"{split}_examples": count for split, count in self.splits.items()},
+        }
+
     @classmethod
     def from_json(cls, text: str) -> DatasetIdentity:
         """Inverse of `to_json`."""

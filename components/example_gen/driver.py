@@ -38,10 +38,7 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
             if value is not None:
                 data_types_utils.set_metadata_value(output.exec_properties[key], value)
         artifact = copy.deepcopy(execution_info.output_dict["examples"][0].mlmd_artifact)
-        artifact.custom_properties["dataset"].string_value = identity.name
-        artifact.custom_properties["dataset_version"].string_value = identity.version
-        artifact.custom_properties["dataset_fingerprint"].string_value = identity.fingerprint
-        for split, count in identity.splits.items():
-            artifact.custom_properties[f"{split}_examples"].int_value = count
+        for key, value in identity.properties().items():
+            data_types_utils.set_metadata_value(artifact.custom_properties[key], value)
         output.output_artifacts["examples"].artifacts.append(artifact)
         return output

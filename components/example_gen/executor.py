@@ -24,7 +24,12 @@ from tfx.types import artifact_utils
 from components import schema
 from components.example_gen import encoding
 from components.example_gen.config import DatasetConfig
-from components.example_gen.dataset import DatasetIdentity
+from components.example_gen.dataset import (
+    DatasetIdentity,
+    check_features,
+    identify,
+    open_dataset,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +111,21 @@ def plan_shards(
     return shards
 
 
+def _identify(config: DatasetConfig, artifact: types.Artifact) -> DatasetIdentity:
+    """Does the driver's work: opens the dataset, and puts down what it is."""
+    builder = open_dataset(config)
+    check_features(builder, config)
+    identity = identify(builder, config)
+    for key, value in identity.properties().items():
+        put = (
+            artifact.set_int_custom_property
+            if isinstance(value, int)
+            else artifact.set_string_custom_property
+        )
+        put(key, value)
+    return identity
+
+
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Executor of TfdsExampleGen."""
 
@@ -124,9 +144,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         config = DatasetConfig.model_validate_json(exec_properties["dataset"])
         classes = schema.ClassTable.model_validate_json(exec_properties["classes"])
-        identity = DatasetIdentity.from_json(exec_properties["identity"])
-
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
+        if "identity" in exec_properties:
+            identity = DatasetIdentity.from_json(exec_properties["identity"])
+        else:  # Vertex AI runs no driver of ours
+            identity = _identify(config, artifact)
         artifact.split_names = artifact_utils.encode_split_names(list(schema.SPLITS))
         uris = {split: artifact_utils.get_split_uri([artifact], split) for split in schema.SPLITS}
         for uri in uris.values():

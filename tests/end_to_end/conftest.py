@@ -93,8 +93,16 @@ def new_workplace(tmp_path_factory):
 @pytest.fixture(scope="session")
 def mariadb_server(tmp_path_factory):
     if not database_servers.mariadb_path():
-        pytest.skip("no MariaDB server here: infra/mariadb.sh installs it where it may")
+        pytest.skip("no MariaDB server here: infra/databases.sh installs it where it may")
     with database_servers.mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    if not database_servers.postgres_folder():
+        pytest.skip("no PostgreSQL server here: infra/databases.sh installs it where it may")
+    with database_servers.postgres() as server:
         yield server
 
 

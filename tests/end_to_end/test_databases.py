@@ -80,3 +80,29 @@ def test_a_server_that_can_not_be_used_is_one_clear_line(first_run, mariadb_serv
     assert f":{port}/empty can't be read: " in ask(
         SEGLINE__RUN__METADATA__PORT=str(port), **PASSWORD
     )
+
+
+def test_a_run_on_postgresql_and_its_lineage(first_run, postgres_server):
+    """ML Metadata itself fails there on backslashes, of which the settings are full."""
+    metadata = postgres_server.create("segline")
+    config = write_config(first_run, "elephant", metadata)
+    made = first_run.call("segline", "lineage", "runs", SEGLINE_CONFIG=config, **PASSWORD)
+    assert made.returncode == 0, made.stderr
+    postgres_server.query("segline", (PROJECT / "infra/postgresql/large-values.sql").read_text())
+    ran = first_run.run(SEGLINE_CONFIG=config, **PASSWORD)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert database_servers.PASSWORD not in ran.stdout + ran.stderr
+
+    def ask(*question):
+        done = first_run.call("segline", "lineage", *question, SEGLINE_CONFIG=config, **PASSWORD)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    (run,) = json.loads(ask("runs", "--json"))
+    assert (run["state"], run["verdict"]) == ("done", "pushed")
+    settings = json.loads(ask("model", "--json"))["training"]["settings"]
+    local = json.loads(first_run.call("segline", "lineage", "model", "--json").stdout)
+    assert settings == local["training"]["settings"] | {"epochs": 1}
+    assert "nothing has changed" in ask("changes")
+    again = first_run.run(SEGLINE_CONFIG=config, **PASSWORD)
+    assert again.stdout.count("cached") == 10

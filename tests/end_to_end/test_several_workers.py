@@ -1,6 +1,7 @@
 """One training by two processes, chief and worker, through TFX on one side."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -62,12 +63,10 @@ def test_the_chief_alone_leaves_a_model_and_a_record(first_run, trained, monkeyp
     assert run.steps["Trainer"].state == "done"
     model = run.output("Trainer", "model").uri
     log = run.output("Trainer", "model_run").uri
-    import os
-
     assert os.path.isfile(os.path.join(model, "Format-Serving", "saved_model.pb"))
     assert len(os.listdir(os.path.join(log, "predictions"))) == 3
-    trainings = json.loads(open(os.path.join(log, "training.json")).read())
-    assert "x 2 workers" in trainings["device"]
+    with open(os.path.join(log, "training.json")) as file:
+        assert "x 2 workers" in json.load(file)["device"]
 
 
 def test_a_worker_whose_chief_was_cached_has_nothing_to_do(first_run, trained):

@@ -147,7 +147,7 @@ def test_beam_is_the_locked_one():
 def test_the_backup_can_be_restored(tmp_path):
     """The script of the CronJob, on a real server; then its dump, in an empty database."""
     if not database_servers.mariadb_path():
-        pytest.skip("no MariaDB server here: infra/mariadb.sh installs it where it may")
+        pytest.skip("no MariaDB server here: infra/databases.sh installs it where it may")
     documents = yaml.safe_load_all((FOLDER / "base/metadata-backup.yaml").read_text())
     job = list(documents)[1]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = job["containers"]

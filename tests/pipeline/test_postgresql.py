@@ -1,0 +1,26 @@
+from ml_metadata.proto import metadata_store_service_pb2 as service
+
+from pipeline.postgresql import replace_text
+
+
+def test_texts_are_replaced_wherever_they_are():
+    request = service.PutExecutionRequest()
+    request.execution.name = r"a\b"
+    request.execution.custom_properties["key"].string_value = r"{\"a\": 1}"
+    request.execution.custom_properties["number"].int_value = 7
+    request.contexts.add().properties["key"].string_value = "\\"
+    request.artifact_event_pairs.add().artifact.uri = r"c:\d"
+    before = request.SerializeToString()
+
+    replace_text(request, "\\", "\x1a")
+    assert b"\\" not in request.SerializeToString()
+    assert request.execution.custom_properties["key"].string_value == '{\x1a"a\x1a": 1}'
+    assert request.contexts[0].properties["key"].string_value == "\x1a"
+    replace_text(request, "\x1a", "\\")
+    assert service.PutExecutionRequest.FromString(before) == request
+
+
+def test_names_in_lists():
+    request = service.GetArtifactsByURIRequest(uris=[r"a\b", "c"])
+    replace_text(request, "\\", "/")
+    assert request.uris == ["a/b", "c"]
