@@ -22,9 +22,21 @@ from pipeline.schedule import Schedule
 
 _MARK = "segline content "  # followed by the hash of what was scheduled
 _PAGE = 100
+TIMEOUT_SECONDS = (10.0, 60.0)  # for the connection, and for each answer
 
 
 class _Client(kfp.Client):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        api_client = self._run_api.api_client  # all of kfp's APIs share it
+        call_api = api_client.call_api
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            named["_request_timeout"] = named.get("_request_timeout") or TIMEOUT_SECONDS
+            return call_api(*arguments, **named)
+
+        api_client.call_api = call  # without, a server that never answers is waited for
+
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
         """Asks once: kfp's own asks five times, five seconds apart, whatever the answer."""
         del sleep_duration

@@ -147,6 +147,12 @@ def test_each_failure_is_one_clear_line(server, capsys, status, message):
     assert server.store["runs"] == {}
 
 
+def test_a_server_that_never_answers_is_given_up(server, capsys, monkeypatch):
+    monkeypatch.setattr("pipeline.kubeflow_client.TIMEOUT_SECONDS", (1.0, 1.0))
+    server.failures["POST runs"] = -1
+    assert "timed out" in refused(capsys, "submit")
+
+
 def test_a_token_comes_from_a_file(server, capsys, tmp_path):
     server.token = "sesame"
     assert "it doesn't know you" in refused(capsys, "submit")

@@ -10,6 +10,7 @@ import datetime
 import json
 import socket
 import threading
+import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -51,7 +52,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.store: dict[str, dict[str, dict]] = {name: {} for name in MODELS}
         self.requests: list[tuple[str, str]] = []
-        self.failures: dict[str, int] = {}  # "POST runs" -> HTTP status; 0: cut the connection
+        self.failures: dict[str, int] = {}  # "POST runs" -> HTTP status; 0: cut; -1: no answer
         self.token: str | None = None
         self.problems: list[str] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -79,7 +80,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.command, path))
         failure = self.server.failures.get(f"{self.command} {kind}")
         if failure is not None:
-            if failure == 0:
+            if failure < 0:
+                time.sleep(5)
+            if failure <= 0:
                 self.close_connection = True
                 return self.connection.shutdown(socket.SHUT_RDWR)
             return self.answer({"message": "as the test wants it"}, failure)
