@@ -120,7 +120,7 @@ class ReportedRun:
         import absl.logging
         from ml_metadata import MetadataStore
 
-        from components.trainer.unet import check_weights
+        from components.trainer.encoders import check_weights
         from pipeline.store import connection_config
 
         absl.logging.set_verbosity(absl.logging.INFO)  # TFX's own account, for the log

@@ -12,15 +12,36 @@ from components import schema
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class EncoderConfig(schema.Config):
-    """The MobileNetV2 half of the U-Net."""
+EncoderName = Literal[
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "efficientnet_v2_b0",
+    "efficientnet_v2_b1",
+    "efficientnet_v2_b2",
+    "efficientnet_v2_b3",
+    "efficientnet_v2_s",
+    "resnet50_v2",
+]
 
+
+class EncoderConfig(schema.Config):
+    """The first half of the U-Net: a network that was made for ImageNet."""
+
+    name: EncoderName = Field(default="mobilenet_v2", description="one of Keras's networks")
     weights: str = Field(
         default="imagenet",
         description="`imagenet` (downloaded by Keras), the path of an .h5 file without top, "
         "or `none`: random weights, and the encoder trains from the start",
     )
-    alpha: float = Field(default=1.0, gt=0, le=2, description="MobileNetV2's width multiplier")
+    alpha: float = Field(
+        default=1.0, gt=0, le=2, description="width multiplier; the MobileNets have one"
+    )
+    enlarge: Literal[1, 2] = Field(
+        default=1,
+        description="2: the encoder sees the picture at twice its size, so that its features "
+        "are finer; the masks stay as they are",
+    )
     input_range: tuple[float, float] = Field(
         default=(0.0, 1.0),
         description="what the model makes of the picture's [0, 1]; ImageNet weights were "
@@ -44,11 +65,29 @@ class EncoderConfig(schema.Config):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> EncoderConfig:
+        if self.alpha != 1.0 and not self.name.startswith("mobilenet"):
+            raise ValueError(f"alpha: {self.name} has no width multiplier; leave it at 1")
         if not self.pretrained and self.fine_tune_from_epoch is not None:
             raise ValueError("fine_tune_from_epoch needs weights: an encoder without trains anyway")
         if self.input_range[0] >= self.input_range[1]:
             raise ValueError("input_range: the first number must be the smaller one")
         return self
+
+
+class DecoderConfig(schema.Config):
+    """The second half of the U-Net."""
+
+    kind: Literal["transposed", "separable"] = Field(
+        default="transposed",
+        description="`transposed`: the tutorial's transposed convolutions; `separable`: bilinear "
+        "upsampling and separable convolutions over the skip too",
+    )
+    filters: tuple[pydantic.PositiveInt, ...] = Field(
+        default=(512, 256, 128, 64),
+        min_length=4,
+        max_length=4,
+        description="filters of the four upsampling blocks, deepest first",
+    )
 
 
 class AugmentationConfig(schema.Config):
@@ -74,12 +113,7 @@ class TrainerConfig(schema.Config):
         description="begin with the weights of the latest blessed model that was trained on "
         "other data, if its layers are the same",
     )
-    decoder_filters: tuple[pydantic.PositiveInt, ...] = Field(
-        default=(512, 256, 128, 64),
-        min_length=4,
-        max_length=4,
-        description="filters of the four upsampling blocks, deepest first",
-    )
+    decoder: DecoderConfig = DecoderConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     epochs: pydantic.PositiveInt = Field(default=20, description="passes over the training split")
     batch_size: pydantic.PositiveInt = Field(default=64, description="examples, over all devices")

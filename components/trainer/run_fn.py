@@ -74,7 +74,7 @@ def _train_and_export(
 
     with strategy.scope():
         model = distribution.trainable_model(
-            build_unet(len(classes), tuple(image_size), config.encoder, config.decoder_filters)
+            build_unet(len(classes), tuple(image_size), config.encoder, config.decoder)
         )
         base = _begin_with(model, fn_args.base_model)
     with tempfile.TemporaryDirectory(prefix="segline-cache-") as folder:

@@ -9,43 +9,25 @@ https://www.tensorflow.org/tutorials/images/segmentation
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-
 import keras
 
-from components.errors import UserError
-from components.trainer.config import EncoderConfig
-
-# Activations at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture's size.
-_SKIP_LAYERS = (
-    "block_1_expand_relu",
-    "block_3_expand_relu",
-    "block_6_expand_relu",
-    "block_13_expand_relu",
-    "block_16_project",
-)
-ENCODER_NAME = "encoder"
-
-# Keras's MobileNetV2 averages BatchNorm statistics with momentum 0.999, right for
-# ImageNet's million steps. Trained from scratch on a small dataset, the averages
-# would still be near their start when training ends.
-_FROM_SCRATCH_MOMENTUM = 0.9
+from components.trainer.config import DecoderConfig, EncoderConfig
+from components.trainer.encoders import ENCODER_NAME, batch_norms, build_encoder
 
 
 def build_unet(
     num_classes: int,
     image_size: tuple[int, int],
     encoder: EncoderConfig,
-    decoder_filters: Sequence[int],
+    decoder: DecoderConfig,
 ) -> keras.Model:
     """Builds the U-Net; a pretrained encoder is frozen.
 
     Args:
       num_classes: number of output channels.
       image_size: height and width, multiples of 32.
-      encoder: weights, width and input range of the encoder.
-      decoder_filters: filters of the upsampling blocks, deepest first.
+      encoder: network, weights, width and input range of the encoder.
+      decoder: kind and filters of the upsampling blocks.
 
     Returns:
       A model from float32 [batch, height, width, 3] in [0, 1] to float32 logits
@@ -59,62 +41,29 @@ def build_unet(
     x = inputs
     if (low, high) != (0.0, 1.0):
         x = keras.layers.Rescaling(high - low, offset=low, name="input_range")(x)
-    *skips, x = build_encoder(image_size, encoder)(x)
-    for index, (filters, skip) in enumerate(zip(decoder_filters, reversed(skips), strict=True)):
-        x = _upsample(x, filters, f"up_{index + 1}")
-        x = keras.layers.Concatenate(name=f"skip_{index + 1}")([x, skip])
-    logits = keras.layers.Conv2DTranspose(
-        num_classes, 3, strides=2, padding="same", dtype="float32", name="logits"
-    )(x)
-    return keras.Model(inputs, logits, name="unet")
-
-
-def build_encoder(image_size: tuple[int, int], config: EncoderConfig) -> keras.Model:
-    """Builds MobileNetV2 up to its five skips.
-
-    Args:
-      image_size: height and width.
-      config: weights (`imagenet`, a path, or `none`) and width.
-
-    Returns:
-      A model with five outputs, from 1/2 to 1/32 of the picture's size. It is
-      frozen if it has pretrained weights.
-
-    Raises:
-      UserError: the weights can't be downloaded, read, or don't fit.
-    """
-    weights = {"none": None, "imagenet": "imagenet"}.get(config.weights)
-    path = None
-    if weights is None and config.pretrained:
-        weights = path = os.path.expanduser(config.weights)
-        if not os.path.isfile(path):
-            raise UserError(
-                f"trainer.encoder.weights: there is no file {os.path.abspath(path)} "
-                "(allowed: imagenet, none, or the path of an .h5 file)"
-            )
-    try:
-        base = keras.applications.MobileNetV2(
-            input_shape=(*image_size, 3), alpha=config.alpha, include_top=False, weights=weights
+    if encoder.enlarge > 1:
+        x = keras.layers.UpSampling2D(encoder.enlarge, interpolation="bilinear", name="enlarge")(x)
+    seen_size = image_size[0] * encoder.enlarge, image_size[1] * encoder.enlarge
+    *skips, x = build_encoder(seen_size, encoder)(x)
+    block = _BLOCKS[decoder.kind]
+    for index, (filters, skip) in enumerate(
+        zip(decoder.filters, reversed(skips), strict=True), start=1
+    ):
+        x = block(x, skip, filters, str(index))
+    # The skips end at half of what the encoder sees: that is the picture's size, or half of it.
+    strides = image_size[0] // x.shape[1]
+    if decoder.kind == "transposed":
+        to_logits = keras.layers.Conv2DTranspose if strides > 1 else keras.layers.Conv2D
+        layer = to_logits(
+            num_classes, 3, strides=strides, padding="same", dtype="float32", name="logits"
         )
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if path:
-            raise UserError(
-                f"trainer.encoder.weights: {path} does not fit MobileNetV2 without top, "
-                f"alpha {config.alpha}: {reason}"
-            ) from error
-        raise UserError(
-            f"trainer.encoder.weights: `imagenet` for alpha {config.alpha} can't be had: {reason} "
-            "Download the .h5 file elsewhere and give its path, or train from scratch with `none`."
-        ) from error
-    outputs = [base.get_layer(name).output for name in _SKIP_LAYERS]
-    encoder = keras.Model(base.input, outputs, name=ENCODER_NAME)
-    if config.pretrained:
-        encoder.trainable = False
-    else:
-        for layer in _batch_norms(encoder):
-            layer.momentum = _FROM_SCRATCH_MOMENTUM
-    return encoder
+        return keras.Model(inputs, layer(x), name="unet")
+    logits = keras.layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)
+    if strides > 1:
+        logits = keras.layers.UpSampling2D(
+            strides, interpolation="bilinear", dtype="float32", name="to_size"
+        )(logits)
+    return keras.Model(inputs, logits, name="unet")
 
 
 def unfreeze_encoder(unet: keras.Model) -> None:
@@ -124,16 +73,14 @@ def unfreeze_encoder(unet: keras.Model) -> None:
     """
     encoder = unet.get_layer(ENCODER_NAME)
     encoder.trainable = True
-    for layer in _batch_norms(encoder):
+    for layer in batch_norms(encoder):
         layer.trainable = False
 
 
-def _batch_norms(model: keras.Model) -> list[keras.layers.Layer]:
-    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-
-
-def _upsample(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    """pix2pix's upsample block without dropout: doubles height and width."""
+def _transposed(
+    x: keras.KerasTensor, skip: keras.KerasTensor, filters: int, name: str
+) -> keras.KerasTensor:
+    """pix2pix's upsample block without dropout, as in the tutorial, and the skip."""
     x = keras.layers.Conv2DTranspose(
         filters,
         3,
@@ -141,20 +88,39 @@ def _upsample(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTenso
         padding="same",
         use_bias=False,
         kernel_initializer=keras.initializers.RandomNormal(0.0, 0.02),
-        name=f"{name}_conv",
+        name=f"up_{name}_conv",
     )(x)
-    x = keras.layers.BatchNormalization(name=f"{name}_norm")(x)
+    x = keras.layers.BatchNormalization(name=f"up_{name}_norm")(x)
+    x = keras.layers.ReLU(name=f"up_{name}_relu")(x)
+    return keras.layers.Concatenate(name=f"skip_{name}")([x, skip])
+
+
+def _separable(
+    x: keras.KerasTensor, skip: keras.KerasTensor, filters: int, name: str
+) -> keras.KerasTensor:
+    """Bilinear upsampling, the skip, and two separable convolutions over both.
+
+    The decoder of DeepLabv3+ (Chen et al., ECCV 2018) refines so; here at each stride.
+    """
+    if x.shape[-1] > 2 * filters:  # narrower first: the next convolution costs less
+        x = _norm_relu(
+            keras.layers.Conv2D(filters, 1, use_bias=False, name=f"up_{name}_narrow")(x),
+            f"up_{name}_narrow",
+        )
+    x = keras.layers.UpSampling2D(interpolation="bilinear", name=f"up_{name}")(x)
+    x = keras.layers.Concatenate(name=f"skip_{name}")([x, skip])
+    for part in "ab":
+        convolution = keras.layers.SeparableConv2D(
+            filters, 3, padding="same", use_bias=False, name=f"refine_{name}{part}_conv"
+        )
+        x = _norm_relu(convolution(x), f"refine_{name}{part}")
+    return x
+
+
+def _norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    # Keras's momentum of 0.99 is for longer trainings than ours.
+    x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def check_weights(encoder: EncoderConfig, image_size: tuple[int, int]) -> None:
-    """Makes sure, before hours are spent, that the encoder's weights are there and fit.
-
-    `imagenet` is downloaded to Keras's cache on this occasion.
-
-    Raises:
-      UserError: they can't be had or don't fit.
-    """
-    if encoder.pretrained:
-        build_encoder(image_size, encoder)
-        keras.backend.clear_session()
+_BLOCKS = {"transposed": _transposed, "separable": _separable}

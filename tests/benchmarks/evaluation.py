@@ -116,9 +116,7 @@ def network(run_dir: str) -> tuple:
     card = read_card(f"{artifact(run_dir, 'Trainer', 'model')}/Format-Serving")
     config = TrainerConfig.model_validate(card["trainer"])
     encoder = config.encoder.model_copy(update={"weights": "none", "fine_tune_from_epoch": None})
-    model = build_unet(
-        len(card["classes"]), tuple(card["image_size"]), encoder, config.decoder_filters
-    )
+    model = build_unet(len(card["classes"]), tuple(card["image_size"]), encoder, config.decoder)
     return model, card, tft.TFTransformOutput(artifact(run_dir, "Transform", "transform_graph"))
 
 

@@ -25,7 +25,7 @@ TINY = {
     "transform": {"image_size": [32, 64]},
     "trainer": {
         "encoder": {"weights": "none", "alpha": 0.35},
-        "decoder_filters": [16, 16, 8, 8],
+        "decoder": {"filters": [16, 16, 8, 8]},
         "class_weights": "balanced",
         "epochs": 3,
         "batch_size": 8,

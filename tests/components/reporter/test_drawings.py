@@ -71,9 +71,9 @@ def test_the_stages_of_the_tutorials_unet():
     import keras
 
     from components.trainer import record, unet
-    from components.trainer.config import EncoderConfig
+    from components.trainer.config import DecoderConfig, EncoderConfig
 
-    model = unet.build_unet(3, (64, 96), EncoderConfig(weights="none"), (512, 256, 128, 64))
+    model = unet.build_unet(3, (64, 96), EncoderConfig(weights="none"), DecoderConfig())
     layers = record.describe_layers(model)
     keras.backend.clear_session()
     assert sum(layer["parameters"] for layer in layers) == model.count_params()

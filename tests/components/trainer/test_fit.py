@@ -17,11 +17,12 @@ from components.errors import UserError
 from components.trainer import callbacks, distribution, input_pipeline, run_fn
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
-from components.trainer.unet import ENCODER_NAME, build_unet
+from components.trainer.encoders import ENCODER_NAME
+from components.trainer.unet import build_unet
 
 SMALL = {
     "encoder": {"weights": "none", "alpha": 0.35},
-    "decoder_filters": (8, 8, 8, 8),
+    "decoder": {"filters": (8, 8, 8, 8)},
     "batch_size": 4,
     "epochs": 2,
     "learning_rate": 0.01,
@@ -40,7 +41,7 @@ def halves(count=8, side=32):
 
 def train(config, extra=(), ignore_index=None, data=None, checkpoints=None):
     keras.utils.set_random_seed(config.seed)
-    model = build_unet(2, (32, 32), config.encoder, config.decoder_filters)
+    model = build_unet(2, (32, 32), config.encoder, config.decoder)
     data = data or halves()
     run_fn.fit(
         model,
@@ -266,7 +267,7 @@ config = TrainerConfig(**test_fit.SMALL | {"epochs": 15})
 keras.utils.set_random_seed(0)
 with strategy.scope():
     model = distribution.trainable_model(
-        build_unet(2, (32, 32), config.encoder, config.decoder_filters)
+        build_unet(2, (32, 32), config.encoder, config.decoder)
     )
 history = keras.callbacks.History()
 data = test_fit.halves()

@@ -1,12 +1,15 @@
+from typing import get_args
+
 import keras
 import numpy as np
 import pytest
 from keras.src.applications import mobilenet_v2
 
 from components.errors import UserError
-from components.trainer import unet
-from components.trainer.config import EncoderConfig
+from components.trainer import encoders, unet
+from components.trainer.config import DecoderConfig, EncoderConfig
 
+NAMES = get_args(EncoderConfig.model_fields["name"].annotation)
 FROM_SCRATCH = EncoderConfig(weights="none", alpha=0.35)
 
 
@@ -63,7 +66,9 @@ def test_it_is_the_tutorials_network(tmp_path):
     keras.applications.MobileNetV2(
         input_shape=(128, 128, 3), include_top=False, weights=None
     ).save_weights(path)
-    ours = unet.build_unet(3, (128, 128), EncoderConfig(weights=str(path)), (512, 256, 128, 64))
+    ours = unet.build_unet(
+        3, (128, 128), EncoderConfig(weights=str(path)), DecoderConfig(filters=(512, 256, 128, 64))
+    )
     assert [w.shape for w in ours.weights] == [w.shape for w in reference.weights]
     assert len(ours.trainable_weights) == len(reference.trainable_weights)
     ours.set_weights(reference.get_weights())
@@ -74,23 +79,73 @@ def test_it_is_the_tutorials_network(tmp_path):
 
 
 def test_other_sizes_and_class_counts():
-    model = unet.build_unet(7, (64, 96), FROM_SCRATCH, (32, 16, 16, 8))
+    model = unet.build_unet(7, (64, 96), FROM_SCRATCH, DecoderConfig(filters=(32, 16, 16, 8)))
     assert model.output_shape == (None, 64, 96, 7)
+
+
+def test_the_skips_of_mobilenet_v2_are_the_tutorials():
+    for side in (128, 224):
+        network = keras.applications.MobileNetV2(
+            input_shape=(side, side, 3), include_top=False, weights=None
+        )
+        names = [layer.name for layer in encoders.skip_layers(network, "block_16_project")]
+        assert names == [
+            "block_1_expand_relu",
+            "block_3_expand_relu",
+            "block_6_expand_relu",
+            "block_13_expand_relu",
+            "block_16_project",
+        ]
+
+
+def test_every_network_of_the_config_is_there():
+    assert set(NAMES) == set(encoders.NETWORKS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_skips_halve_the_size_and_lead_to_one_another(name):
+    config = EncoderConfig(name=name, weights="none")
+    encoder = encoders.build_encoder((64, 96), config)
+    assert [output.shape[1:3] for output in encoder.outputs] == [
+        (64 // stride, 96 // stride) for stride in encoders.STRIDES
+    ]
+    model = unet.build_unet(3, (64, 96), config, DecoderConfig(filters=(8, 8, 8, 8)))
+    assert model(np.zeros((2, 64, 96, 3), np.float32)).shape == (2, 64, 96, 3)
+    # What is given to the decoder is all that the network has found out at a stride.
+    gradient_reaches = model.get_layer(encoders.ENCODER_NAME).trainable_weights
+    assert len(gradient_reaches) > 20
+
+
+@pytest.mark.parametrize("kind", ["transposed", "separable"])
+@pytest.mark.parametrize("enlarge", [1, 2])
+def test_decoders_give_logits_of_the_pictures_size(kind, enlarge):
+    config = EncoderConfig(weights="none", alpha=0.35, enlarge=enlarge)
+    model = unet.build_unet(5, (64, 96), config, DecoderConfig(kind=kind, filters=(16, 16, 8, 8)))
+    logits = model(np.random.default_rng(0).random((2, 64, 96, 3), np.float32))
+    assert logits.shape == (2, 64, 96, 5)
+    seen = model.get_layer(encoders.ENCODER_NAME).input_shape[1:3]
+    assert seen == (64 * enlarge, 96 * enlarge)
+    assert (model.get_layer("logits").strides == (1, 1)) == (enlarge == 2 or kind == "separable")
+
+
+def test_an_alpha_where_there_is_none():
+    with pytest.raises(ValueError, match="efficientnet_v2_b0 has no width multiplier"):
+        EncoderConfig(name="efficientnet_v2_b0", alpha=0.5)
 
 
 def test_a_pretrained_encoder_is_frozen_and_one_from_scratch_trains(weights_file):
     config = EncoderConfig(weights=weights_file, alpha=0.35)
-    frozen = unet.build_unet(3, (64, 96), config, (8, 8, 8, 8))
-    assert not frozen.get_layer(unet.ENCODER_NAME).trainable_weights
-    free = unet.build_unet(3, (64, 96), FROM_SCRATCH, (8, 8, 8, 8))
-    assert free.get_layer(unet.ENCODER_NAME).trainable_weights
+    frozen = unet.build_unet(3, (64, 96), config, DecoderConfig(filters=(8, 8, 8, 8)))
+    assert not frozen.get_layer(encoders.ENCODER_NAME).trainable_weights
+    free = unet.build_unet(3, (64, 96), FROM_SCRATCH, DecoderConfig(filters=(8, 8, 8, 8)))
+    assert free.get_layer(encoders.ENCODER_NAME).trainable_weights
 
 
 def test_fine_tuning_leaves_batch_norm_alone(weights_file):
     config = EncoderConfig(weights=weights_file, alpha=0.35)
-    model = unet.build_unet(3, (64, 96), config, (8, 8, 8, 8))
+    model = unet.build_unet(3, (64, 96), config, DecoderConfig(filters=(8, 8, 8, 8)))
     unet.unfreeze_encoder(model)
-    encoder = model.get_layer(unet.ENCODER_NAME)
+    encoder = model.get_layer(encoders.ENCODER_NAME)
     assert encoder.trainable_weights
     norms = [layer for layer in encoder.layers if "BatchNorm" in type(layer).__name__]
     assert norms and not any(layer.trainable_weights for layer in norms)
@@ -110,7 +165,7 @@ def test_the_input_range_is_part_of_the_model(weights_file):
     for low, high in ((0.0, 1.0), (-1.0, 1.0)):
         config = EncoderConfig(weights=weights_file, alpha=0.35, input_range=(low, high))
         keras.utils.set_random_seed(0)
-        model = unet.build_unet(3, (64, 96), config, (8, 8, 8, 8))
+        model = unet.build_unet(3, (64, 96), config, DecoderConfig(filters=(8, 8, 8, 8)))
         outputs.append(model.predict_on_batch((pictures - low) / (high - low)))
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-4)
 
@@ -118,7 +173,7 @@ def test_the_input_range_is_part_of_the_model(weights_file):
 def test_mixed_precision_keeps_float32_logits():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = unet.build_unet(3, (64, 64), FROM_SCRATCH, (8, 8, 8, 8))
+        model = unet.build_unet(3, (64, 64), FROM_SCRATCH, DecoderConfig(filters=(8, 8, 8, 8)))
         logits = model(np.zeros((1, 64, 64, 3), np.float32))
         assert model.get_layer("up_1_conv").compute_dtype == "bfloat16"
     finally:
@@ -128,16 +183,16 @@ def test_mixed_precision_keeps_float32_logits():
 
 def test_a_file_that_is_not_there():
     with pytest.raises(UserError, match="trainer.encoder.weights: there is no file .*nowhere.h5"):
-        unet.check_weights(EncoderConfig(weights="/nowhere.h5"), (64, 64))
+        encoders.check_weights(EncoderConfig(weights="/nowhere.h5"), (64, 64))
 
 
 def test_weights_that_do_not_fit(weights_file, tmp_path):
     with pytest.raises(UserError, match="does not fit MobileNetV2 without top, alpha 1.0"):
-        unet.check_weights(EncoderConfig(weights=weights_file, alpha=1.0), (64, 64))
+        encoders.check_weights(EncoderConfig(weights=weights_file, alpha=1.0), (64, 64))
     text = tmp_path / "readme.h5"
     text.write_text("not HDF5")
     with pytest.raises(UserError, match="readme.h5 does not fit"):
-        unet.check_weights(EncoderConfig(weights=str(text)), (64, 64))
+        encoders.check_weights(EncoderConfig(weights=str(text)), (64, 64))
 
 
 def test_a_download_that_fails(monkeypatch):
@@ -146,4 +201,4 @@ def test_a_download_that_fails(monkeypatch):
 
     monkeypatch.setattr(mobilenet_v2.file_utils, "get_file", refuse)
     with pytest.raises(UserError, match="imagenet.*can't be had: URL fetch.*give its path"):
-        unet.check_weights(EncoderConfig(weights="imagenet"), (128, 128))
+        encoders.check_weights(EncoderConfig(weights="imagenet"), (128, 128))

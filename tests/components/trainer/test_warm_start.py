@@ -9,7 +9,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 
 from components.trainer import warm_start
-from components.trainer.config import EncoderConfig
+from components.trainer.config import DecoderConfig, EncoderConfig
 from components.trainer.unet import build_unet
 
 SCRATCH = EncoderConfig(weights="none", alpha=0.35)
@@ -86,7 +86,7 @@ def test_models_of_the_same_data_and_of_unknown_data_are_none(store):
 
 
 def unet(num_classes=2, filters=(8, 8, 8, 8)):
-    return build_unet(num_classes, (32, 32), SCRATCH, filters)
+    return build_unet(num_classes, (32, 32), SCRATCH, DecoderConfig(filters=filters))
 
 
 def test_weights_are_taken_over(tmp_path):

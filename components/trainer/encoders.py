@@ -1,0 +1,162 @@
+"""The encoders of the U-Net: Keras's ImageNet networks, cut open at their strides."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from components.errors import UserError
+from components.trainer.config import EncoderConfig
+
+ENCODER_NAME = "encoder"
+STRIDES = (2, 4, 8, 16, 32)
+
+# Keras's MobileNetV2 averages BatchNorm statistics with momentum 0.999, right for
+# ImageNet's million steps. Trained from scratch on a small dataset, the averages
+# would still be near their start when training ends.
+_FROM_SCRATCH_MOMENTUM = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """One of Keras's networks.
+
+    Attributes:
+      build: its function in keras.applications.
+      deepest: the layer to take at stride 32; empty: the last one there.
+      takes_alpha: whether it has a width multiplier.
+      options: further arguments of `build`. What prepares the picture is left out: it is
+        the config's `input_range`.
+    """
+
+    build: Callable[..., keras.Model]
+    deepest: str = ""
+    takes_alpha: bool = False
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+_applications = keras.applications
+_bare: dict[str, Any] = {"include_preprocessing": False}
+
+NETWORKS = {
+    # The tutorial's layer; behind it come the 1,280 channels of the classifier.
+    "mobilenet_v2": Network(_applications.MobileNetV2, "block_16_project", takes_alpha=True),
+    "mobilenet_v3_small": Network(
+        _applications.MobileNetV3Small, takes_alpha=True, options=_bare | {"minimalistic": False}
+    ),
+    "mobilenet_v3_large": Network(
+        _applications.MobileNetV3Large, takes_alpha=True, options=_bare | {"minimalistic": False}
+    ),
+    "efficientnet_v2_b0": Network(_applications.EfficientNetV2B0, options=_bare),
+    "efficientnet_v2_b1": Network(_applications.EfficientNetV2B1, options=_bare),
+    "efficientnet_v2_b2": Network(_applications.EfficientNetV2B2, options=_bare),
+    "efficientnet_v2_b3": Network(_applications.EfficientNetV2B3, options=_bare),
+    "efficientnet_v2_s": Network(_applications.EfficientNetV2S, options=_bare),
+    "resnet50_v2": Network(_applications.ResNet50V2),
+}
+
+
+def build_encoder(image_size: tuple[int, int], config: EncoderConfig) -> keras.Model:
+    """Builds a network up to its five skips.
+
+    Args:
+      image_size: height and width, multiples of 32.
+      config: which network, its weights (`imagenet`, a path, or `none`) and width.
+
+    Returns:
+      A model with five outputs, from 1/2 to 1/32 of the picture's size. It is
+      frozen if it has pretrained weights.
+
+    Raises:
+      UserError: the weights can't be downloaded, read, or don't fit.
+    """
+    base = _build_network(image_size, config)
+    encoder = keras.Model(
+        base.input,
+        [layer.output for layer in skip_layers(base, NETWORKS[config.name].deepest)],
+        name=ENCODER_NAME,
+    )
+    if config.pretrained:
+        encoder.trainable = False
+    else:
+        for layer in batch_norms(encoder):
+            layer.momentum = _FROM_SCRATCH_MOMENTUM
+    return encoder
+
+
+def skip_layers(network: keras.Model, deepest: str = "") -> list[keras.layers.Layer]:
+    """The last layer at each stride: what is known before the network makes it coarser.
+
+    For MobileNetV2 these are the tutorial's.
+
+    Args:
+      network: from pictures to features, in topological order.
+      deepest: name of the layer at stride 32; empty: the last one.
+
+    Returns:
+      A layer for each of `STRIDES`.
+    """
+    height, width = network.input_shape[1:3]
+    at_size: dict[tuple[int, int], keras.layers.Layer] = {}
+    for layer in network.layers:
+        shape = getattr(layer.output, "shape", ())
+        if len(shape) == 4:
+            at_size[tuple(shape[1:3])] = layer
+    layers = [at_size[height // stride, width // stride] for stride in STRIDES]
+    if deepest:
+        layers[-1] = network.get_layer(deepest)
+    return layers
+
+
+def batch_norms(model: keras.Model) -> list[keras.layers.Layer]:
+    """A model's BatchNorm layers."""
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def check_weights(encoder: EncoderConfig, image_size: tuple[int, int]) -> None:
+    """Makes sure, before hours are spent, that the encoder's weights are there and fit.
+
+    `imagenet` is downloaded to Keras's cache on this occasion.
+
+    Raises:
+      UserError: they can't be had or don't fit.
+    """
+    if encoder.pretrained:
+        build_encoder(image_size, encoder)
+        keras.backend.clear_session()
+
+
+def _build_network(image_size: tuple[int, int], config: EncoderConfig) -> keras.Model:
+    network = NETWORKS[config.name]
+    title = f"{network.build.__name__} without top"
+    options = dict(network.options)
+    if network.takes_alpha:
+        options["alpha"] = config.alpha
+        title += f", alpha {config.alpha}"
+    weights = {"none": None, "imagenet": "imagenet"}.get(config.weights)
+    path = None
+    if weights is None and config.pretrained:
+        weights = path = os.path.expanduser(config.weights)
+        if not os.path.isfile(path):
+            raise UserError(
+                f"trainer.encoder.weights: there is no file {os.path.abspath(path)} "
+                "(allowed: imagenet, none, or the path of an .h5 file)"
+            )
+    try:
+        return network.build(
+            input_shape=(*image_size, 3), include_top=False, weights=weights, **options
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if path:
+            raise UserError(
+                f"trainer.encoder.weights: {path} does not fit {title}: {reason}"
+            ) from error
+        raise UserError(
+            f"trainer.encoder.weights: `{config.weights}` for {title} can't be had: {reason} "
+            "Download the .h5 file elsewhere and give its path, or train from scratch with `none`."
+        ) from error
