@@ -1,0 +1,147 @@
+"""How long is a training step beside the tutorial's?
+
+    python tests/benchmarks/training_step.py [--rounds 9] [--steps 3]
+
+The reference is the tutorial's model, compiled and fitted as its text has it; then the same
+by a config of ours, in float32 and bfloat16, and what `pets` does before and in its
+fine-tuning. All see the same batch of 64 random pictures of 128x128, so that reading and
+augmenting count nowhere. A round is a few steps of each, one after the other; printed is the
+median over the rounds of each one's time as a share of the reference's in the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.trainer.config import DecoderConfig, EncoderConfig
+from components.trainer.unet import build_unet, unfreeze_encoder
+
+Size = tuple[int, int]
+_CLASSES = 3
+_LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+_FINE = DecoderConfig(kind="separable", filters=(256, 128, 64, 48))
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=3, help="in each round")
+    options = parser.parse_args()
+    size, bfloat16 = (128, 128), "mixed_bfloat16"
+    models = {
+        "the tutorial's": tutorial(size),
+        "ours, tutorial's settings": ours(size),
+        "the same in bfloat16": ours(size, bfloat16),
+        "the same, encoder trains too": ours(size, bfloat16, unfrozen=True),
+        "separable decoder": ours(size, bfloat16, decoder=_FINE),
+        "separable, encoder trains too": ours(size, bfloat16, True, decoder=_FINE),
+        "separable, enlarged": ours(size, bfloat16, decoder=_FINE, enlarge=2),
+        "separable, enlarged, encoder too": ours(size, bfloat16, True, _FINE, 2),
+    }
+    print(f"{options.rounds} rounds of {options.steps} steps of 64 pictures")
+    for name, (ratio, seconds) in compare(models, size, 64, options.rounds, options.steps).items():
+        print(f"{name:<34} {ratio:.2f}   ({seconds:.2f} s)")
+
+
+def compare(
+    models: dict[str, keras.Model], size: Size, batch: int, rounds: int, steps: int
+) -> dict[str, tuple[float, float]]:
+    """Times steps of several models, interleaved.
+
+    Args:
+      models: compiled, by name; the first is the reference.
+      size: height and width of the pictures.
+      batch: how many in a step.
+      rounds: how often each has its turn.
+      steps: of each in a round.
+
+    Returns:
+      For each name the median ratio to the reference, and the median seconds of a step.
+    """
+    rng = np.random.default_rng(0)
+    pictures = tf.constant(rng.random((batch, *size, 3), np.float32))
+    masks = tf.constant(rng.integers(0, _CLASSES, (batch, *size)), tf.uint8)
+    functions = {name: _step_function(model, pictures, masks) for name, model in models.items()}
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(rounds + 1):
+        for name, step in functions.items():
+            begun = time.perf_counter()
+            for _ in range(steps):
+                step()
+            if turn:  # the first is for warming up
+                times[name].append((time.perf_counter() - begun) / steps)
+    reference = next(iter(times.values()))
+    return {
+        name: (
+            statistics.median(own / other for own, other in zip(measured, reference, strict=True)),
+            statistics.median(measured),
+        )
+        for name, measured in times.items()
+    }
+
+
+def _step_function(
+    model: keras.Model, pictures: tf.Tensor, masks: tf.Tensor
+) -> Callable[[], object]:
+    """What one step of `fit` runs, with what Keras needs around it."""
+    batches = tf.data.Dataset.from_tensors((pictures, masks)).repeat()
+    model.fit(batches, steps_per_epoch=1, verbose=0)
+    train, iterator = model.make_train_function(), iter(batches)
+    return lambda: tf.nest.map_structure(lambda value: value.numpy(), train(iterator))
+
+
+def ours(
+    size: Size,
+    precision: str = "float32",
+    unfrozen: bool = False,
+    decoder: DecoderConfig = DecoderConfig(),  # noqa: B008  it can't be changed
+    enlarge: int = 1,
+) -> keras.Model:
+    """A compiled model of ours; its encoder counts as pretrained."""
+    keras.config.set_dtype_policy(precision)
+    encoder = EncoderConfig(weights="none", input_range=(-1, 1), enlarge=enlarge)
+    model = build_unet(_CLASSES, size, encoder, decoder)
+    keras.config.set_dtype_policy("float32")
+    model.get_layer("encoder").trainable = False
+    if unfrozen:
+        unfreeze_encoder(model)
+    model.compile(optimizer=keras.optimizers.Adam(), loss=_LOSS, metrics=["accuracy"])
+    return model
+
+
+def tutorial(size: Size) -> keras.Model:
+    """The tutorial's model, as its text builds and compiles it."""
+    base = keras.applications.MobileNetV2(input_shape=[*size, 3], include_top=False, weights=None)
+    names = ("block_1_expand_relu", "block_3_expand_relu", "block_6_expand_relu")
+    names += ("block_13_expand_relu", "block_16_project")
+    down_stack = keras.Model(base.input, [base.get_layer(name).output for name in names])
+    down_stack.trainable = False
+    inputs = keras.layers.Input(shape=[*size, 3])
+    skips = down_stack(inputs)
+    x = skips[-1]
+    for filters, skip in zip((512, 256, 128, 64), reversed(skips[:-1]), strict=True):
+        x = keras.layers.Conv2DTranspose(filters, 3, strides=2, padding="same", use_bias=False)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+        x = keras.layers.Concatenate()([x, skip])
+    x = keras.layers.Conv2DTranspose(_CLASSES, 3, strides=2, padding="same")(x)
+    model = keras.Model(inputs, x)
+    model.compile(optimizer="adam", loss=_LOSS, metrics=["accuracy"])
+    return model
+
+
+if __name__ == "__main__":
+    main()
