@@ -54,6 +54,11 @@ class EncoderConfig(schema.Config):
         "frozen; null: never, as in the tutorial",
     )
 
+    fine_tune_beyond_stride: Literal[1, 2, 4, 8, 16] = Field(
+        default=1,
+        description="layers up to the skip at this stride stay as they are, which costs less; "
+        "1: all layers are fine-tuned",
+    )
     fine_tune_learning_rate: float = Field(
         default=3e-4, gt=0, description="Adam's, from fine_tune_from_epoch on"
     )

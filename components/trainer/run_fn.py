@@ -199,7 +199,7 @@ def fit(
             continue
         with strategy.scope():
             if phase.fine_tunes:
-                unfreeze_encoder(model)
+                unfreeze_encoder(model, config.encoder.fine_tune_beyond_stride)
             model.compile(
                 optimizer=keras.optimizers.Adam(phase.learning_rate),
                 loss=keras.losses.SparseCategoricalCrossentropy(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import keras
 
 from components.trainer.config import DecoderConfig, EncoderConfig
-from components.trainer.encoders import ENCODER_NAME, batch_norms, build_encoder
+from components.trainer.encoders import ENCODER_NAME, STRIDES, batch_norms, build_encoder
 
 
 def build_unet(
@@ -66,15 +66,26 @@ def build_unet(
     return keras.Model(inputs, logits, name="unet")
 
 
-def unfreeze_encoder(unet: keras.Model) -> None:
+def unfreeze_encoder(unet: keras.Model, beyond_stride: int = 1) -> None:
     """Lets the encoder train, its BatchNorm layers left in inference mode.
 
     The model must be compiled again afterwards.
+
+    Args:
+      unet: from `build_unet`.
+      beyond_stride: layers up to the skip at this stride stay frozen, so that nothing has
+        to be propagated back through the finest activations; 1: none do.
     """
     encoder = unet.get_layer(ENCODER_NAME)
     encoder.trainable = True
     for layer in batch_norms(encoder):
         layer.trainable = False
+    if beyond_stride > 1:
+        skip = encoder.outputs[STRIDES.index(beyond_stride)]
+        for layer in encoder.layers:
+            layer.trainable = False
+            if layer.output is skip:
+                break
 
 
 def _transposed(

@@ -159,6 +159,19 @@ def test_fine_tuning_leaves_batch_norm_alone(weights_file):
         np.testing.assert_array_equal(layer.moving_mean.numpy(), mean)
 
 
+@pytest.mark.parametrize("stride", [2, 4, 16])
+def test_fine_tuning_beyond_a_stride(weights_file, stride):
+    config = EncoderConfig(weights=weights_file, alpha=0.35)
+    model = unet.build_unet(3, (64, 96), config, DecoderConfig(filters=(8, 8, 8, 8)))
+    unet.unfreeze_encoder(model, stride)
+    encoder = model.get_layer(encoders.ENCODER_NAME)
+    size = (64 // stride, 96 // stride)
+    trained = [layer for layer in encoder.layers if layer.trainable_weights]
+    frozen = [layer for layer in encoder.layers if layer.weights and layer not in trained]
+    assert trained and all(layer.output.shape[1] < size[0] for layer in trained)
+    assert any(tuple(layer.output.shape[1:3]) == size for layer in frozen)
+
+
 def test_the_input_range_is_part_of_the_model(weights_file):
     pictures = np.random.default_rng(0).random((1, 64, 96, 3), np.float32)
     outputs = []
