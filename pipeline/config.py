@@ -24,7 +24,7 @@ from components.infra_validator.config import InfraValidatorConfig
 from components.trainer.config import TrainerConfig
 from components.transform.config import TransformConfig
 from pipeline.beam_config import BeamConfig
-from pipeline.kubeflow_config import KubeflowConfig
+from pipeline.kubeflow.config import KubeflowConfig
 from pipeline.metadata_config import MetadataConfig
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"

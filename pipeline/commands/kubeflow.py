@@ -16,7 +16,7 @@ from pipeline.commands.common import add_config, positive, quiet_console
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
-    from pipeline.kubeflow_client import Cluster
+    from pipeline.kubeflow.client import Cluster
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -103,7 +103,7 @@ def _submit(options: argparse.Namespace) -> None:
 
 
 def _schedule(options: argparse.Namespace) -> None:
-    from pipeline.schedule import parse_cron, parse_interval
+    from pipeline.kubeflow.schedule import parse_cron, parse_interval
 
     console = quiet_console()
     config = _config(options)
@@ -166,17 +166,17 @@ def _package(config: PipelineConfig, only_if_changed: bool) -> Iterator[str]:
 
 def _kubeflow_runner() -> ModuleType:
     try:
-        from pipeline import kubeflow_runner
+        from pipeline.kubeflow import runner
     except ModuleNotFoundError as error:
         if error.name != "kfp":
             raise
         raise UserError("this needs kfp: pip install 'segline[kubeflow]'") from error
-    return kubeflow_runner
+    return runner
 
 
 def _cluster(options: argparse.Namespace) -> Cluster:
     _kubeflow_runner()
-    from pipeline.kubeflow_client import Cluster
+    from pipeline.kubeflow.client import Cluster
 
     token = None
     if options.token:

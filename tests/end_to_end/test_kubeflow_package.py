@@ -102,7 +102,7 @@ def test_resources_retries_and_images(package):
         platform_ = kubernetes[f"exec-{name}"]
         flavour = "gpu" if is_trainer else "cpu"
         assert container["image"] == f"registry.example/segline:{flavour}"
-        assert container["command"] == ["python", "-m", "pipeline.kubeflow_node"]
+        assert container["command"] == ["python", "-m", "pipeline.kubeflow.node"]
         assert container["resources"]["cpuRequest"] == 0.5
         assert container["resources"]["memoryLimit"] == pytest.approx(8 * 2**30 / 1e9)
         assert task["retryPolicy"]["maxRetryCount"] == (2 if is_trainer else 1)

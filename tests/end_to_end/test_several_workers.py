@@ -19,7 +19,7 @@ OVERRIDES = "trainer.seed=5 trainer.epochs=2"
 
 
 def node(place, *names, **environment):
-    command = [sys.executable, "-m", "pipeline.kubeflow_node", "--node", *names]
+    command = [sys.executable, "-m", "pipeline.kubeflow.node", "--node", *names]
     command += ["--config-file", "tiny.yaml", "--overrides", OVERRIDES, "--job-id", RUN_ID]
     return subprocess.Popen(
         command,

@@ -148,7 +148,7 @@ def test_each_failure_is_one_clear_line(server, capsys, status, message):
 
 
 def test_a_server_that_never_answers_is_given_up(server, capsys, monkeypatch):
-    monkeypatch.setattr("pipeline.kubeflow_client.TIMEOUT_SECONDS", (1.0, 1.0))
+    monkeypatch.setattr("pipeline.kubeflow.client.TIMEOUT_SECONDS", (1.0, 1.0))
     server.failures["POST runs"] = -1
     assert "timed out" in refused(capsys, "submit")
 
@@ -186,7 +186,7 @@ def test_a_wrong_cron_expression_is_never_sent(server, capsys, cron, message):
     "cron", ["0 0 3 * * *", "*/30 1-5,7 */2 ? JAN-mar mon,Fri", "0 0 0 31 12 0"]
 )
 def test_right_cron_expressions(cron):
-    from pipeline.schedule import parse_cron
+    from pipeline.kubeflow.schedule import parse_cron
 
     assert parse_cron(cron).cron == cron
 

@@ -18,7 +18,7 @@ import urllib3
 from kfp_server_api.exceptions import ApiException
 
 from components.errors import UserError
-from pipeline.schedule import Schedule
+from pipeline.kubeflow.schedule import Schedule
 
 _MARK = "segline content "  # followed by the hash of what was scheduled
 _PAGE = 100

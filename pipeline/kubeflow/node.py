@@ -1,6 +1,6 @@
 """What a container on Kubeflow does: runs one node of the pipeline through TFX's launcher.
 
-`python -m pipeline.kubeflow_node --config JSON --node Trainer --run-id ID` builds the same
+`python -m pipeline.kubeflow.node --config JSON --node Trainer --run-id ID` builds the same
 pipeline as everywhere, and launches one node of it against the shared ML Metadata, so that
 resolvers, caching, custom drivers and lineage are those of the local runner.
 """
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
       arguments: default: those of the process.
     """
-    parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow_node", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow.node", description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--config", help="the config as JSON")
     source.add_argument("--config-file", help="a config's name or path")
@@ -125,8 +125,8 @@ def run_node(
     from tfx.orchestration.portable.launcher import Launcher
 
     from components import run_record
-    from pipeline import training_worker
     from pipeline.ir import compile_pipeline
+    from pipeline.kubeflow import training_worker
     from pipeline.reported_run import reported_steps
     from pipeline.store import connection_config
 

@@ -1,7 +1,7 @@
 """The pipeline as a package for Kubeflow Pipelines v2: one container task for each node.
 
 TFX's own runner for the open-source Kubeflow is gone, and what its Vertex AI runner makes
-is refused there. A task therefore runs one node by `pipeline.kubeflow_node`; Kubeflow
+is refused there. A task therefore runs one node by `pipeline.kubeflow.node`; Kubeflow
 only has to know order, images and resources.
 """
 
@@ -17,7 +17,7 @@ from kfp import compiler, dsl
 from components.errors import UserError
 from pipeline.config import PipelineConfig
 from pipeline.ir import compile_pipeline
-from pipeline.kubeflow_config import StepConfig
+from pipeline.kubeflow.config import StepConfig
 
 # No `from __future__ import annotations`: kfp reads the annotations of tasks.
 
@@ -115,7 +115,7 @@ def _component(node_id: str, image: str, settings: str) -> Any:
     def spec(*more: Any) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
             image=image,
-            command=["python", "-m", "pipeline.kubeflow_node"],
+            command=["python", "-m", "pipeline.kubeflow.node"],
             args=["--node", node_id, "--config", settings, *more],
         )
 
@@ -139,7 +139,7 @@ def _decision(image: str, settings: str) -> Any:
     def decide(overrides: str, changed: dsl.OutputPath(str)):  # noqa: ANN202
         return dsl.ContainerSpec(
             image=image,
-            command=["python", "-m", "pipeline.kubeflow_node"],
+            command=["python", "-m", "pipeline.kubeflow.node"],
             args=["--changed", changed, "--config", settings, *_arguments("", overrides)],
         )
 

@@ -1,0 +1,1 @@
+"""The pipeline on Kubeflow: package, cluster, and what its containers do."""
