@@ -12,16 +12,17 @@ see docs/how-to/vertex.md for what is not to be had there. See local_runner.py f
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from kfp.pipeline_spec import pipeline_spec_pb2  # noqa: E402
-from tfx.dsl.components.base.base_component import BaseComponent  # noqa: E402
-from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as vertex  # noqa: E402
-from tfx.orchestration.pipeline import Pipeline  # noqa: E402
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as vertex
+from tfx.orchestration.pipeline import Pipeline
 
-from components.errors import UserError  # noqa: E402
-from pipeline.config import PipelineConfig, load_config  # noqa: E402
-from pipeline.pipeline import create_pipeline  # noqa: E402
+from components.errors import UserError
+from pipeline.config import PipelineConfig, load_config
+from pipeline.pipeline import create_pipeline
 
 _ResourceSpec = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
 _BYTES = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
