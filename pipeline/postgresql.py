@@ -1,9 +1,13 @@
-"""Lets ML Metadata keep backslashes on PostgreSQL.
+"""Makes up for what ML Metadata 1.16 gets wrong on PostgreSQL.
 
-ML Metadata quotes values with libpq, which writes one with a backslash as ` E'…'`; with
-quotes around that, the statement is a syntax error (seen with 1.16). JSON within JSON is
-full of backslashes. On its way to PostgreSQL a backslash therefore becomes the control
-character SUBSTITUTE, which no text of ours has, and on the way back it becomes one again.
+It quotes values with libpq, which writes one with a backslash as ` E'…'`; with quotes around
+that, the statement is a syntax error. JSON within JSON is full of backslashes. On its way to
+PostgreSQL a backslash therefore becomes the control character SUBSTITUTE, which no text of
+ours has, and on the way back it becomes one again.
+
+It reads the steps of an event's path without an order. PostgreSQL may give the index before
+the key (a shorter row fits where the longer one before it did not), and TFX, which looks for
+the key first, does not see the output. The key goes first again.
 """
 
 from __future__ import annotations
@@ -37,6 +41,23 @@ def replace_text(message: Message, old: str, new: str) -> None:
                 replace_text(part, old, new)
 
 
+def order_paths(message: Message) -> None:
+    """Puts keys before indices in the paths of all events in a message, in place.
+
+    A path of TFX's is one key and one index.
+    """
+    if isinstance(message, mlmd.Event):
+        steps = sorted(message.path.steps, key=lambda step: step.HasField("index"))
+        if steps != list(message.path.steps):
+            message.path.ClearField("steps")
+            message.path.steps.extend(steps)
+        return
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            for part in _parts(field, value):
+                order_paths(part)
+
+
 def _parts(field: FieldDescriptor, value: Any) -> list[Message]:
     if field.label != FieldDescriptor.LABEL_REPEATED:
         return [value]
@@ -46,12 +67,12 @@ def _parts(field: FieldDescriptor, value: Any) -> list[Message]:
     return list(value)
 
 
-def keep_backslashes() -> None:
-    """Makes every MetadataStore that is connected with PostgreSQL do so.
+def mend_stores() -> None:
+    """Does so for every MetadataStore that is connected with PostgreSQL.
 
     TFX opens stores of its own, from the connection alone: the class itself has to know.
     """
-    if getattr(MetadataStore, "_keeps_backslashes", False):
+    if getattr(MetadataStore, "_mends_postgresql", False):
         return
     open_original, call_original = MetadataStore.__init__, MetadataStore._pywrap_cc_call
 
@@ -70,6 +91,7 @@ def keep_backslashes() -> None:
         replace_text(sent, _BACKSLASH, _SUBSTITUTE)
         call_original(self, method, sent, response)
         replace_text(response, _SUBSTITUTE, _BACKSLASH)
+        order_paths(response)
 
     MetadataStore.__init__, MetadataStore._pywrap_cc_call = opened, call
-    MetadataStore._keeps_backslashes = True
+    MetadataStore._mends_postgresql = True

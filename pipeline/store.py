@@ -15,7 +15,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.errors import UserError
 from pipeline.config import PipelineConfig
-from pipeline.postgresql import keep_backslashes
+from pipeline.postgresql import mend_stores
 
 _ATTEMPTS = 5
 
@@ -35,7 +35,7 @@ def connection_config(config: PipelineConfig) -> mlmd.ConnectionConfig:
         return connection
     password = settings.password.read() if settings.password else ""
     if settings.backend == "postgresql":
-        keep_backslashes()
+        mend_stores()
         server = connection.postgresql
         server.dbname, server.port = settings.database, str(settings.port or 5432)
     else:

@@ -1,6 +1,7 @@
+from ml_metadata.proto import metadata_store_pb2 as mlmd
 from ml_metadata.proto import metadata_store_service_pb2 as service
 
-from pipeline.postgresql import replace_text
+from pipeline.postgresql import order_paths, replace_text
 
 
 def test_texts_are_replaced_wherever_they_are():
@@ -24,3 +25,19 @@ def test_names_in_lists():
     request = service.GetArtifactsByURIRequest(uris=[r"a\b", "c"])
     replace_text(request, "\\", "/")
     assert request.uris == ["a/b", "c"]
+
+
+def test_the_key_of_a_path_goes_first():
+    step = mlmd.Event.Path.Step
+    response = service.GetEventsByExecutionIDsResponse()
+    response.events.add().path.steps.extend([step(index=0), step(key="model")])
+    response.events.add().path.steps.extend([step(key="schema"), step(index=1)])
+    order_paths(response)
+    assert [[s.key or s.index for s in e.path.steps] for e in response.events] == [
+        ["model", 0],
+        ["schema", 1],
+    ]
+    graph = service.GetLineageSubgraphResponse()
+    graph.lineage_subgraph.events.add().path.steps.extend([step(index=0), step(key="model")])
+    order_paths(graph)
+    assert graph.lineage_subgraph.events[0].path.steps[0].key == "model"
