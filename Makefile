@@ -19,7 +19,7 @@ export PYTHONWARNINGS ?= ignore
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run tensorboard test lint format lock check-lock environment clean
+.PHONY: help run tensorboard test bench lint format lock check-lock environment clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -41,6 +41,11 @@ test: environment
 	@sh infra/browser.sh
 	@sh infra/databases.sh
 	@pytest $(ARGS)
+
+# Ratios, in docs/benchmarks.md; those that need a finished run of `pets` are called by hand.
+bench: environment
+	@for benchmark in training_step unchanged_run lineage; do \
+		echo "== $$benchmark"; python tests/benchmarks/$$benchmark.py || exit 1; done
 
 lint: environment
 	@ruff check . && ruff format --check .
