@@ -43,7 +43,7 @@ def config(make_dataset, encode_picture):
     )
 
 
-def generate(config, classes, folder, beam_args=("--direct_num_workers=2",)):
+def generate(config, classes, folder, beam_args=("--direct_num_workers=2",), driver=True):
     builder = dataset.open_dataset(config)
     artifact = standard_artifacts.Examples()
     artifact.uri = str(folder)
@@ -58,7 +58,7 @@ def generate(config, classes, folder, beam_args=("--direct_num_workers=2",)):
         {
             "dataset": config.model_dump_json(),
             "classes": classes.model_dump_json(),
-            "identity": dataset.identify(builder, config).to_json(),
+            **({"identity": dataset.identify(builder, config).to_json()} if driver else {}),
         },
     )
     return artifact
@@ -84,6 +84,14 @@ def test_every_example_arrives_in_order_with_its_bytes(config, pet_classes, tmp_
             assert features[schema.IMAGE].bytes_list.value[0] == element["image"]
             assert features[schema.MASK].bytes_list.value[0] == element["segmentation_mask"]
             assert features[schema.EXAMPLE_ID].bytes_list.value[0] == element["file_name"]
+
+
+def test_where_no_driver_runs_the_executor_tells_what_the_data_is(config, pet_classes, tmp_path):
+    """As on Vertex AI."""
+    artifact = generate(config, pet_classes, tmp_path, driver=False)
+    identity = dataset.identify(dataset.open_dataset(config), config)
+    assert artifact.get_string_custom_property("dataset_fingerprint") == identity.fingerprint
+    assert artifact.get_int_custom_property("train_examples") == len(read(tmp_path, "train"))
 
 
 def test_the_same_bytes_on_every_run(config, pet_classes, tmp_path):
