@@ -5,9 +5,11 @@ that, the statement is a syntax error. JSON within JSON is full of backslashes. 
 PostgreSQL a backslash therefore becomes the control character SUBSTITUTE, which no text of
 ours has, and on the way back it becomes one again.
 
-It reads the steps of an event's path without an order. PostgreSQL may give the index before
-the key (a shorter row fits where the longer one before it did not), and TFX, which looks for
-the key first, does not see the output. The key goes first again.
+It reads without an order, and PostgreSQL gives what it finds first. The index of an event's
+path may come before the key (a shorter row fits where the longer one before it did not), and
+TFX, which looks for the key first, does not see the output. And things that were asked for by
+their ids come in another order than asked for; TFX takes them as if they did not, and a cached
+step's outputs change their names. Both are put in order again.
 """
 
 from __future__ import annotations
@@ -58,6 +60,20 @@ def order_paths(message: Message) -> None:
                 order_paths(part)
 
 
+def order_as_asked(request: Message, response: Message) -> None:
+    """Gives artifacts, executions or contexts the order in which their ids were asked for.
+
+    Args:
+      request: with `artifact_ids`, `execution_ids` or `context_ids`, or any other.
+      response: to it; changed in place.
+    """
+    for kind in ("artifact", "execution", "context"):
+        places = {key: index for index, key in enumerate(getattr(request, f"{kind}_ids", ()))}
+        found = getattr(response, f"{kind}s", ())
+        if places and found:
+            found.sort(key=lambda thing, places=places: places[thing.id])
+
+
 def _parts(field: FieldDescriptor, value: Any) -> list[Message]:
     if field.label != FieldDescriptor.LABEL_REPEATED:
         return [value]
@@ -92,6 +108,7 @@ def mend_stores() -> None:
         call_original(self, method, sent, response)
         replace_text(response, _SUBSTITUTE, _BACKSLASH)
         order_paths(response)
+        order_as_asked(request, response)
 
     MetadataStore.__init__, MetadataStore._pywrap_cc_call = opened, call
     MetadataStore._mends_postgresql = True

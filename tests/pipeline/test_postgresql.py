@@ -1,7 +1,7 @@
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from ml_metadata.proto import metadata_store_service_pb2 as service
 
-from pipeline.postgresql import order_paths, replace_text
+from pipeline.postgresql import order_as_asked, order_paths, replace_text
 
 
 def test_texts_are_replaced_wherever_they_are():
@@ -41,3 +41,16 @@ def test_the_key_of_a_path_goes_first():
     graph.lineage_subgraph.events.add().path.steps.extend([step(index=0), step(key="model")])
     order_paths(graph)
     assert graph.lineage_subgraph.events[0].path.steps[0].key == "model"
+
+
+def test_what_is_asked_for_by_ids_comes_in_their_order():
+    request = service.GetArtifactsByIDRequest(artifact_ids=[7, 5, 9])
+    response = service.GetArtifactsByIDResponse()
+    for number in (5, 7, 9):
+        response.artifacts.add(id=number)
+    order_as_asked(request, response)
+    assert [artifact.id for artifact in response.artifacts] == [7, 5, 9]
+    events = service.GetEventsByArtifactIDsResponse()
+    events.events.add(artifact_id=5)
+    order_as_asked(service.GetEventsByArtifactIDsRequest(artifact_ids=[7, 5]), events)
+    assert len(events.events) == 1
