@@ -144,6 +144,12 @@ class TrainerConfig(schema.Config):
         description="weight of each class's pixels in the loss: a list in the classes' order, "
         "normalised to sum 1; `balanced`: inverse to the class's pixels in the training split",
     )
+    jaccard_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of the soft Jaccard loss (1 - IoU of the probabilities, mean of the "
+        "classes) beside the cross-entropy; 0: cross-entropy alone, as in the tutorial",
+    )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         default="float32", description="Keras dtype policy"
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
-import math
 import os
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -29,7 +26,8 @@ from components.trainer import (
 from components.trainer.checkpoints import Checkpoints, checkpoint_folder
 from components.trainer.config import TrainerConfig
 from components.trainer.export import export_model
-from components.trainer.unet import build_unet, unfreeze_encoder
+from components.trainer.fitting import fit
+from components.trainer.unet import build_unet
 
 _LOG = logging.getLogger("segline.trainer")
 
@@ -157,132 +155,6 @@ def _begin_with(model: keras.Model, base_model: str | None) -> str:
         return ""
     _LOG.info("beginning with the weights of %s", base_model)
     return base_model
-
-
-def fit(
-    model: keras.Model,
-    strategy: tf.distribute.Strategy,
-    config: TrainerConfig,
-    train: Callable[[int], tf.data.Dataset],
-    validation: tf.data.Dataset,
-    *,
-    steps_per_epoch: int,
-    validation_steps: int | None,
-    ignore_index: int | None,
-    callbacks: list[keras.callbacks.Callback],
-    checkpoints: Checkpoints | None = None,
-) -> None:
-    """Trains in one phase, or in two where the encoder is fine-tuned later.
-
-    What a checkpoint has behind it is not trained again: the result is that of a training
-    which was never ended.
-
-    Args:
-      model: the U-Net, its encoder frozen or not.
-      strategy: that the model was built under.
-      config: epochs, learning rate, fine-tuning.
-      train: gives endless training batches, from the one of a number on. It is called for
-        each phase: a dataset that was read before shuffles differently.
-      validation: validation batches.
-      steps_per_epoch: training batches in an epoch.
-      validation_steps: validation batches looked at after an epoch; None: all.
-      ignore_index: mask value that counts neither in the loss nor in the accuracy.
-      callbacks: for all phases.
-      checkpoints: where the state is kept; None: nowhere.
-    """
-    done = checkpoints.epochs_done if checkpoints else 0
-    if done:
-        _LOG.info("going on after epoch %d, which a training that was ended had reached", done)
-    kept = [checkpoints] if checkpoints else []
-    for phase in phases(config):
-        if phase.last_epoch < done:
-            continue
-        with strategy.scope():
-            if phase.fine_tunes:
-                unfreeze_encoder(model, config.encoder.fine_tune_beyond_stride)
-            model.compile(
-                optimizer=keras.optimizers.Adam(phase.learning_rate),
-                loss=keras.losses.SparseCategoricalCrossentropy(
-                    from_logits=True, ignore_class=ignore_index
-                ),
-                metrics=[PixelAccuracy(ignore_index)],
-            )
-        if done > phase.first_epoch:
-            checkpoints.restore(model)
-        if done == phase.last_epoch:
-            continue
-        first_epoch = max(phase.first_epoch, done)
-        model.fit(
-            train(first_epoch * steps_per_epoch),
-            initial_epoch=first_epoch,
-            epochs=phase.last_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=validation,
-            validation_steps=validation_steps,
-            callbacks=[keras.callbacks.LearningRateScheduler(phase.rate), *callbacks, *kept],
-            verbose=0,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Phase:
-    """Epochs that are trained with one set of trainable layers.
-
-    Attributes:
-      first_epoch: counted from 0.
-      last_epoch: exclusive.
-      learning_rate: at the phase's start.
-      cosine: whether it falls to zero until the phase's end.
-      fine_tunes: whether a pretrained encoder trains too.
-    """
-
-    first_epoch: int
-    last_epoch: int
-    learning_rate: float
-    cosine: bool
-    fine_tunes: bool
-
-    def rate(self, epoch: int) -> float:
-        """The learning rate of an epoch."""
-        if not self.cosine:
-            return self.learning_rate
-        done = (epoch - self.first_epoch) / (self.last_epoch - self.first_epoch)
-        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def phases(config: TrainerConfig) -> list[Phase]:
-    """One phase, or two where the encoder is fine-tuned later."""
-    cosine = config.learning_rate_schedule == "cosine"
-    tuned_from = config.encoder.fine_tune_from_epoch
-    if tuned_from is None or tuned_from >= config.epochs:
-        return [Phase(0, config.epochs, config.learning_rate, cosine, False)]
-    tuning = Phase(tuned_from, config.epochs, config.encoder.fine_tune_learning_rate, cosine, True)
-    if tuned_from == 0:
-        return [tuning]
-    return [Phase(0, tuned_from, config.learning_rate, False, False), tuning]
-
-
-@keras.saving.register_keras_serializable("segline")
-class PixelAccuracy(keras.metrics.SparseCategoricalAccuracy):
-    """The tutorial's `accuracy`, over the pixels that count.
-
-    Args:
-      ignore_index: mask value of pixels that don't; None: all count.
-    """
-
-    def __init__(self, ignore_index: int | None = None, name: str = "accuracy") -> None:
-        super().__init__(name=name)
-        self._ignore_index = ignore_index
-
-    def update_state(
-        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
-    ) -> tf.Variable:
-        """Adds a batch: y_true [B, H, W] of indices, y_pred [B, H, W, C] of logits."""
-        if self._ignore_index is not None:
-            sample_weight = keras.ops.cast(
-                keras.ops.not_equal(y_true, self._ignore_index), "float32"
-            )
-        return super().update_state(y_true, y_pred, sample_weight)
 
 
 def _callbacks(

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components import schema
 from components.errors import UserError
-from components.trainer import callbacks, distribution, input_pipeline, run_fn
+from components.trainer import callbacks, distribution, fitting, input_pipeline, objective
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.encoders import ENCODER_NAME
@@ -43,7 +43,7 @@ def train(config, extra=(), ignore_index=None, data=None, checkpoints=None):
     keras.utils.set_random_seed(config.seed)
     model = build_unet(2, (32, 32), config.encoder, config.decoder)
     data = data or halves()
-    run_fn.fit(
+    fitting.fit(
         model,
         tf.distribute.get_strategy(),
         config,
@@ -144,11 +144,11 @@ def test_ignored_pixels_do_not_count():
     train(TrainerConfig(**SMALL), [history], ignore_index=schema.IGNORE_INDEX, data=data)
     assert np.isfinite(history.history["loss"]).all()
 
-    metric = run_fn.PixelAccuracy(schema.IGNORE_INDEX)
+    metric = objective.PixelAccuracy(schema.IGNORE_INDEX)
     logits = tf.one_hot(tf.where(masks == schema.IGNORE_INDEX, 0, masks), 2)
     metric.update_state(masks, logits)
     assert float(metric.result()) == 1.0
-    plain = run_fn.PixelAccuracy()
+    plain = objective.PixelAccuracy()
     plain.update_state(np.where(masks == 0, 1, masks), logits)
     assert float(plain.result()) < 1.0
 
@@ -160,13 +160,13 @@ def test_phases_of_fine_tuning():
         learning_rate_schedule="cosine",
         encoder={"fine_tune_from_epoch": 4, "fine_tune_learning_rate": 0.001},
     )
-    first, second = run_fn.phases(config)
+    first, second = fitting.phases(config)
     assert (first.first_epoch, first.last_epoch, first.fine_tunes) == (0, 4, False)
     assert (second.first_epoch, second.last_epoch, second.fine_tunes) == (4, 10, True)
     assert first.rate(3) == 0.01
     assert second.rate(4) == 0.001 and second.rate(7) == pytest.approx(0.0005)
-    assert len(run_fn.phases(TrainerConfig())) == 1
-    assert run_fn.phases(TrainerConfig())[0].rate(19) == 0.001
+    assert len(fitting.phases(TrainerConfig())) == 1
+    assert fitting.phases(TrainerConfig())[0].rate(19) == 0.001
 
 
 def test_fine_tuning_changes_the_encoder_from_its_epoch_on(tmp_path):
@@ -256,7 +256,7 @@ else:
 assert strategy.num_replicas_in_sync == 2
 import keras
 import numpy as np
-from components.trainer import input_pipeline, run_fn
+from components.trainer import fitting, input_pipeline
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.unet import build_unet
@@ -271,7 +271,7 @@ with strategy.scope():
     )
 history = keras.callbacks.History()
 data = test_fit.halves()
-run_fn.fit(
+fitting.fit(
     model, strategy, config,
     functools.partial(input_pipeline.training_batches, data, config, None),
     input_pipeline.validation_batches(data, config),
