@@ -35,6 +35,7 @@ ORIGINAL_SIZE = "original_size"  # int64 [2], height and width before resizing
 
 # Signatures of the saved model, and the names of what they take and give.
 SERVING_SIGNATURE = "serving_default"
+FLIPPED_SIGNATURE = "serving_flipped"
 EVALUATE_SIGNATURE = "evaluate"
 TRANSFORM_SIGNATURE = "transform_features"
 IMAGE_BYTES = "image_bytes"

@@ -47,6 +47,7 @@ class ServedModel:
     Args:
       path: the SavedModel, a folder of versions, or the pipeline's folder above it; of
         several versions the latest is taken.
+      flip: average the predictions of a picture and of its mirror image, for twice the work.
 
     Attributes:
       path: the SavedModel that was loaded.
@@ -56,13 +57,20 @@ class ServedModel:
       UserError: there is no model, or it is not one of segline's.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, flip: bool = False) -> None:
         self.path = find_model(path)
+        signature = schema.FLIPPED_SIGNATURE if flip else schema.SERVING_SIGNATURE
         try:
             self.classes: schema.ClassTable = read_card(self.path)["classes"]
             # A signature does not keep what it is a part of.
             self._model = tf.saved_model.load(self.path)
-            self._serve = self._model.signatures[schema.SERVING_SIGNATURE]
+            signatures = self._model.signatures
+            if flip and signature not in signatures and schema.SERVING_SIGNATURE in signatures:
+                raise UserError(
+                    f"{self.path} was made by an earlier segline and can't flip: leave --flip "
+                    "out, or train again"
+                )
+            self._serve = signatures[signature]
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{self.path} is no model that segline has pushed: {error}") from error
 

@@ -17,7 +17,12 @@ _MOST_ROWS = 40
 
 
 def predict(
-    console: Console, pictures: Sequence[str], model_dir: str, out: str, batch_size: int
+    console: Console,
+    pictures: Sequence[str],
+    model_dir: str,
+    out: str,
+    batch_size: int,
+    flip: bool,
 ) -> bool:
     """Predicts pictures, writes masks and overlays, prints the class shares.
 
@@ -27,6 +32,7 @@ def predict(
       model_dir: the model, a folder of versions, or a pipeline's folder.
       out: folder for the results.
       batch_size: pictures that go through the model together.
+      flip: average with the mirror image's prediction.
 
     Returns:
       Whether all could be predicted.
@@ -41,7 +47,7 @@ def predict(
     from components.predictor.files import predict_files, write_table
     from components.served_model import ServedModel
 
-    model = ServedModel(model_dir)
+    model = ServedModel(model_dir, flip)
     names = model.classes.names
     rows = list(
         track(
@@ -92,6 +98,7 @@ def predict_with_beam(
     out: str,
     kind: str,
     batch_size: int,
+    flip: bool,
     beam_args: Sequence[str],
 ) -> bool:
     """Predicts a TFDS split, or any number of picture files, as a Beam pipeline.
@@ -105,6 +112,7 @@ def predict_with_beam(
       out: folder for the results.
       kind: `parquet` or `tfrecord`.
       batch_size: most pictures that go through the model together.
+      flip: average with the mirror image's prediction.
       beam_args: Beam's options.
 
     Returns:
@@ -122,7 +130,7 @@ def predict_with_beam(
     from components.predictor import batch
     from components.served_model import ServedModel
 
-    model = ServedModel(model_dir)
+    model = ServedModel(model_dir, flip)
     source = batch.ReadPictures(pictures) if not split else _split_reader(config, split)
     if "://" not in out:
         _make_folder(out)
@@ -132,7 +140,7 @@ def predict_with_beam(
     _ = (
         pipeline
         | "Read" >> source
-        | "Predict" >> batch.PredictPictures(os.path.abspath(model.path), batch_size)
+        | "Predict" >> batch.PredictPictures(os.path.abspath(model.path), batch_size, flip)
         | "Write" >> batch.WriteRows(out, kind, model.classes.names)
     )
     try:

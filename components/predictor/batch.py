@@ -65,11 +65,12 @@ class PredictPictures(beam.PTransform):
     Args:
       model_dir: a SavedModel that the workers can open.
       batch_size: most pictures that go through the model together.
+      flip: average with the mirror image's prediction.
     """
 
-    def __init__(self, model_dir: str, batch_size: int) -> None:
+    def __init__(self, model_dir: str, batch_size: int, flip: bool = False) -> None:
         super().__init__()
-        self._handler = SegmentationHandler(model_dir, batch_size)
+        self._handler = SegmentationHandler(model_dir, batch_size, flip)
 
     def expand(self, pictures: beam.PCollection[Keyed]) -> beam.PCollection[dict[str, Any]]:
         """One row for each picture."""
@@ -79,14 +80,15 @@ class PredictPictures(beam.PTransform):
 class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], ServedModel]):
     """Tells Beam's RunInference how to load and ask a segline model."""
 
-    def __init__(self, model_dir: str, batch_size: int) -> None:
+    def __init__(self, model_dir: str, batch_size: int, flip: bool) -> None:
         super().__init__()
         self._model_dir = model_dir
+        self._flip = flip
         self._batch_size = batch_size
 
     def load_model(self) -> ServedModel:
         """Once for each process; its threads share it."""
-        return ServedModel(self._model_dir)
+        return ServedModel(self._model_dir, self._flip)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
         """Bounds of RunInference's own batching."""

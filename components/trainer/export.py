@@ -1,4 +1,4 @@
-"""The saved model: trained network and Transform graph behind three signatures."""
+"""The saved model: trained network and Transform graph behind its signatures."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def export_model(
       serving_default: image_bytes string [B] -> mask uint8 [B, H, W],
         mask_png_bytes string [B] (PNG of class indices at the picture's own
         size), confidence float32 [B] (mean probability of the winning class).
+      serving_flipped: the same, from the mean of the probabilities of the picture and of
+        its mirror image; twice the work.
       evaluate: examples string [B] -> confusion_matrix int64 [B, C, C] (rows:
         truth, columns: prediction, ignored pixels left out), example_id string [B].
       transform_features: examples string [B] -> the Transform step's features.
@@ -46,10 +48,25 @@ def export_model(
     def parse(examples: tf.Tensor, *names: str) -> dict[str, tf.Tensor]:
         return tf.io.parse_example(examples, {name: raw_spec[name] for name in names})
 
+    def probabilities_of(images: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(model(images, training=False))
+
+    def flipped_too(images: tf.Tensor) -> tf.Tensor:
+        mirrored = tf.reverse(probabilities_of(tf.reverse(images, [2])), [2])
+        return (probabilities_of(images) + mirrored) / 2
+
     def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer(image_bytes, probabilities_of)
+
+    def serve_flipped(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer(image_bytes, flipped_too)
+
+    def answer(
+        image_bytes: tf.Tensor, segment: Callable[[tf.Tensor], tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
         checked = pictures.check_images(image_bytes, schema.IMAGE_BYTES)
         features = layer({schema.IMAGE: checked[:, tf.newaxis]})
-        probabilities = tf.nn.softmax(model(features[schema.IMAGE], training=False))
+        probabilities = segment(features[schema.IMAGE])
         return {
             schema.MASK: tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8),
             schema.MASK_PNG_BYTES: masks_at_size(probabilities, features[schema.ORIGINAL_SIZE]),
@@ -78,6 +95,7 @@ def export_model(
     archive.track(layer)
     for name, function, argument in (
         (schema.SERVING_SIGNATURE, serve, schema.IMAGE_BYTES),
+        (schema.FLIPPED_SIGNATURE, serve_flipped, schema.IMAGE_BYTES),
         (schema.EVALUATE_SIGNATURE, evaluate, schema.EXAMPLES),
         (schema.TRANSFORM_SIGNATURE, transform_features, schema.EXAMPLES),
     ):

@@ -141,13 +141,33 @@ def test_the_pushed_model_serves_with_tensorflow_alone(first_run, encode_picture
         }}))
         """,
     )
-    assert found["signatures"] == ["evaluate", "serving_default", "transform_features"]
+    assert found["signatures"] == [
+        *("evaluate", "serving_default", "serving_flipped", "transform_features")
+    ]
     assert found["outputs"] == ["confidence", "mask", "mask_png_bytes"]
     assert found["mask"] == ["uint8", [4, 32, 64]]
     assert found["sizes"] == [[50, 70, 1], [90, 40, 1], [30, 30, 1], [64, 64, 1]]
     assert set(found["classes"]) <= {0, 1, 2}
     assert all(1 / 3 <= value <= 1 for value in found["confidence"])
     assert found["one"]
+
+
+def test_flipping_makes_no_difference_between_a_picture_and_its_mirror_image(first_run):
+    import tensorflow as tf
+
+    (version,) = first_run.served()
+    model = tf.saved_model.load(str(first_run.root / "serving" / version))
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 64, 3)).astype(np.uint8)
+    pair = tf.constant([encode_picture(pixels), encode_picture(pixels[:, ::-1])])
+    masks = {}
+    for name in ("serving_default", "serving_flipped"):
+        out = model.signatures[name](image_bytes=pair)
+        masks[name] = out["mask"].numpy()
+    one, mirrored = masks["serving_flipped"]
+    assert np.mean(one != mirrored[:, ::-1]) < 0.001  # (sums in another order)
+    assert out["confidence"][0].numpy() == pytest.approx(out["confidence"][1].numpy(), abs=1e-4)
+    one, mirrored = masks["serving_default"]
+    assert np.mean(one != mirrored[:, ::-1]) > 0.01
 
 
 def test_the_model_describes_itself(first_run):
@@ -193,7 +213,9 @@ def test_metrics_equal_numpy_on_the_served_predictions(first_run):
 
 def test_the_pushed_model_predicts_a_split_of_its_dataset(first_run):
     out = first_run.folder / "masks"
-    done = first_run.call("segline", "predict", "--beam", "--split", "test", "--out", str(out))
+    done = first_run.call(
+        *("segline", "predict", "--beam", "--split", "test", "--flip", "--out", str(out))
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "24 of 24 predicted" in done.stdout
     rows = [row for file in out.iterdir() for row in pq.read_table(file).to_pylist()]

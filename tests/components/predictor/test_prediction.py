@@ -52,6 +52,15 @@ def call(*arguments):
     return 0
 
 
+def test_a_model_that_can_not_flip(folder, serving_folder, tmp_path, capsys):
+    for beam in ([], ["--beam"]):
+        status = call(
+            *("predict", "--flip", *beam, "--model", serving_folder, folder, "--out", tmp_path)
+        )
+        assert status == 1
+        assert "can't flip: leave --flip out, or train again" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
 def test_a_folder(folder, serving_folder, tmp_path, capsys, batch_size):
     out = tmp_path / "out"
