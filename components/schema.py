@@ -113,6 +113,11 @@ class ClassTable(Config):
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def ignore_index(self) -> int | None:
+        """What the masks have where a pixel doesn't count; None: all count."""
+        return IGNORE_INDEX if self.ignore_values else None
+
     def lookup_table(self, unknown: int = -1) -> list[int]:
         """256 entries: raw value -> class index, IGNORE_INDEX, or `unknown`."""
         table = [unknown] * 256

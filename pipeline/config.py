@@ -22,6 +22,7 @@ from components.evaluator.config import EvaluatorConfig
 from components.example_gen.config import DatasetConfig
 from components.infra_validator.config import InfraValidatorConfig
 from components.trainer.config import TrainerConfig
+from components.trainer.tuner_config import TunerConfig
 from components.transform.config import TransformConfig
 from pipeline.beam_config import BeamConfig
 from pipeline.kubeflow.config import KubeflowConfig
@@ -58,6 +59,9 @@ class PipelineConfig(schema.Config):
     classes: schema.ClassTable
     data_validation: DataValidationConfig = DataValidationConfig()
     transform: TransformConfig = TransformConfig()
+    tuner: TunerConfig | None = Field(
+        default=None, description="a search over the trainer's settings before it trains"
+    )
     trainer: TrainerConfig = TrainerConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()
@@ -72,6 +76,11 @@ class PipelineConfig(schema.Config):
                 f"trainer.class_weights: {len(weights)} weights for {len(self.classes)} classes "
                 f"({', '.join(self.classes.names)})"
             )
+        if self.tuner:
+            try:
+                self.tuner.check(self.trainer)
+            except ValueError as error:
+                raise ValueError(f"tuner.space: {error}") from error
         size = self.evaluator.object_size
         for key, names in (
             ("min_class_iou", self.evaluator.min_class_iou),

@@ -127,6 +127,7 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
             "weights_fingerprint": settings.get("weights", ""),
             "base_model": _earlier_model(store, graph, trainer, "base_model"),
             "settings": settings.get("trainer", {}),
+            "found_by_tuner": _found_by_tuner(graph, trainer),
         },
         "code": {
             "commit": record.commit if record else _UNKNOWN,
@@ -333,6 +334,13 @@ def _earlier_model(
     for model in graph.inputs(execution, role):
         made = store.get_artifacts_by_id(lineage.judgements(store, model.id))
         return {"id": model.id, "uri": model.uri, "versions": list(_versions(made))}
+    return None
+
+
+def _found_by_tuner(graph: Lineage, trainer: Node) -> dict[str, Any] | None:
+    """Hyperparameters, their score and the number of trials; None: nothing was searched."""
+    for found in graph.inputs(trainer, "hyperparameters"):
+        return {"run": graph.maker(found).run_id, **found.properties}
     return None
 
 

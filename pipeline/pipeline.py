@@ -26,6 +26,7 @@ from components.example_gen.component import TfdsExampleGen
 from components.infra_validator.component import ServingValidator
 from components.infra_validator.serving_check import BATCH
 from components.reporter.component import Reporter
+from components.trainer.tuner import SegmentationTuner
 from components.trainer.warm_start import LatestModelOfOtherDataStrategy
 from pipeline.config import PipelineConfig, absolute
 from pipeline.store import connection_config
@@ -70,21 +71,8 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     )
     transform.add_upstream_node(example_validator)
 
-    bases = make_base_model(config, examples)
-    trainer = tfx.Trainer(
-        run_fn="components.trainer.run_fn.run_fn",
-        examples=examples,
-        base_model=bases[0].outputs["model"] if bases else None,
-        transform_graph=transform.outputs["transform_graph"],
-        train_args=trainer_pb2.TrainArgs(splits=[schema.TRAIN]),
-        eval_args=trainer_pb2.EvalArgs(splits=[schema.VALIDATION]),
-        custom_config={
-            "trainer": config.trainer.model_dump_json(),
-            "classes": config.classes.model_dump_json(),
-            "code": provenance.source_fingerprint("trainer"),
-            "weights": provenance.file_fingerprint(config.trainer.encoder.weights),
-        },
-    )
+    training = make_training(config, examples, transform.outputs["transform_graph"])
+    trainer = training[-1]
     model = trainer.outputs["model"]
 
     gate = make_gate(config, examples, model, managed)
@@ -104,7 +92,7 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
 
     components = [
         *(example_gen, statistics_gen, schema_gen, example_validator, transform),
-        *(*bases, trainer, *gate),
+        *(*training, *gate),
         *([] if managed else [reporter]),
     ]
     for component in components:
@@ -119,17 +107,55 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     )
 
 
-def make_base_model(config: PipelineConfig, examples: BaseChannel) -> list[Resolver]:
-    """The resolver of the model that training begins with; none where it begins afresh."""
-    if not config.trainer.warm_start:
-        return []
-    base = Resolver(
-        strategy_class=LatestModelOfOtherDataStrategy,
-        examples=examples,
-        model=Channel(type=Model),
-        model_blessing=Channel(type=ModelBlessing),
+def make_training(
+    config: PipelineConfig, examples: BaseChannel, transform_graph: BaseChannel
+) -> list[BaseNode]:
+    """What makes the model.
+
+    Args:
+      config: all settings.
+      examples: Examples, training and validation split among them.
+      transform_graph: of the Transform step.
+
+    Returns:
+      The resolver of the model that training begins with and the Tuner, each where the
+      config asks for it; then the Trainer.
+    """
+    settings = {
+        "trainer": config.trainer.model_dump_json(),
+        "classes": config.classes.model_dump_json(),
+        "code": provenance.source_fingerprint("trainer"),
+        "weights": provenance.file_fingerprint(config.trainer.encoder.weights),
+    }
+    data = {
+        "examples": examples,
+        "transform_graph": transform_graph,
+        "train_args": trainer_pb2.TrainArgs(splits=[schema.TRAIN]),
+        "eval_args": trainer_pb2.EvalArgs(splits=[schema.VALIDATION]),
+    }
+    before: list[BaseNode] = []
+    given = {}
+    if config.trainer.warm_start:
+        base = Resolver(
+            strategy_class=LatestModelOfOtherDataStrategy,
+            examples=examples,
+            model=Channel(type=Model),
+            model_blessing=Channel(type=ModelBlessing),
+        )
+        before.append(base.with_id("BaseModel"))
+        given["base_model"] = base.outputs["model"]
+    if config.tuner:
+        tuner = SegmentationTuner(
+            tuner_fn="components.trainer.tuner_fn.tuner_fn",
+            custom_config={**settings, "tuner": config.tuner.model_dump_json()},
+            **data,
+        ).with_id("Tuner")
+        before.append(tuner)
+        given["hyperparameters"] = tuner.outputs["best_hyperparameters"]
+    trainer = tfx.Trainer(
+        run_fn="components.trainer.run_fn.run_fn", custom_config=settings, **data, **given
     )
-    return [base.with_id("BaseModel")]
+    return [*before, trainer]
 
 
 def make_gate(

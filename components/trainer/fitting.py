@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -16,6 +17,17 @@ from components.trainer.objective import PixelAccuracy, make_loss
 from components.trainer.unet import unfreeze_encoder
 
 _LOG = logging.getLogger("segline.trainer")
+
+
+@contextlib.contextmanager
+def reproducible(config: TrainerConfig) -> Iterator[None]:
+    """Seeds and precision of a training; the process may go on to other things afterwards."""
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def fit(

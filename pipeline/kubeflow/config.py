@@ -69,6 +69,15 @@ class VolumeConfig(schema.Config):
     mount_path: str = Field(description="where the steps see it; run.root lies below it")
 
 
+_TRAINING = StepConfig(
+    accelerator="nvidia.com/gpu",
+    memory_request="8Gi",
+    memory_limit="32Gi",
+    shared_memory="2Gi",
+    retries=3,
+)
+
+
 class KubeflowConfig(schema.Config):
     """How the pipeline runs on Kubeflow Pipelines."""
 
@@ -85,17 +94,9 @@ class KubeflowConfig(schema.Config):
         "memory_limit 16Gi, retries 2.",
     )
     steps: dict[str, StepConfig] = Field(
-        default_factory=lambda: {
-            "Trainer": StepConfig(
-                accelerator="nvidia.com/gpu",
-                memory_request="8Gi",
-                memory_limit="32Gi",
-                shared_memory="2Gi",
-                retries=3,
-            )
-        },
+        default_factory=lambda: dict.fromkeys(("Tuner", "Trainer"), _TRAINING),
         description="by step name, what differs from kubeflow.step (the same keys); by default "
-        "the Trainer, and it alone, has a GPU",
+        "the Trainer and the Tuner, and they alone, have a GPU",
     )
     environment: dict[str, str] = Field(
         default_factory=dict, description="further environment variables of every step"

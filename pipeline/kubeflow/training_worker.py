@@ -17,6 +17,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 
 from components import lineage
 from components.errors import UserError
+from components.trainer import hyperparameters
 
 TRAINER = "Trainer"
 _LOG = logging.getLogger("segline.trainer")
@@ -43,6 +44,8 @@ def train(connection: metadata.Metadata, run_id: str, patience_seconds: float = 
             return
         inputs = execution_lib.get_input_artifacts(handle, execution.id)
     fn_args = fn_args_utils.get_common_fn_args(inputs, lineage.properties_of(execution))
+    for found in inputs.get("hyperparameters", []):
+        fn_args.hyperparameters = hyperparameters.read_config(found.uri)
     with tempfile.TemporaryDirectory() as folder:
         fn_args.serving_model_dir = fn_args.model_run_dir = folder
         run_fn(fn_args)

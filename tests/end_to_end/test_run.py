@@ -158,7 +158,7 @@ def test_flipping_makes_no_difference_between_a_picture_and_its_mirror_image(fir
     (version,) = first_run.served()
     model = tf.saved_model.load(str(first_run.root / "serving" / version))
     pixels = np.random.default_rng(0).integers(0, 255, (32, 64, 3)).astype(np.uint8)
-    pair = tf.constant([encode_picture(pixels), encode_picture(pixels[:, ::-1])])
+    pair = tf.stack([tf.io.encode_png(pixels), tf.io.encode_png(pixels[:, ::-1])])
     masks = {}
     for name in ("serving_default", "serving_flipped"):
         out = model.signatures[name](image_bytes=pair)

@@ -10,7 +10,9 @@ import sys
 import keras
 import numpy as np
 import pytest
+import small_training
 import tensorflow as tf
+from small_training import SMALL, halves
 
 from components import schema
 from components.errors import UserError
@@ -19,24 +21,6 @@ from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.encoders import ENCODER_NAME
 from components.trainer.unet import build_unet
-
-SMALL = {
-    "encoder": {"weights": "none", "alpha": 0.35},
-    "decoder": {"filters": (8, 8, 8, 8)},
-    "batch_size": 4,
-    "epochs": 2,
-    "learning_rate": 0.01,
-}
-
-
-def halves(count=8, side=32):
-    """Pictures that are bright where class 1 is."""
-    rng = np.random.default_rng(0)
-    masks = np.zeros((count, side, side), np.uint8)
-    for index, edge in enumerate(rng.integers(8, side - 8, count)):
-        masks[index, :, edge:] = 1
-    images = masks[..., None].repeat(3, -1) * 0.8 + rng.random((count, side, side, 3)) * 0.2
-    return tf.data.Dataset.from_tensor_slices((images.astype(np.float32), masks))
 
 
 def train(config, extra=(), ignore_index=None, data=None, checkpoints=None):
@@ -56,6 +40,9 @@ def train(config, extra=(), ignore_index=None, data=None, checkpoints=None):
         checkpoints=checkpoints,
     )
     return model
+
+
+SUPPORT = os.path.dirname(small_training.__file__)
 
 
 class Killed(Exception):
@@ -242,7 +229,7 @@ def test_workers_are_read_from_tf_config(monkeypatch, environment, workers, chie
 
 # Trains in a process of its own: devices and workers are fixed once TensorFlow runs.
 DISTRIBUTED = """
-import functools, importlib.util, sys
+import functools, sys
 import tensorflow as tf
 if sys.argv[2] == "mirrored":
     tf.config.set_logical_device_configuration(
@@ -260,17 +247,16 @@ from components.trainer import fitting, input_pipeline
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.unet import build_unet
-spec = importlib.util.spec_from_file_location("test_fit", sys.argv[1])
-test_fit = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(test_fit)
-config = TrainerConfig(**test_fit.SMALL | {"epochs": 15})
+sys.path.append(sys.argv[1])
+import small_training
+config = TrainerConfig(**small_training.SMALL | {"epochs": 15})
 keras.utils.set_random_seed(0)
 with strategy.scope():
     model = distribution.trainable_model(
         build_unet(2, (32, 32), config.encoder, config.decoder)
     )
 history = keras.callbacks.History()
-data = test_fit.halves()
+data = small_training.halves()
 fitting.fit(
     model, strategy, config,
     functools.partial(input_pipeline.training_batches, data, config, None),
@@ -284,7 +270,7 @@ print("RESULT", history.history["loss"][0], history.history["loss"][-1], weights
 
 def start_distributed(kind, environment=None):
     return subprocess.Popen(
-        [sys.executable, "-c", DISTRIBUTED, __file__, kind],
+        [sys.executable, "-c", DISTRIBUTED, SUPPORT, kind],
         env={**os.environ, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
