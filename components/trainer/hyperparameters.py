@@ -25,6 +25,14 @@ def values_of(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def describe(values: Mapping[str, Any]) -> str:
+    """For people: `learning_rate 0.004627, decoder.filters [8, 8, 8, 8]`."""
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+    )
+
+
 def read_config(folder: str) -> dict[str, Any]:
     """What TFX reads from a HyperParameters artifact's folder for `fn_args.hyperparameters`."""
     (name,) = tf.io.gfile.listdir(folder)

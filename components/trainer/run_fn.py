@@ -44,7 +44,7 @@ def run_fn(fn_args: FnArgs) -> None:
     config = TrainerConfig.model_validate_json(fn_args.custom_config["trainer"])
     if fn_args.hyperparameters:
         found = hyperparameters.values_of(fn_args.hyperparameters)
-        _LOG.info("the search has found %s", found)
+        _LOG.info("the search has found %s", hyperparameters.describe(found))
         config = apply(config, found)
     classes = schema.ClassTable.model_validate_json(fn_args.custom_config["classes"])
     strategy = distribution.make_strategy()

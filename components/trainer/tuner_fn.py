@@ -16,6 +16,7 @@ import keras
 import keras_tuner
 import tensorflow as tf
 from keras_tuner import errors
+from keras_tuner.engine.trial import Trial, TrialStatus
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 
@@ -125,7 +126,7 @@ class UNetTuner(keras_tuner.Tuner):
                 super().search(*args, **kwargs)
             except RuntimeError as error:  # too many failed one after the other
                 raise UserError(f"the search was given up: {error}") from error
-        if not self.oracle.get_best_trials():
+        if not any(trial.status == TrialStatus.COMPLETED for trial in self.oracle.trials.values()):
             raise UserError("no trial of the search has come to its end; see the log for why")
         tf.io.gfile.rmtree(self.project_dir)  # nobody will go on with it
 
@@ -137,9 +138,9 @@ class UNetTuner(keras_tuner.Tuner):
         """TFX asks for it."""
         (best,) = self.oracle.get_best_trials()
         found = hyperparameters.values_of(best.hyperparameters.get_config())
-        _LOG.info("the best: mean IoU %.4f  %s", best.score, found)
+        _LOG.info("the best: mean IoU %.4f  %s", best.score, hyperparameters.describe(found))
 
-    def run_trial(self, trial: keras_tuner.engine.trial.Trial, **_: object) -> dict[str, float]:
+    def run_trial(self, trial: Trial, **_: object) -> dict[str, float]:
         """Trains with a trial's hyperparameters.
 
         Returns:
@@ -147,17 +148,22 @@ class UNetTuner(keras_tuner.Tuner):
 
         Raises:
           FailedTrialError: these settings can't be trained with; the search goes on.
+          FatalError: anything else that goes wrong, which the search would pass over.
         """
         found = hyperparameters.values_of(trial.hyperparameters.get_config())
+        text = hyperparameters.describe(found)
         config = apply(self._trainer, found)
         keras.backend.clear_session()
         with reproducible(config):
             try:
                 score = self._train(config)
-            except UserError as error:
+            except (UserError, tf.errors.ResourceExhaustedError) as error:
+                _LOG.warning("a trial has failed: %s  %s", error, text)
                 raise errors.FailedTrialError(str(error)) from error
+            except Exception as error:
+                raise errors.FatalError(f"{type(error).__name__}: {error}") from error
         done = len(self.oracle.end_order) + 1
-        _LOG.info("trial %d/%d  mean IoU %.4f  %s", done, self.oracle.max_trials, score, found)
+        _LOG.info("trial %d/%d  mean IoU %.4f  %s", done, self.oracle.max_trials, score, text)
         return {_OBJECTIVE.name: score}
 
     def _train(self, config: TrainerConfig) -> float:

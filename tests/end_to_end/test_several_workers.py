@@ -1,4 +1,4 @@
-"""One training by two processes, chief and worker, through TFX on one side."""
+"""One training by two processes, chief and worker, with what a Tuner has found."""
 
 import json
 import os
@@ -9,13 +9,16 @@ import sys
 import beam_servers
 import pytest
 
+from components import lineage
 from pipeline.config import load_config
 from pipeline.history import read_run
+from pipeline.lineage import describe_model, find_model
 from pipeline.store import open_store
 
 BEFORE = ("TfdsExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform")
 RUN_ID = "two-workers"
-OVERRIDES = "trainer.seed=5 trainer.epochs=2"
+TUNER = "{trials: 2, epochs: 1, space: {learning_rate: {min: 0.001, max: 0.01, scale: log}}}"
+OVERRIDES = f"trainer.seed=5 trainer.epochs=2 'tuner={TUNER}'"
 
 
 def node(place, *names, **environment):
@@ -36,6 +39,9 @@ def trained(first_run):
     """What chief and worker have printed."""
     before = node(first_run, *BEFORE)
     assert before.communicate(timeout=300)[0].count("cached") == len(BEFORE)
+    tuner = node(first_run, "Tuner")
+    output = tuner.communicate(timeout=300)[0]
+    assert tuner.returncode == 0 and "trial 2/2  mean IoU" in output, output
     addresses = [f"127.0.0.1:{beam_servers.free_port()}" for _ in range(2)]
     cluster = {"chief": addresses[:1], "worker": addresses[1:]}
     processes = [
@@ -67,6 +73,24 @@ def test_the_chief_alone_leaves_a_model_and_a_record(first_run, trained, monkeyp
     assert len(os.listdir(os.path.join(log, "predictions"))) == 3
     with open(os.path.join(log, "training.json")) as file:
         assert "x 2 workers" in json.load(file)["device"]
+
+
+def test_the_tuner_s_find_is_what_was_trained_with_and_is_recorded(first_run, trained, monkeypatch):
+    monkeypatch.chdir(first_run.folder)
+    store = open_store(load_config("tiny.yaml"))
+    run = read_run(store, RUN_ID)
+    found = lineage.properties_of(run.output("Tuner", "best_hyperparameters"))
+    assert found["trials"] == 2 and 0 < found["score"] < 1
+    assert 0.001 <= found["learning_rate"] <= 0.01
+    log = run.output("Trainer", "model_run").uri
+    with open(os.path.join(log, "training.json")) as file:
+        settings = json.load(file)["trainer"]
+    assert settings["learning_rate"] == pytest.approx(found["learning_rate"])
+    assert settings["epochs"] == 2  # its own, not the trials'
+    answer = describe_model(store, find_model(store, "tiny", run.output("Trainer", "model").uri))
+    told = answer["training"]["found_by_tuner"]
+    assert told["run"] == RUN_ID and told["learning_rate"] == found["learning_rate"]
+    assert answer["training"]["settings"]["learning_rate"] == 0.005  # of the config
 
 
 def test_a_worker_whose_chief_was_cached_has_nothing_to_do(first_run, trained):

@@ -91,6 +91,12 @@ def test_no_such_config():
         ({"transform__image_size": [100, 96]}, ["transform.image_size.0", "multiple of 32"]),
         ({"dataset__version": "latest"}, ["dataset.version: 'latest'", "4.*.*"]),
         ({"evaluator__min_class_iou": {"dog": 0.5}}, ["there is no class 'dog', only pet, back"]),
+        (
+            {"tuner": {"space": {"learning_rte": [0.1, 0.2]}}},
+            ["tuner.space: learning_rte: 0.1: Extra inputs are not permitted"],
+        ),
+        ({"tuner": {"space": {"epochs.x": [1, 2]}}}, ["epochs.x: there is no such setting"]),
+        ({"tuner": {"space": {"seed": {"min": 2, "max": 1}}}}, ["min must be smaller than max"]),
         ({"evaluator__split": "eval"}, ["evaluator.split: must be one of train, validation"]),
         ({"name": "My Pipeline"}, ["name: "]),
         ({"classes": {"values": {"pet": 1, "dog": 1}}}, ["classes: raw mask value 1 is listed"]),

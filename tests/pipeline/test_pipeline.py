@@ -29,6 +29,19 @@ def test_the_pusher_waits_for_both_blessings():
     assert type_name == "components.infra_validator.component.ServingValidator"
 
 
+def test_the_tuner_is_there_where_the_config_asks_for_it():
+    assert "Tuner" not in compiled()
+    nodes = compiled(SEGLINE__TUNER="{space: {learning_rate: [0.001, 0.01]}, trials: 3}")
+    assert "Tuner" in nodes["Trainer"].upstream_nodes
+    assert "hyperparameters" in nodes["Trainer"].inputs.inputs
+    settings = json.loads(parameter(nodes["Tuner"], "custom_config"))
+    assert json.loads(settings["tuner"])["trials"] == 3
+    # How it is searched decides nothing about a training with what was found.
+    assert parameter(nodes["Trainer"], "custom_config") == parameter(
+        compiled()["Trainer"], "custom_config"
+    )
+
+
 @pytest.mark.parametrize("platform", ["kubernetes", "local_docker"])
 def test_tensorflow_serving_takes_the_place_of_the_clean_process(platform):
     nodes = compiled(

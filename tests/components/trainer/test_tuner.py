@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_tuner.errors import FatalError
 from small_training import SMALL, halves
 
 from components import schema
@@ -84,13 +85,13 @@ def search(monkeypatch):
     trained = []
     original = tuner_fn.UNetTuner._train
 
-    def run(folder, dies_in=None, fails=()):
+    def run(folder, dies_in=None, fails=(), error=None):
         def train(self, config):
             if len(trained) == dies_in:
                 raise Killed
             trained.append(config)
             if len(trained) in fails:
-                raise UserError("training diverged")
+                raise error or UserError("training diverged")
             return original(self, config)
 
         monkeypatch.setattr(tuner_fn.UNetTuner, "_train", train)
@@ -105,7 +106,8 @@ def search(monkeypatch):
         (best,) = tuner.get_best_hyperparameters()
         scores = {
             trial.hyperparameters.values["learning_rate"]: trial.score
-            for trial in tuner.oracle.get_best_trials(10)
+            for trial in tuner.oracle.trials.values()
+            if trial.status == "COMPLETED"
         }
         return best.values, scores, [config.learning_rate for config in trained]
 
@@ -131,13 +133,19 @@ def test_a_search_that_was_ended_goes_on(search, tmp_path, caplog):
 
 
 def test_settings_that_can_not_be_trained_with_are_passed_over(search, tmp_path):
-    _, scores, trained = search(tmp_path / "trials" / "one", fails=[2])
+    best, scores, trained = search(tmp_path / "trials" / "one", fails=[2])
     assert len(trained) == 4 and len(scores) == 3
+    assert best["learning_rate"] == max(scores, key=scores.get)
 
 
 def test_a_search_in_which_all_fails_is_one_clear_error(search, tmp_path):
-    with pytest.raises(UserError, match="training diverged"):
+    with pytest.raises(UserError, match="given up.*training diverged"):
         search(tmp_path / "trials" / "one", fails=[1, 2, 3, 4])
+
+
+def test_a_fault_of_ours_ends_the_search(search, tmp_path):
+    with pytest.raises(FatalError, match="KeyError: 'mask'"):
+        search(tmp_path / "trials" / "one", fails=[2], error=KeyError("mask"))
 
 
 def test_the_score_is_the_mean_iou_on_validation(search, tmp_path, monkeypatch):
