@@ -40,11 +40,19 @@ class Range(schema.Config):
 
 Choices = Annotated[tuple[Any, ...], Field(min_length=2)]
 
+# Told apart by their form, so that an error is about the one that was meant.
+Values = Annotated[
+    Annotated[Range, pydantic.Tag("(range)")] | Annotated[Choices, pydantic.Tag("(choices)")],
+    pydantic.Discriminator(
+        lambda value: "(range)" if isinstance(value, dict | Range) else "(choices)"
+    ),
+]
+
 
 class TunerConfig(schema.Config):
     """A search over the Trainer's settings."""
 
-    space: dict[str, Range | Choices] = Field(
+    space: dict[str, Values] = Field(
         min_length=1,
         description="setting below `trainer`, such as `encoder.fine_tune_learning_rate`, -> "
         "`{min, max, scale}` (scale: linear or log), or a list of values to choose from",
