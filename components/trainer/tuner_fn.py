@@ -111,6 +111,7 @@ class UNetTuner(keras_tuner.Tuner):
         self._trainer = trainer
         self._classes = classes
         self._strategy = distribution.make_strategy()
+        self._failure = ""  # of the latest trial that has failed
         done = len(self.oracle.end_order)
         if done:
             _LOG.info("going on after %d trials of a search that was ended", done)
@@ -125,9 +126,9 @@ class UNetTuner(keras_tuner.Tuner):
             try:
                 super().search(*args, **kwargs)
             except RuntimeError as error:  # too many failed one after the other
-                raise UserError(f"the search was given up: {error}") from error
+                raise UserError(f"the search was given up: {self._failure}") from error
         if not any(trial.status == TrialStatus.COMPLETED for trial in self.oracle.trials.values()):
-            raise UserError("no trial of the search has come to its end; see the log for why")
+            raise UserError(f"no trial of the search has come to its end: {self._failure}")
         tf.io.gfile.rmtree(self.project_dir)  # nobody will go on with it
 
     def search_space_summary(self, extended: bool = False) -> None:
@@ -158,6 +159,7 @@ class UNetTuner(keras_tuner.Tuner):
             try:
                 score = self._train(config)
             except (UserError, tf.errors.ResourceExhaustedError) as error:
+                self._failure = str(error)
                 _LOG.warning("a trial has failed: %s  %s", error, text)
                 raise errors.FailedTrialError(str(error)) from error
             except Exception as error:
