@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+
 import tensorflow as tf
+from PIL import Image
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -36,6 +40,23 @@ def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
       tf.errors.InvalidArgumentError: the bytes are no picture.
     """
     return tf.io.decode_image(encoded, channels=1, expand_animations=False)[..., 0]
+
+
+def pixels_of(encoded: bytes) -> int | None:
+    """Width x height that a picture's header tells, without decoding it.
+
+    Returns:
+      The product; None where there is no header that Pillow knows.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(encoded)) as image:
+                return image.width * image.height
+    except Image.DecompressionBombError:
+        return Image.MAX_IMAGE_PIXELS * 2
+    except Exception:  # Pillow's readers fail in many ways on what is no picture
+        return None
 
 
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"

@@ -83,14 +83,14 @@ class PipelineConfig(schema.Config):
                 raise ValueError(f"tuner.space: {error}") from error
         size = self.evaluator.object_size
         for key, names in (
-            ("min_class_iou", self.evaluator.min_class_iou),
-            ("object_size.classes", size.classes if size else ()),
+            ("evaluator.min_class_iou", self.evaluator.min_class_iou),
+            ("evaluator.object_size.classes", size.classes if size else ()),
+            ("dataset.bad_examples.must_show", self.dataset.bad_examples.must_show),
         ):
             for name in names:
                 if name not in self.classes.names:
                     raise ValueError(
-                        f"evaluator.{key}: there is no class {name!r}, "
-                        f"only {', '.join(self.classes.names)}"
+                        f"{key}: there is no class {name!r}, only {', '.join(self.classes.names)}"
                     )
         return self
 

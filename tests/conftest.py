@@ -61,7 +61,7 @@ def make_dataset(tmp_path_factory):
     """Writes a real TFDS dataset from a list of (image bytes, mask bytes) pairs."""
     import tensorflow_datasets as tfds
 
-    def make(name: str, pairs: list[tuple[bytes, bytes]], mask_feature=None) -> str:
+    def make(name: str, pairs: list[tuple[bytes, bytes]], mask_feature=None, names=None) -> str:
         data_dir = str(tmp_path_factory.mktemp(name))
         image = tfds.features.Image()
         mask = mask_feature or tfds.features.Image(shape=(None, None, 1))
@@ -90,7 +90,7 @@ def make_dataset(tmp_path_factory):
                         {
                             "image": io.BytesIO(picture),
                             "segmentation_mask": io.BytesIO(truth),
-                            "file_name": f"picture_{index}",
+                            "file_name": names[index] if names else f"picture_{index}",
                             "kind": index % 2,
                         },
                     )

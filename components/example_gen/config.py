@@ -47,6 +47,26 @@ class FeaturesConfig(schema.Config):
         return names
 
 
+class BadExamplesConfig(schema.Config):
+    """What counts as an example that can't be used, and how many of them are too many."""
+
+    max_fraction: float = pydantic.Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="share of a split that may be set aside; more stops the run",
+    )
+    must_show: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="classes of which a mask must show one; none: masks may be empty",
+    )
+    max_pixels: pydantic.PositiveInt = pydantic.Field(
+        default=100_000_000,
+        description="width x height above which a picture is not decoded: a few bytes can say "
+        "that they are gigabytes",
+    )
+
+
 class DatasetConfig(schema.Config):
     """The dataset, by TFDS name and version, and what is taken from it."""
 
@@ -64,6 +84,7 @@ class DatasetConfig(schema.Config):
     )
     splits: SplitsConfig = SplitsConfig()
     features: FeaturesConfig = FeaturesConfig()
+    bad_examples: BadExamplesConfig = BadExamplesConfig()
     examples_per_shard: pydantic.PositiveInt = pydantic.Field(
         default=500, description="examples in one output file; files are written in parallel"
     )

@@ -10,10 +10,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components import pictures, schema
-from components.errors import UserError
-from components.example_gen.config import FeaturesConfig
+from components.example_gen.config import BadExamplesConfig, FeaturesConfig
 
 _TFDS_ID = "tfds_id"  # what TFDS calls an element: file and position
+
+
+class BadExampleError(Exception):
+    """An example can't be used; the message says why, in one line, without its id."""
 
 
 class ExampleEncoder:
@@ -23,6 +26,7 @@ class ExampleEncoder:
       features: the dataset's features.
       config: which of them play which part.
       classes: the values that a mask may have.
+      limits: what an example must keep to.
     """
 
     def __init__(
@@ -30,9 +34,11 @@ class ExampleEncoder:
         features: tfds.features.FeaturesDict,
         config: FeaturesConfig,
         classes: schema.ClassTable,
+        limits: BadExamplesConfig,
     ) -> None:
         self._config = config
         self._classes = classes
+        self._limits = limits
         self._known = np.asarray(classes.lookup_table()) >= 0
         self._labels = {
             name: features[name]
@@ -47,38 +53,47 @@ class ExampleEncoder:
             dict.fromkeys(names, True), decoders={config.image: skip, config.mask: skip}
         )
 
-    def encode(self, element: dict[str, Any], split: str) -> bytes:
+    def id_of(self, element: dict[str, Any]) -> bytes:
+        """An element's id: the configured feature, or TFDS's own."""
+        return element[self._config.example_id or _TFDS_ID]
+
+    def parts_of(self, element: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Image and mask of an element, encoded."""
+        return element[self._config.image], element[self._config.mask]
+
+    def encode(self, element: dict[str, Any]) -> bytes:
         """Checks an element and serializes it.
 
         Args:
           element: as TFDS gives it with `decoders`: image and mask still encoded.
-          split: for messages.
 
         Returns:
           A serialized tf.Example with the features of `components.schema`.
 
         Raises:
-          UserError: the image or the mask can't be used; names the example.
+          BadExampleError: the image or the mask can't be used.
         """
         config = self._config
-        example_id = element[config.example_id or _TFDS_ID]
-        name = f"example {example_id.decode(errors='replace')!r} of split {split}"
-        image = _decode(pictures.decode_image, element[config.image], f"{name}: its image")
-        mask = _decode(pictures.decode_mask, element[config.mask], f"{name}: its mask")
+        example_id = self.id_of(element)
+        image = self._decode(pictures.decode_image, element[config.image], "image")
+        mask = self._decode(pictures.decode_mask, element[config.mask], "mask")
         if image.shape[:2] != mask.shape:
-            raise UserError(
-                f"{name}: the mask is {mask.shape[1]}x{mask.shape[0]}, "
+            raise BadExampleError(
+                f"the mask is {mask.shape[1]}x{mask.shape[0]}, "
                 f"the image {image.shape[1]}x{image.shape[0]} (width x height); "
                 "both must have the same size"
             )
         counts = np.bincount(mask.ravel(), minlength=256)
         unknown = np.flatnonzero((counts > 0) & ~self._known)
         if unknown.size:
-            raise UserError(
-                f"{name}: the mask has the value {unknown[0]} ({counts[unknown[0]]} pixels), "
-                f"which no class has (classes: {self._classes.describe()}). "
-                "Add it to classes.values or to classes.ignore_values."
+            raise BadExampleError(
+                f"the mask has the value {unknown[0]} ({counts[unknown[0]]} pixels), "
+                f"which no class has (classes: {self._classes.describe()}); "
+                "add it to classes.values or to classes.ignore_values"
             )
+        wanted = self._limits.must_show
+        if wanted and not any(counts[self._classes.values[name]] for name in wanted):
+            raise BadExampleError(f"the mask shows no {' and no '.join(wanted)}")
         feature = {
             schema.IMAGE: _bytes(element[config.image]),
             schema.MASK: _bytes(element[config.mask]),
@@ -94,6 +109,26 @@ class ExampleEncoder:
         example = tf.train.Example(features=tf.train.Features(feature=feature))
         return example.SerializeToString(deterministic=True)
 
+    def _decode(
+        self, decoder: Callable[[bytes], tf.Tensor], encoded: bytes, what: str
+    ) -> np.ndarray:
+        pixels = pictures.pixels_of(encoded)
+        if pixels and pixels > self._limits.max_pixels:
+            raise BadExampleError(
+                f"its {what} says it has {pixels / 1e6:,.0f} million pixels, which "
+                "dataset.bad_examples.max_pixels does not allow"
+            )
+        try:
+            # TensorFlow takes BMP too, but reads palette BMPs wrongly, without a word.
+            if not encoded.startswith(b"BM"):
+                return decoder(encoded).numpy()
+        except tf.errors.InvalidArgumentError:
+            pass
+        raise BadExampleError(
+            f"its {what} can't be decoded: {len(encoded)} bytes that are no JPEG, PNG or GIF, "
+            "or a truncated one"
+        )
+
     def _slice_feature(self, key: str, value: Any) -> tf.train.Feature:
         """A slice reads better by its label's name ("cat") than by its number."""
         if key in self._labels:
@@ -101,19 +136,6 @@ class ExampleEncoder:
         if isinstance(value, bytes):
             return _bytes(value)
         return _ints(int(value))
-
-
-def _decode(decoder: Callable[[bytes], tf.Tensor], encoded: bytes, what: str) -> np.ndarray:
-    try:
-        # TensorFlow takes BMP too, but reads palette BMPs wrongly, without a word.
-        if not encoded.startswith(b"BM"):
-            return decoder(encoded).numpy()
-    except tf.errors.InvalidArgumentError:
-        pass
-    raise UserError(
-        f"{what} can't be decoded: {len(encoded)} bytes that are no JPEG, PNG or GIF, "
-        "or a truncated one. Mend or remove the example in the dataset."
-    )
 
 
 def _bytes(value: bytes) -> tf.train.Feature:

@@ -9,6 +9,7 @@ memory does not grow with the dataset.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components import schema
-from components.example_gen import encoding
+from components.example_gen import encoding, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import (
     DatasetIdentity,
@@ -30,6 +31,8 @@ from components.example_gen.dataset import (
     identify,
     open_dataset,
 )
+
+_LOG = logging.getLogger("segline.example_gen")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +64,10 @@ class WriteShard(beam.DoFn):
         """Opens the dataset, once a worker."""
         self._builder = tfds.builder_from_directory(self._data_path)
         self._encoder = encoding.ExampleEncoder(
-            self._builder.info.features, self._config.features, self._classes
+            self._builder.info.features,
+            self._config.features,
+            self._classes,
+            self._config.bad_examples,
         )
 
     def process(self, shard: Shard) -> Iterator[str]:
@@ -75,20 +81,31 @@ class WriteShard(beam.DoFn):
             shuffle_files=False,
         )
         partial = f"{shard.path}.partial"
-        written = 0
+        outcome, aside = quarantine.Outcome(), []
         # The pictures are compressed already; the lowest level is nearly as small.
         options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
         with tf.io.TFRecordWriter(partial, options) as writer:
             for element in dataset.as_numpy_iterator():
-                writer.write(self._encoder.encode(element, shard.split))
-                written += 1
+                outcome.read += 1
+                example_id = self._encoder.id_of(element)
+                name = example_id.decode(errors="replace")
+                try:
+                    writer.write(self._encoder.encode(element))
+                except encoding.BadExampleError as problem:
+                    reason = str(problem)
+                    outcome.set_aside.append(quarantine.SetAside(name, reason))
+                    parts = self._encoder.parts_of(element)
+                    aside.append(quarantine.to_record(*parts, example_id, reason))
+                else:
+                    outcome.good.append(name)
         expected = self._builder.info.splits[part].num_examples
         found = sum(1 for _ in tf.data.TFRecordDataset(partial, "GZIP"))
-        if not found == written == expected:
+        if outcome.read != expected or found != len(outcome.good):
             raise RuntimeError(
-                f"{shard.path}: TFDS counts {expected} examples, {written} were written, "
-                f"{found} can be read back"
+                f"{shard.path}: TFDS counts {expected} examples, {outcome.read} were read; "
+                f"{len(outcome.good)} were written, {found} can be read back"
             )
+        quarantine.write_outcome(shard.path, outcome, aside)
         tf.io.gfile.rename(partial, shard.path, overwrite=True)
         yield shard.path
 
@@ -109,6 +126,25 @@ def plan_shards(
             path = os.path.join(split_uris[split], name)
             shards.append(Shard(split, expression, index, count, path))
     return shards
+
+
+def _gather(shards: list[Shard], repeats: bool) -> dict[str, quarantine.Outcome]:
+    """What became of each split's examples; those with an id seen before are set aside.
+
+    Args:
+      shards: the output files, all there.
+      repeats: whether ids can repeat: TFDS's own can't.
+    """
+    splits = {}
+    for split in schema.SPLITS:
+        paths = [shard.path for shard in shards if shard.split == split]
+        outcomes = quarantine.read_outcomes(paths)
+        if None in outcomes:
+            raise RuntimeError(f"{paths[outcomes.index(None)]}: nobody has put down its counts")
+        if repeats:
+            quarantine.set_repeated_aside(paths, outcomes)
+        splits[split] = quarantine.merge(outcomes)
+    return splits
 
 
 def _identify(config: DatasetConfig, artifact: types.Artifact) -> DatasetIdentity:
@@ -138,7 +174,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Writes all splits.
 
         Raises:
-          UserError: an example can't be used (named in the message).
+          UserError: too many examples can't be used (named in the message).
           RuntimeError: a record or a file was lost.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
@@ -167,3 +203,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         lost = [shard.path for shard in shards if not tf.io.gfile.exists(shard.path)]
         if lost:
             raise RuntimeError(f"{len(lost)} of {len(shards)} files were not written: {lost[:3]}")
+        splits = _gather(shards, repeats=config.features.example_id is not None)
+        quarantine.check(splits, config.bad_examples)
+        quarantine.write_report(artifact.uri, splits)
+        for split, outcome in splits.items():
+            if outcome.set_aside:
+                _LOG.warning(
+                    "%d of the %d examples of split %s can't be used and were set aside: %s",
+                    len(outcome.set_aside),
+                    outcome.read,
+                    split,
+                    os.path.join(artifact.uri, quarantine.FOLDER),
+                )
+            artifact.set_int_custom_property(f"{split}_examples", len(outcome.good))
+            artifact.set_int_custom_property(f"{split}_set_aside", len(outcome.set_aside))

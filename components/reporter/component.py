@@ -58,7 +58,8 @@ class Reporter(base_component.BaseComponent):
     def __init__(self, pipeline: str, **inputs: types.BaseChannel) -> None:
         code = provenance.source_fingerprint(
             # It reads and draws with what those packages offer for it.
-            *("reporter", "data_validation", "trainer", "evaluator", "infra_validator"),
+            *("reporter", "example_gen", "data_validation", "trainer", "evaluator"),
+            "infra_validator",
         )
         super().__init__(
             ReporterSpec(

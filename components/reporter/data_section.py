@@ -13,8 +13,10 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components import pictures, schema
 from components.data_validation.validator import describe_anomalies, read_anomalies
+from components.example_gen import quarantine
 from components.reporter import charts, images
 
+_MOST_SET_ASIDE = 20  # of each split
 _STATISTICS_FILE = "FeatureStats.pb"
 
 
@@ -56,6 +58,8 @@ class DataSection:
       fingerprint: of the dataset.
       splits: in the order of the pipeline.
       shares_chart: SVG.
+      set_aside: one line for each example that can't be used, the first twenty of a split.
+      set_aside_count: how many there are in all.
       anomalies: one line each, with the split's name; None: not validated.
       samples: of the training split.
     """
@@ -64,6 +68,8 @@ class DataSection:
     fingerprint: str
     splits: list[SplitFacts]
     shares_chart: str
+    set_aside: list[str]
+    set_aside_count: int
     anomalies: list[str] | None
     samples: list[Sample]
 
@@ -85,6 +91,7 @@ def make(
         return None
     examples = artifacts["examples"]
     splits = read_splits(artifacts["statistics"], classes)
+    set_aside = quarantine.read_report(examples.uri)
     return DataSection(
         dataset="{} {}".format(*(_text(examples, key) for key in ("dataset", "dataset_version"))),
         fingerprint=_text(examples, "dataset_fingerprint"),
@@ -92,6 +99,12 @@ def make(
         shares_chart=charts.class_shares(
             {split.name: split.shares for split in splits}, classes.names
         ),
+        set_aside=[
+            f"{split}: {one.example_id}: {one.reason}"
+            for split, bad in set_aside.items()
+            for one in bad[:_MOST_SET_ASIDE]
+        ],
+        set_aside_count=sum(map(len, set_aside.values())),
         anomalies=_anomalies(artifacts.get("anomalies")),
         samples=_samples(examples, classes, num_samples),
     )

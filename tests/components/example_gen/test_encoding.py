@@ -1,12 +1,13 @@
+import zlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components import schema
-from components.errors import UserError
-from components.example_gen.config import FeaturesConfig
-from components.example_gen.encoding import ExampleEncoder
+from components.example_gen.config import BadExamplesConfig, FeaturesConfig
+from components.example_gen.encoding import BadExampleError, ExampleEncoder
 
 FEATURES = tfds.features.FeaturesDict(
     {
@@ -22,7 +23,7 @@ FEATURES = tfds.features.FeaturesDict(
 @pytest.fixture
 def encoder(pet_classes):
     config = FeaturesConfig(example_id="file_name", slice_by=("species", "year"))
-    return ExampleEncoder(FEATURES, config, pet_classes)
+    return ExampleEncoder(FEATURES, config, pet_classes, BadExamplesConfig())
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def element(encode_picture):
 
 
 def test_bytes_pass_through_and_the_rest_is_described(encoder, element):
-    example = tf.train.Example.FromString(encoder.encode(element, "train"))
+    example = tf.train.Example.FromString(encoder.encode(element))
     feature = example.features.feature
     assert feature[schema.IMAGE].bytes_list.value[0] == element["image"]
     assert feature[schema.MASK].bytes_list.value[0] == element["segmentation_mask"]
@@ -51,13 +52,12 @@ def test_bytes_pass_through_and_the_rest_is_described(encoder, element):
     assert feature["year"].int64_list.value[0] == 2012
 
 
-def test_an_unknown_mask_value_names_value_example_and_remedy(encoder, element, encode_picture):
+def test_an_unknown_mask_value_names_value_and_remedy(encoder, element, encode_picture):
     element["segmentation_mask"] = encode_picture(np.array([[1, 9], [2, 9]], np.uint8))
     element["image"] = encode_picture(np.zeros((2, 2, 3), np.uint8))
-    with pytest.raises(UserError) as error:
-        encoder.encode(element, "train")
+    with pytest.raises(BadExampleError) as error:
+        encoder.encode(element)
     text = str(error.value)
-    assert "example 'Abyssinian_1' of split train" in text
     assert "value 9 (2 pixels)" in text
     assert "pet=1, background=2, border=3" in text
     assert "classes.ignore_values" in text
@@ -66,13 +66,13 @@ def test_an_unknown_mask_value_names_value_example_and_remedy(encoder, element, 
 def test_ignored_values_pass(element, encode_picture):
     classes = schema.ClassTable(values={"pet": 1, "background": 2}, ignore_values=(3,))
     config = FeaturesConfig(example_id="file_name")
-    ExampleEncoder(FEATURES, config, classes).encode(element, "train")
+    ExampleEncoder(FEATURES, config, classes, BadExamplesConfig()).encode(element)
 
 
 def test_a_mask_of_another_size(encoder, element, encode_picture):
     element["segmentation_mask"] = encode_picture(np.ones((4, 2), np.uint8))
-    with pytest.raises(UserError, match=r"mask is 2x4, the image 4x2 \(width x height\)"):
-        encoder.encode(element, "test")
+    with pytest.raises(BadExampleError, match=r"mask is 2x4, the image 4x2 \(width x height\)"):
+        encoder.encode(element)
 
 
 @pytest.mark.parametrize(
@@ -82,5 +82,25 @@ def test_a_mask_of_another_size(encoder, element, encode_picture):
 def test_bytes_that_are_no_picture(encoder, element, part, damage):
     element[part] = damage(element[part])
     what = "image" if part == "image" else "mask"
-    with pytest.raises(UserError, match=f"'Abyssinian_1' of split test: its {what} can't be"):
-        encoder.encode(element, "test")
+    with pytest.raises(BadExampleError, match=f"^its {what} can't be decoded"):
+        encoder.encode(element)
+
+
+def test_a_picture_that_says_it_is_huge_is_not_decoded(encoder, element, encode_picture):
+    """A PNG of 30 KB whose header says 40,000 x 40,000; decoded, it would take 4.8 GB."""
+    bomb = bytearray(encode_picture(np.zeros((100, 100, 3), np.uint8)))
+    bomb[16:24] = (40_000).to_bytes(4, "big") * 2
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    element["image"] = bytes(bomb)
+    with pytest.raises(BadExampleError, match="million pixels.*max_pixels"):
+        encoder.encode(element)
+
+
+def test_a_mask_that_must_show_something(element, pet_classes, encode_picture):
+    config = FeaturesConfig(example_id="file_name")
+    limits = BadExamplesConfig(must_show=("pet", "border"))
+    strict = ExampleEncoder(FEATURES, config, pet_classes, limits)
+    strict.encode(element)
+    element["segmentation_mask"] = encode_picture(np.full((2, 4), 2, np.uint8))
+    with pytest.raises(BadExampleError, match="the mask shows no pet and no border"):
+        strict.encode(element)

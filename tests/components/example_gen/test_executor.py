@@ -13,9 +13,13 @@ from tfx.types import standard_artifacts
 
 from components import schema
 from components.errors import UserError
-from components.example_gen import dataset, executor
-from components.example_gen.config import DatasetConfig, FeaturesConfig, SplitsConfig
-from pipeline.terminal import user_message
+from components.example_gen import dataset, executor, quarantine
+from components.example_gen.config import (
+    BadExamplesConfig,
+    DatasetConfig,
+    FeaturesConfig,
+    SplitsConfig,
+)
 
 COUNT = 23
 
@@ -107,18 +111,96 @@ def test_the_same_bytes_on_every_run(config, pet_classes, tmp_path):
     assert len(contents("first")) > len(schema.SPLITS)
 
 
-def test_a_bad_example_is_named_through_beam(make_dataset, encode_picture, pet_classes, tmp_path):
-    data_dir = make_dataset("with_a_nine", pictures(encode_picture, bad_value=9))
-    config = DatasetConfig(
-        name="with_a_nine",
+@pytest.fixture(scope="module")
+def damaged(make_dataset, encode_picture):
+    """Data in which four examples of 23 can't be used, and two have others' ids."""
+    pairs = pictures(encode_picture, bad_value=9)  # number 17
+    pairs[3] = (pairs[3][0][:60], pairs[3][1])
+    pairs[4] = (pairs[4][0], encode_picture(np.ones((5, 5), np.uint8)))
+    pairs[20] = (b"", pairs[20][1])
+    names = [f"picture_{index}" for index in range(COUNT)]
+    names[8] = names[9] = "picture_2"
+    return make_dataset("damaged", pairs, names=names)
+
+
+REASONS = {
+    "picture_3": "its image can't be decoded: 60 bytes",
+    "picture_4": "the mask is 5x5, the image 16x12",
+    "picture_17": "the mask has the value 9 (1 pixels)",
+    "picture_20": "its image can't be decoded: 0 bytes",
+    "picture_2": "another example before it has the same id",
+}
+
+
+def config_of(data_dir, max_fraction, **bad_examples):
+    return DatasetConfig(
+        name="damaged",
         data_dir=data_dir,
+        splits=SplitsConfig(train="train", validation="test[:50%]", test="test"),
         features=FeaturesConfig(example_id="file_name"),
+        bad_examples=BadExamplesConfig(max_fraction=max_fraction, **bad_examples),
+        examples_per_shard=4,
     )
-    with pytest.raises(Exception) as error:  # Beam decides about the class
+
+
+def test_what_can_not_be_used_is_set_aside_and_nothing_is_lost(damaged, pet_classes, tmp_path):
+    artifact = generate(config_of(damaged, 0.5), pet_classes, tmp_path)
+    report = quarantine.read_report(str(tmp_path))
+    for split in schema.SPLITS:
+        good = [example[schema.EXAMPLE_ID].bytes_list.value[0] for example in read(tmp_path, split)]
+        assert len(set(good)) == len(good)
+        assert artifact.get_int_custom_property(f"{split}_examples") == len(good)
+        assert artifact.get_int_custom_property(f"{split}_set_aside") == len(report[split])
+    told = sorted((one.example_id, one.reason) for one in report["train"])
+    assert [name for name, _ in told].count("picture_2") == 2
+    assert {name for name, _ in told} == set(REASONS)
+    for name, reason in told:
+        assert reason.startswith(REASONS[name])
+    records = [
+        tf.train.Example.FromString(record).features.feature
+        for record in tf.data.TFRecordDataset(
+            glob.glob(f"{tmp_path}/quarantine/train-*.gz"), "GZIP"
+        ).as_numpy_iterator()
+    ]
+    kept = [
+        tuple(one[key].bytes_list.value[0].decode() for key in ("example_id", "reason"))
+        for one in records
+    ]
+    assert sorted(kept) == told
+    assert len(told) + len(read(tmp_path, "train")) == COUNT
+    originals = {
+        (element["image"], element["segmentation_mask"])
+        for element in dataset.open_dataset(config_of(damaged, 0.5))
+        .as_dataset(
+            "train",
+            decoders=dict.fromkeys(("image", "segmentation_mask"), tfds.decode.SkipDecoding()),
+        )
+        .as_numpy_iterator()
+    }
+    for one in records:
+        parts = tuple(one[key].bytes_list.value[0] for key in (schema.IMAGE, schema.MASK))
+        assert parts in originals
+    files = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [name for name in files if "outcome" in name or "partial" in name]
+
+
+def test_too_much_that_can_not_be_used_stops_the_run(damaged, pet_classes, tmp_path):
+    with pytest.raises(UserError) as error:
+        generate(config_of(damaged, 0.1), pet_classes, tmp_path)
+    first, *lines = str(error.value).splitlines()
+    assert first.startswith("6 of the 23 examples of split train can't be used (26.1%; dataset.")
+    assert "max_fraction allows 10.0%" in first
+    assert len(lines) == 6
+    assert "  picture_17: the mask has the value 9 (1 pixels)" in "\n".join(lines)
+
+
+def test_a_long_list_is_cut(make_dataset, encode_picture, pet_classes, tmp_path):
+    pairs = [(b"", mask) for _, mask in pictures(encode_picture)]
+    config = config_of(make_dataset("damaged", pairs), 0.5)
+    with pytest.raises(UserError) as error:
         generate(config, pet_classes, tmp_path)
-    message = user_message(error.value)
-    assert message is not None and "\n" not in message
-    assert "mask has the value 9 (1 pixels)" in message and "picture_" in message
+    lines = str(error.value).splitlines()
+    assert len(lines) == 22 and lines[-1] == "  … and 3 more"
 
 
 def test_a_lost_record_fails_the_step(config, pet_classes, tmp_path, monkeypatch):

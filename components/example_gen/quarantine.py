@@ -1,0 +1,219 @@
+"""Examples that can't be used: set aside with their reason, counted, and told.
+
+In the artifact's folder `quarantine`: for each output file that some of its examples are
+missing from, a TFRecord file of tf.Examples with `image`, `mask`, `example_id` and `reason`;
+and `report.json`, with the counts and reasons of all splits. Nothing is lost: what is good
+and what was set aside make up what was read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from components import schema
+from components.errors import UserError
+from components.example_gen.config import BadExamplesConfig
+
+FOLDER = "quarantine"  # in the examples' artifact
+_REPORT, _OUTCOMES = "report.json", ".outcomes"
+_REASON = "reason"
+_MOST_TOLD = 20
+_OPTIONS = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SetAside:
+    """An example that can't be used.
+
+    Attributes:
+      example_id: its id.
+      reason: what is wrong with it.
+    """
+
+    example_id: str
+    reason: str
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of the examples of an output file, or of a split.
+
+    Attributes:
+      read: how many there were.
+      good: ids of those that were written, in order.
+      set_aside: the others.
+    """
+
+    read: int = 0
+    good: list[str] = dataclasses.field(default_factory=list)
+    set_aside: list[SetAside] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, values: dict) -> Outcome:
+        """Inverse of `dataclasses.asdict`."""
+        bad = [SetAside(**one) for one in values["set_aside"]]
+        return cls(values["read"], values["good"], bad)
+
+
+def write_outcome(path: str, outcome: Outcome, records: Sequence[bytes]) -> None:
+    """Puts down what became of an output file's examples.
+
+    Args:
+      path: of the output file, `<artifact>/Split-<split>/<name>.gz`.
+      outcome: the counts and reasons.
+      records: what was set aside, from `to_record`.
+    """
+    if records:
+        _write_records(_quarantine_path(path), records)
+    _write_json(_outcome_path(path), dataclasses.asdict(outcome))
+
+
+def to_record(image: bytes, mask: bytes, example_id: bytes, reason: str) -> bytes:
+    """An example that is set aside, as a serialized tf.Example."""
+    values = {
+        schema.IMAGE: image,
+        schema.MASK: mask,
+        schema.EXAMPLE_ID: example_id,
+        _REASON: reason.encode(),
+    }
+    feature = {
+        key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for key, value in values.items()
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString(deterministic=True)
+
+
+def read_outcomes(paths: Sequence[str]) -> list[Outcome | None]:
+    """What became of the examples of output files; None where nobody has put it down."""
+    outcomes = []
+    for path in map(_outcome_path, paths):
+        if not tf.io.gfile.exists(path):
+            outcomes.append(None)
+            continue
+        with tf.io.gfile.GFile(path) as file:
+            outcomes.append(Outcome.from_json(json.load(file)))
+    return outcomes
+
+
+def set_repeated_aside(paths: Sequence[str], outcomes: Sequence[Outcome]) -> None:
+    """Takes every example out of a split whose id another one has before it.
+
+    Args:
+      paths: the split's output files, in order.
+      outcomes: what became of their examples; changed.
+    """
+    seen: set[str] = set()
+    for path, outcome in zip(paths, outcomes, strict=True):
+        repeated = set()
+        for position, example_id in enumerate(outcome.good):
+            if example_id in seen:
+                repeated.add(position)
+            seen.add(example_id)
+        if repeated:
+            _take_out(path, outcome, repeated)
+
+
+def _take_out(path: str, outcome: Outcome, positions: set[int]) -> None:
+    reason = "another example before it has the same id"
+    records = list(tf.data.TFRecordDataset(path, "GZIP").as_numpy_iterator())
+    bad = []
+    for position in sorted(positions):
+        feature = tf.train.Example.FromString(records[position]).features.feature
+        image, mask, example_id = (
+            feature[key].bytes_list.value[0] for key in schema.ENCODED_FEATURES
+        )
+        bad.append(to_record(image, mask, example_id, reason))
+        outcome.set_aside.append(SetAside(outcome.good[position], reason))
+    outcome.good = [one for at, one in enumerate(outcome.good) if at not in positions]
+    aside = _quarantine_path(path)
+    if tf.io.gfile.exists(aside):
+        bad = [*tf.data.TFRecordDataset(aside, "GZIP").as_numpy_iterator(), *bad]
+    _write_records(aside, bad)
+    _write_records(path, [one for at, one in enumerate(records) if at not in positions])
+
+
+def write_report(artifact_uri: str, splits: dict[str, Outcome]) -> None:
+    """Writes `report.json`, and removes the output files' own notes."""
+    report = {
+        split: {
+            "read": outcome.read,
+            "good": len(outcome.good),
+            "set_aside": [dataclasses.asdict(one) for one in outcome.set_aside],
+        }
+        for split, outcome in splits.items()
+    }
+    _write_json(os.path.join(artifact_uri, FOLDER, _REPORT), report)
+    tf.io.gfile.rmtree(os.path.join(artifact_uri, FOLDER, _OUTCOMES))
+
+
+def read_report(artifact_uri: str) -> dict[str, list[SetAside]]:
+    """Split -> what was set aside; empty where an older segline wrote the examples."""
+    path = os.path.join(artifact_uri, FOLDER, _REPORT)
+    if not tf.io.gfile.exists(path):
+        return {}
+    with tf.io.gfile.GFile(path) as file:
+        report = json.load(file)
+    return {
+        split: [SetAside(**one) for one in values["set_aside"]] for split, values in report.items()
+    }
+
+
+def check(splits: dict[str, Outcome], config: BadExamplesConfig) -> None:
+    """Stops the run where too much had to be set aside.
+
+    Raises:
+      UserError: names the split, the share, and the first twenty examples.
+    """
+    for split, outcome in splits.items():
+        bad = outcome.set_aside
+        if len(bad) <= config.max_fraction * outcome.read and outcome.good:
+            continue
+        lines = [f"  {one.example_id}: {one.reason}" for one in bad[:_MOST_TOLD]]
+        if len(bad) > _MOST_TOLD:
+            lines.append(f"  … and {len(bad) - _MOST_TOLD} more")
+        raise UserError(
+            f"{len(bad)} of the {outcome.read} examples of split {split} can't be used "
+            f"({len(bad) / outcome.read:.1%}; dataset.bad_examples.max_fraction allows "
+            f"{config.max_fraction:.1%}). Mend the dataset or the classes:\n" + "\n".join(lines)
+        )
+
+
+def merge(outcomes: Sequence[Outcome]) -> Outcome:
+    """Those of a split's output files as one."""
+    return Outcome(
+        sum(one.read for one in outcomes),
+        [example_id for one in outcomes for example_id in one.good],
+        [bad for one in outcomes for bad in one.set_aside],
+    )
+
+
+def _quarantine_path(path: str) -> str:
+    split, name = os.path.split(path)
+    artifact, split_folder = os.path.split(split)
+    return os.path.join(artifact, FOLDER, f"{split_folder.removeprefix('Split-')}-{name}")
+
+
+def _outcome_path(path: str) -> str:
+    folder, name = os.path.split(_quarantine_path(path))
+    return os.path.join(folder, _OUTCOMES, f"{name}.json")
+
+
+def _write_records(path: str, records: Sequence[bytes]) -> None:
+    """Aside, then renamed: complete or not there."""
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.TFRecordWriter(f"{path}.partial", _OPTIONS) as writer:
+        for record in records:
+            writer.write(record)
+    tf.io.gfile.rename(f"{path}.partial", path, overwrite=True)
+
+
+def _write_json(path: str, values: object) -> None:
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(path, "w") as file:
+        json.dump(values, file, indent=1, ensure_ascii=False)
