@@ -30,6 +30,9 @@ def share_feature(class_name: str) -> str:
     return f"share_{class_name}"
 
 
+# A feature of our own datasets: what is wrong with an example; empty: nothing.
+PROBLEM = "segline_problem"
+
 # What the Transform step gives besides IMAGE and MASK.
 ORIGINAL_SIZE = "original_size"  # int64 [2], height and width before resizing
 
@@ -71,7 +74,9 @@ class Config(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
-MaskValue = Annotated[int, pydantic.Field(ge=0, le=255)]
+Byte = Annotated[int, pydantic.Field(ge=0, le=255)]
+LARGEST_MASK_VALUE = 65535  # 16 bits
+MaskValue = Annotated[int, pydantic.Field(ge=0, le=LARGEST_MASK_VALUE)]
 
 
 class ClassTable(Config):
@@ -118,13 +123,30 @@ class ClassTable(Config):
         """What the masks have where a pixel doesn't count; None: all count."""
         return IGNORE_INDEX if self.ignore_values else None
 
+    @property
+    def wide(self) -> bool:
+        """Whether there are raw values of more than 8 bits.
+
+        The masks of the examples have 8 bits: then they hold class indices, and
+        IGNORE_INDEX, in place of the raw values.
+        """
+        return max(*self.values.values(), *self.ignore_values) > 255
+
+    def stored_values(self) -> dict[int, int]:
+        """Raw value -> the value that the examples' masks have for it."""
+        if not self.wide:
+            return {value: value for value in (*self.values.values(), *self.ignore_values)}
+        indices = {value: index for index, value in enumerate(self.values.values())}
+        return indices | dict.fromkeys(self.ignore_values, IGNORE_INDEX)
+
     def lookup_table(self, unknown: int = -1) -> list[int]:
-        """256 entries: raw value -> class index, IGNORE_INDEX, or `unknown`."""
+        """256 entries: an example's mask value -> class index, IGNORE_INDEX, or `unknown`."""
         table = [unknown] * 256
+        stored = self.stored_values()
         for index, value in enumerate(self.values.values()):
-            table[value] = index
+            table[stored[value]] = index
         for value in self.ignore_values:
-            table[value] = IGNORE_INDEX
+            table[stored[value]] = IGNORE_INDEX
         return table
 
     def describe(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -67,10 +68,60 @@ class BadExamplesConfig(schema.Config):
     )
 
 
+IMAGE_FOLDER = "image_folder"
+Color = tuple[schema.Byte, schema.Byte, schema.Byte]
+Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
+
+
+class FolderConfig(schema.Config):
+    """Pictures and masks in two folders; a mask has its picture's name, but for the ending."""
+
+    images: str = pydantic.Field(description="folder of the pictures, nested or not")
+    masks: str = pydantic.Field(description="folder of the masks, nested as the pictures or not")
+    mask_suffix: str = pydantic.Field(
+        default="", description="what a mask's name has more than its picture's, such as _mask"
+    )
+    colors: dict[schema.MaskValue, Color] = pydantic.Field(
+        default_factory=dict,
+        description="for masks in colours: mask value -> its colour [red, green, blue]",
+    )
+    split_by: Literal["hash", "folders", "lists"] = pydantic.Field(
+        default="hash",
+        description="`hash`: by the picture's name, so that a picture stays in its split when "
+        "others come; `folders`: sub-folders train, validation (or val) and test; `lists`: files",
+    )
+    validation: Share = pydantic.Field(default=0.1, description="share, for `hash`")
+    test: Share = pydantic.Field(default=0.1, description="share, for `hash`")
+    lists: dict[Literal["train", "validation", "test"], str] = pydantic.Field(
+        default_factory=dict,
+        description="for `lists`: split -> text file with a picture's path in each line, relative "
+        "to `images`, with or without its ending",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> FolderConfig:
+        if (self.split_by == "lists") != bool(self.lists):
+            raise ValueError("lists: needed for `split_by: lists`, and for nothing else")
+        if self.lists and set(self.lists) != set(schema.SPLITS):
+            raise ValueError(f"lists: name a file for each of {', '.join(schema.SPLITS)}")
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test: nothing is left to train on")
+        colors = list(self.colors.values())
+        twice = next((color for color in colors if colors.count(color) > 1), None)
+        if twice:
+            raise ValueError(f"colors: {list(twice)} is listed twice")
+        return self
+
+
 class DatasetConfig(schema.Config):
     """The dataset, by TFDS name and version, and what is taken from it."""
 
-    name: str = pydantic.Field(description="TFDS name, such as oxford_iiit_pet")
+    name: str = pydantic.Field(
+        description="TFDS name, such as oxford_iiit_pet; or image_folder, with `folder` below"
+    )
+    folder: FolderConfig | None = pydantic.Field(
+        default=None, description="for `name: image_folder`: where pictures and masks lie"
+    )
     version: str = pydantic.Field(
         default="*.*.*", description="TFDS version, * for the newest, such as 4.*.*"
     )
@@ -88,6 +139,22 @@ class DatasetConfig(schema.Config):
     examples_per_shard: pydantic.PositiveInt = pydantic.Field(
         default=500, description="examples in one output file; files are written in parallel"
     )
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _defaults_of_a_folder(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name") == IMAGE_FOLDER:
+            values = {**values, "splits": values.get("splits") or {s: s for s in schema.SPLITS}}
+            features = values.get("features") or {}
+            if isinstance(features, dict):
+                values["features"] = {"example_id": "file_name", **features}
+        return values
+
+    @pydantic.model_validator(mode="after")
+    def _folder_or_name(self) -> DatasetConfig:
+        if (self.name == IMAGE_FOLDER) != (self.folder is not None):
+            raise ValueError(f"folder: needed for `name: {IMAGE_FOLDER}`, and for nothing else")
+        return self
 
     @pydantic.field_validator("version")
     @classmethod

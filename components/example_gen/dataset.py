@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 
 import components.datasets  # noqa: F401  registers our own builders with TFDS
 from components import schema
+from components.datasets.image_folder import open_folder
 from components.errors import UserError
 from components.example_gen.config import DatasetConfig
 
@@ -27,7 +28,8 @@ class DatasetIdentity:
       name: TFDS name.
       version: the exact version that was opened.
       fingerprint: SHA-256 (16 hex digits) over name, version, features, and each
-        split's shard lengths and bytes, as in TFDS's dataset_info.
+        split's shard lengths and bytes, as in TFDS's dataset_info; and over the name of
+        the builder's config, where there is one.
       splits: number of examples of each of the pipeline's splits.
       data_path: folder of the prepared dataset. Where the data lies does not
         change what it is, so the fingerprint leaves it out.
@@ -71,6 +73,11 @@ def open_dataset(config: DatasetConfig) -> tfds.core.DatasetBuilder:
       UserError: there is no such dataset or version, or it can't be prepared.
     """
     data_dir = os.path.expanduser(config.data_dir) if config.data_dir else None
+    if config.folder:
+        builder = open_folder(config.folder, data_dir)
+        if not _is_prepared(builder):
+            _prepare(builder)
+        return builder
     if data_dir and not os.path.isdir(data_dir) and not config.download:
         raise UserError(f"dataset.data_dir: there is no folder {os.path.abspath(data_dir)}")
     try:
@@ -204,6 +211,9 @@ def identify(builder: tfds.core.DatasetBuilder, config: DatasetConfig) -> Datase
             for name, split in builder.info.splits.items()
         },
     }
+    config_name = getattr(builder.builder_config, "name", None)
+    if config_name:
+        described["config"] = config_name
     canonical = json.dumps(described, sort_keys=True)
     return DatasetIdentity(
         name=builder.name,

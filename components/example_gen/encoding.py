@@ -39,7 +39,10 @@ class ExampleEncoder:
         self._config = config
         self._classes = classes
         self._limits = limits
-        self._known = np.asarray(classes.lookup_table()) >= 0
+        # Raw value -> what is stored for it; -1: no class has it.
+        self._stored = np.full(schema.LARGEST_MASK_VALUE + 1, -1)
+        for raw, stored in classes.stored_values().items():
+            self._stored[raw] = stored
         self._labels = {
             name: features[name]
             for name in config.slice_by
@@ -48,6 +51,8 @@ class ExampleEncoder:
         names = {config.image, config.mask, *config.slice_by}
         if config.example_id:
             names.add(config.example_id)
+        if schema.PROBLEM in features:
+            names.add(schema.PROBLEM)
         skip = tfds.decode.SkipDecoding()
         self.decoders = tfds.decode.PartialDecoding(
             dict.fromkeys(names, True), decoders={config.image: skip, config.mask: skip}
@@ -75,28 +80,34 @@ class ExampleEncoder:
         """
         config = self._config
         example_id = self.id_of(element)
+        if problem := element.get(schema.PROBLEM):
+            raise BadExampleError(problem.decode())
         image = self._decode(pictures.decode_image, element[config.image], "image")
-        mask = self._decode(pictures.decode_mask, element[config.mask], "mask")
+        encoded_mask = element[config.mask]
+        mask = self._decode(_mask_decoder(encoded_mask), encoded_mask, "mask")
         if image.shape[:2] != mask.shape:
             raise BadExampleError(
                 f"the mask is {mask.shape[1]}x{mask.shape[0]}, "
                 f"the image {image.shape[1]}x{image.shape[0]} (width x height); "
                 "both must have the same size"
             )
-        counts = np.bincount(mask.ravel(), minlength=256)
-        unknown = np.flatnonzero((counts > 0) & ~self._known)
+        counts = np.bincount(mask.ravel(), minlength=schema.LARGEST_MASK_VALUE + 1)
+        unknown = np.flatnonzero((counts > 0) & (self._stored[: counts.size] < 0))
         if unknown.size:
             raise BadExampleError(
                 f"the mask has the value {unknown[0]} ({counts[unknown[0]]} pixels), "
                 f"which no class has (classes: {self._classes.describe()}); "
                 "add it to classes.values or to classes.ignore_values"
             )
+        if mask.dtype != np.uint8 or self._classes.wide:
+            stored = self._stored[mask].astype(np.uint8)
+            encoded_mask = tf.io.encode_png(stored[..., np.newaxis]).numpy()
         wanted = self._limits.must_show
         if wanted and not any(counts[self._classes.values[name]] for name in wanted):
             raise BadExampleError(f"the mask shows no {' and no '.join(wanted)}")
         feature = {
             schema.IMAGE: _bytes(element[config.image]),
-            schema.MASK: _bytes(element[config.mask]),
+            schema.MASK: _bytes(encoded_mask),
             schema.EXAMPLE_ID: _bytes(example_id),
             schema.HEIGHT: _ints(image.shape[0]),
             schema.WIDTH: _ints(image.shape[1]),
@@ -136,6 +147,10 @@ class ExampleEncoder:
         if isinstance(value, bytes):
             return _bytes(value)
         return _ints(int(value))
+
+
+def _mask_decoder(encoded: bytes) -> Callable[[bytes], tf.Tensor]:
+    return pictures.decode_wide_mask if pictures.is_wide(encoded) else pictures.decode_mask
 
 
 def _bytes(value: bytes) -> tf.train.Feature:

@@ -19,7 +19,7 @@ from apache_beam.io import fileio, filesystems
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from PIL import Image
 
-from components.predictor.picture_files import for_model
+from components.pictures import for_model
 from components.served_model import Prediction, ServedModel
 
 FORMATS = ("parquet", "tfrecord")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from components import pictures
 from components.errors import UserError
-
-# What the model decodes itself; anything else that Pillow can read becomes a PNG.
-_MODEL_FORMATS = ("JPEG", "PNG", "GIF")
-_ORIENTATION_TAG = 0x0112
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,52 +80,9 @@ def read_picture(path: str) -> Picture:
       OSError: it can't be read or decoded. (Pillow's errors are OSErrors.)
     """
     with open(path, "rb") as file:
-        encoded = for_model(file.read())
-    with _opened(encoded) as image:
-        return Picture(encoded, _as_rgb(image))
-
-
-def for_model(content: bytes) -> bytes:
-    """A picture as the model can take it: JPEG, PNG or GIF, upright.
-
-    A model sees pixels only: a phone's picture, stored lying, would be segmented
-    lying, and its mask would not lie over what a viewer shows.
-
-    Args:
-      content: any file that Pillow can read.
-
-    Returns:
-      `content` itself where that will do (it is not decoded then), or else a PNG.
-
-    Raises:
-      OSError: it is no picture, or one that has to be decoded and can't be.
-    """
-    with _opened(content) as image:
-        turned = image.getexif().get(_ORIENTATION_TAG, 1) not in (0, 1)
-        if image.format in _MODEL_FORMATS and not turned:
-            return content
-        buffer = io.BytesIO()
-        _as_rgb(ImageOps.exif_transpose(image)).save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue()
-
-
-@contextlib.contextmanager
-def _opened(content: bytes) -> Iterator[Image.Image]:
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            yield image
-    except UnidentifiedImageError as error:  # its own message names a Python object
-        raise OSError("it is no picture") from error
-    except OSError:
-        raise
-    except Exception as error:  # Pillow's plugins raise all kinds on damaged files
-        raise OSError(f"{type(error).__name__}: {error}") from error
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them off
-        image = image.point(lambda value: value / 257).convert("L")
-    return image.convert("RGB")
+        encoded = pictures.for_model(file.read())
+    with pictures.opened(encoded) as image:
+        return Picture(encoded, pictures.as_rgb(image))
 
 
 def _walk(folder: str, out: str) -> list[tuple[str, str]]:

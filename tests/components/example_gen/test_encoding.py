@@ -8,6 +8,7 @@ import tensorflow_datasets as tfds
 from components import schema
 from components.example_gen.config import BadExamplesConfig, FeaturesConfig
 from components.example_gen.encoding import BadExampleError, ExampleEncoder
+from components.transform import preprocessing
 
 FEATURES = tfds.features.FeaturesDict(
     {
@@ -104,3 +105,41 @@ def test_a_mask_that_must_show_something(element, pet_classes, encode_picture):
     element["segmentation_mask"] = encode_picture(np.full((2, 4), 2, np.uint8))
     with pytest.raises(BadExampleError, match="the mask shows no pet and no border"):
         strict.encode(element)
+
+
+@pytest.mark.parametrize("ignored", [(), (7,)])
+def test_masks_of_16_bits(element, encode_picture, ignored):
+    raw = np.array([[3, 1000, 65535, 3], [7, 7, 1000, 3]], np.uint16)
+    element["segmentation_mask"] = encode_picture(raw)
+    classes = schema.ClassTable(values={"a": 3, "b": 1000, "c": 65535}, ignore_values=ignored)
+    config = FeaturesConfig(example_id="file_name")
+    encoder = ExampleEncoder(FEATURES, config, classes, BadExamplesConfig())
+    if not ignored:
+        with pytest.raises(BadExampleError, match=r"value 7 \(2 pixels\)"):
+            encoder.encode(element)
+        return
+    feature = tf.train.Example.FromString(encoder.encode(element)).features.feature
+    stored = tf.io.decode_png(feature[schema.MASK].bytes_list.value[0])[..., 0].numpy()
+    np.testing.assert_array_equal(stored, [[0, 1, 2, 0], [255, 255, 1, 0]])
+    assert feature["share_a"].float_list.value[0] == pytest.approx(3 / 8)
+    prepared = preprocessing.prepare_masks(
+        tf.constant([feature[schema.MASK].bytes_list.value[0]]), (2, 4), classes
+    )
+    np.testing.assert_array_equal(prepared[0], stored)
+
+
+def test_small_values_in_a_mask_of_16_bits(encoder, element, encode_picture):
+    raw = np.array([[1, 1, 2, 2], [1, 3, 2, 2]], np.uint16)
+    element["segmentation_mask"] = encode_picture(raw)
+    feature = tf.train.Example.FromString(encoder.encode(element)).features.feature
+    stored = tf.io.decode_png(feature[schema.MASK].bytes_list.value[0])[..., 0].numpy()
+    np.testing.assert_array_equal(stored, raw)
+
+
+def test_a_dataset_that_knows_what_is_wrong_with_an_example(element, pet_classes):
+    features = tfds.features.FeaturesDict({**FEATURES, schema.PROBLEM: tfds.features.Text()})
+    config = FeaturesConfig(example_id="file_name")
+    encoder = ExampleEncoder(features, config, pet_classes, BadExamplesConfig())
+    encoder.encode({**element, schema.PROBLEM: b""})
+    with pytest.raises(BadExampleError, match="^no good$"):
+        encoder.encode({**element, schema.PROBLEM: b"no good"})

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from components.errors import UserError
-from components.predictor.picture_files import find_pictures, for_model, read_picture
+from components.pictures import for_model
+from components.predictor.picture_files import find_pictures, read_picture
 
 OUT = "/elsewhere"
 PIXELS = np.random.default_rng(0).integers(0, 255, (12, 20, 3)).astype(np.uint8)

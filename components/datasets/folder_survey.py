@@ -1,0 +1,186 @@
+"""What is in two folders of pictures and masks: looked at before a config is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from components import pictures
+from components.datasets import image_folder
+from components.errors import UserError
+from components.example_gen.config import FolderConfig
+
+_IMAGE_FOLDERS = ("images", "image", "imgs", "img", "photos", "pictures", "jpegimages")
+_MASK_FOLDERS = (
+    *("masks", "mask", "labels", "label", "annotations", "segmentation", "segmentations"),
+    *("segmentationclass", "gt", "trimaps"),
+)
+_MOST_COLORS = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What was found.
+
+    Attributes:
+      config: folders, suffix, colours and splits as they were found to be.
+      matched: pictures with their masks, and what has no partner.
+      splits: split -> number of pairs; empty where the pictures can't be split so.
+      heights: of the pictures, in pixels.
+      widths: of the pictures, in pixels.
+      pixels: mask value -> number of its pixels in all masks.
+      unreadable: files that can't be decoded, or whose mask has another size.
+    """
+
+    config: FolderConfig
+    matched: image_folder.Matched
+    splits: dict[str, int]
+    heights: list[int]
+    widths: list[int]
+    pixels: dict[int, int]
+    unreadable: list[str]
+
+
+def survey(images: str, masks: str) -> Survey:
+    """Looks at all files of two folders.
+
+    Args:
+      images: folder of the pictures.
+      masks: folder of the masks.
+
+    Raises:
+      UserError: there is no such folder, no picture has a mask, or the masks can't be
+        masks (they have more colours than any class table).
+    """
+    config = FolderConfig(images=images, masks=masks)
+    config = config.model_copy(update={"mask_suffix": find_suffix(config)})
+    matched = image_folder.match(config)
+    if not matched.pairs:
+        raise UserError(f"no picture in {images} has a mask of the same name in {masks}")
+    tops = {pair.name.split("/")[0] for pair in matched.pairs if "/" in pair.name}
+    nested = all("/" in pair.name for pair in matched.pairs)
+    if nested and tops <= set(image_folder.SPLIT_FOLDERS):
+        config = config.model_copy(update={"split_by": "folders"})
+    pixels, heights, widths, unreadable = _look(matched.pairs)
+    if pixels is None:
+        colors = _look_for_colors(pair for pair in matched.pairs if pair.image not in unreadable)
+        by_share = [color for color, _ in colors.most_common()]
+        config = config.model_copy(update={"colors": dict(enumerate(by_share))})
+        pixels = Counter({value: colors[color] for value, color in enumerate(by_share)})
+    splits = image_folder.split(matched.pairs, config)
+    return Survey(
+        config,
+        matched,
+        {name: len(pairs) for name, pairs in splits.items()},
+        heights,
+        widths,
+        dict(sorted(pixels.items())),
+        unreadable,
+    )
+
+
+def find_folders(root: str) -> tuple[str, str]:
+    """The folders of pictures and masks below a folder, by their usual names.
+
+    Raises:
+      UserError: they can't be found.
+    """
+    if not os.path.isdir(root):
+        raise UserError(f"there is no folder {root}")
+    there = {
+        name.lower(): name
+        for name in sorted(os.listdir(root))
+        if os.path.isdir(os.path.join(root, name))
+    }
+    found = []
+    for option, names in (("--images", _IMAGE_FOLDERS), ("--masks", _MASK_FOLDERS)):
+        name = next((there[name] for name in names if name in there), None)
+        if name is None:
+            raise UserError(
+                f"{root} has no folder called {', '.join(names[:4])} or the like: name it "
+                f"with {option}"
+            )
+        found.append(os.path.join(root, name))
+    return found[0], found[1]
+
+
+def find_suffix(config: FolderConfig) -> str:
+    """What most masks' names have more than their pictures', such as `_mask`."""
+    images, masks = (
+        [os.path.basename(os.path.splitext(name)[0]) for name in image_folder.files(folder, key)]
+        for key, folder in (("images", config.images), ("masks", config.masks))
+    )
+    stems = set(images)
+    suffixes: Counter[str] = Counter()
+    for mask in masks:
+        # The longest beginning that is a picture's name.
+        for end in range(len(mask), 0, -1):
+            if mask[:end] in stems:
+                suffixes[mask[end:]] += 1
+                break
+    return suffixes.most_common(1)[0][0] if suffixes else ""
+
+
+def _look(
+    pairs: Iterable[image_folder.Pair],
+) -> tuple[Counter[int] | None, list[int], list[int], list[str]]:
+    """Pixels by value (None: the masks are coloured), heights, widths, unreadable files."""
+    pixels: Counter[int] = Counter()
+    heights, widths, unreadable = [], [], []
+    coloured = False
+    for pair in pairs:
+        mask, problem = image_folder.read_mask(_read(pair.mask), {})
+        values = _pixels(mask)
+        if values is None:
+            unreadable.append(pair.mask)
+            continue
+        image = _pixels(image_folder.read_image(_read(pair.image), values.shape[1::-1]))
+        if image is None or image.shape[:2] != values.shape[:2]:
+            unreadable.append(pair.image)
+            continue
+        heights.append(image.shape[0])
+        widths.append(image.shape[1])
+        coloured = coloured or bool(problem)
+        if not coloured:
+            for value, count in zip(*np.unique(values, return_counts=True), strict=True):
+                pixels[int(value)] += int(count)
+    return None if coloured else pixels, heights, widths, unreadable
+
+
+def _look_for_colors(
+    pairs: Iterable[image_folder.Pair],
+) -> Counter[tuple[int, int, int]]:
+    colors: Counter[tuple[int, int, int]] = Counter()
+    for pair in pairs:
+        try:
+            with pictures.opened(_read(pair.mask)) as image:
+                channels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+        except OSError:
+            continue  # it is among the unreadable ones already
+        found, counts = np.unique(channels, axis=0, return_counts=True)
+        for color, count in zip(found, counts, strict=True):
+            colors[tuple(int(channel) for channel in color)] += int(count)
+        if len(colors) > _MOST_COLORS:
+            raise UserError(
+                f"{pair.mask}: the masks have more than {_MOST_COLORS} colours. Masks must be "
+                "saved without loss (PNG, not JPEG) and without smooth edges."
+            )
+    return colors
+
+
+def _pixels(content: bytes) -> np.ndarray | None:
+    """A decoded picture; None: it can't be decoded."""
+    try:
+        with pictures.opened(content) as image:
+            return np.asarray(image)
+    except OSError:
+        return None
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
