@@ -25,6 +25,7 @@ from components.evaluator.eval_config import make_eval_config
 from components.example_gen.component import TfdsExampleGen
 from components.infra_validator.component import ServingValidator
 from components.infra_validator.serving_check import BATCH
+from components.pusher.component import CompletePusher
 from components.reporter.component import Reporter
 from components.trainer.tuner import SegmentationTuner
 from components.trainer.warm_start import LatestModelOfOtherDataStrategy
@@ -192,7 +193,7 @@ def make_gate(
     ).with_id("Evaluator")
 
     infra_validator = make_infra_validator(config, model, examples)
-    pusher = tfx.Pusher(
+    pusher = CompletePusher(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=infra_validator.outputs["blessing"],
@@ -201,7 +202,7 @@ def make_gate(
                 base_directory=absolute(config.serving_dir)
             )
         ),
-    )
+    ).with_id("Pusher")
     return [baseline, evaluator, infra_validator, pusher]
 
 

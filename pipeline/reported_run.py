@@ -20,6 +20,7 @@ from rich.markup import escape
 from components.errors import UserError
 from components.readable import duration_text
 from pipeline.config import PipelineConfig, load_config
+from pipeline.run_lock import run_lock
 from pipeline.terminal import print_error, quiet_terminal, user_message
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def main(runner: str) -> None:
     with quiet_terminal(log_path) as console:
         console.print(f"[bold]segline[/bold]  {config.name}  [dim]log {log_path}[/dim]")
         try:
-            run_pipeline(runner, config, console)
+            with run_lock(config.folder):
+                run_pipeline(runner, config, console)
         except StepFailed as failure:
             failed = True
             console.print()

@@ -1,0 +1,1 @@
+"""Pusher: versions of the model where a server looks for them."""

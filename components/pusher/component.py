@@ -1,0 +1,93 @@
+"""TFX's Pusher, whose versions come into sight complete and in order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import Any
+
+import tensorflow as tf
+from tfx import types
+from tfx.components import Pusher
+from tfx.components.pusher import executor as tfx_executor
+from tfx.dsl.components.base import executor_spec
+from tfx.proto import pusher_pb2
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, proto_utils
+
+_SAVED_MODEL = "saved_model.pb"
+# A server looks at numbers only; these are a push's that was ended.
+_PARTIAL = ".partial-"
+
+
+class Executor(tfx_executor.Executor):
+    """Pushes as TFX does to a file system, but aside first, under the next version.
+
+    TFX copies a model to where a server looks, one file after the other; and its version is
+    the time, so that after a clock went back a new model would come before the old one.
+    """
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes one model, if it is blessed."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        if not self.CheckBlessing(input_dict):
+            self._MarkNotPushed(pushed)
+            return
+        model = self.GetModelPath(input_dict)
+        destination = pusher_pb2.PushDestination()
+        proto_utils.json_to_proto(exec_properties["push_destination"], destination)
+        folder = destination.filesystem.base_directory
+        version = next_version(folder, int(time.time()))
+        push(model, folder, version)
+        io_utils.copy_dir(model, pushed.uri)
+        self._MarkPushed(
+            pushed, pushed_destination=os.path.join(folder, version), pushed_version=version
+        )
+
+
+class CompletePusher(Pusher):
+    """The Pusher with that executor."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+
+def next_version(folder: str, now: int) -> str:
+    """A version that a server takes for the newest.
+
+    Args:
+      folder: of the versions.
+      now: seconds since the epoch.
+
+    Returns:
+      `now`, or one more than the newest version where that is not smaller.
+    """
+    names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
+    versions = [int(name.rstrip("/")) for name in names if name.rstrip("/").isdigit()]
+    return str(max([now, *(version + 1 for version in versions)]))
+
+
+def push(model: str, folder: str, version: str) -> None:
+    """Copies a SavedModel to `<folder>/<version>`; it is there complete, or not at all.
+
+    Where files can't be renamed at once (`gs://`), `saved_model.pb`, without which no server
+    loads a version, comes last.
+    """
+    target = os.path.join(folder, version)
+    if "://" in folder:
+        io_utils.copy_dir(model, target, deny_regex_patterns=[r"saved_model\.pb"])
+        io_utils.copy_file(os.path.join(model, _SAVED_MODEL), os.path.join(target, _SAVED_MODEL))
+        return
+    os.makedirs(folder, exist_ok=True)
+    for name in os.listdir(folder):
+        if name.startswith(_PARTIAL):
+            shutil.rmtree(os.path.join(folder, name))
+    partial = os.path.join(folder, f"{_PARTIAL}{version}")
+    io_utils.copy_dir(model, partial)
+    os.rename(partial, target)

@@ -1,0 +1,76 @@
+"""A version is there complete or not at all, and the newest one is what was pushed last."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from components.pusher import component
+from components.served_model import latest_version
+
+
+def model(folder, files=3, size=100):
+    """Something of a SavedModel's form."""
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    for index in range(files):
+        (folder / "variables" / str(index)).write_bytes(os.urandom(size))
+    return folder
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in Path(folder).rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_push_is_a_whole_copy(tmp_path):
+    source, serving = model(tmp_path / "model"), tmp_path / "serving"
+    component.push(str(source), str(serving), "7")
+    assert os.listdir(serving) == ["7"]
+    assert contents(serving / "7") == contents(source)
+
+
+PUSH = "import sys; from components.pusher import component; component.push(*sys.argv[1:])"
+
+
+def test_a_push_that_is_killed_leaves_nothing_in_sight(tmp_path):
+    """Killed when some of its files are there; the next one cleans up and is whole."""
+    source, serving = model(tmp_path / "model", files=400, size=300_000), tmp_path / "serving"
+    component.push(str(model(tmp_path / "first")), str(serving), "6")
+    process = subprocess.Popen([sys.executable, "-c", PUSH, str(source), str(serving), "7"])
+    partial = serving / ".partial-7" / "variables"
+    while process.poll() is None and not (partial.is_dir() and len(os.listdir(partial)) > 5):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL and len(os.listdir(partial)) < 400
+    assert sorted(name for name in os.listdir(serving) if name.isdigit()) == ["6"]
+    assert latest_version(str(serving)) == str(serving / "6")
+
+    component.push(str(source), str(serving), "8")
+    assert sorted(os.listdir(serving)) == ["6", "8"]
+    assert contents(serving / "8") == contents(source)
+
+
+@pytest.mark.parametrize(
+    ("versions", "now", "expected"),
+    [
+        ([], 100, "100"),
+        (["90"], 100, "100"),
+        (["100"], 100, "101"),  # two pushes in one second
+        (["90", "500"], 100, "501"),  # the clock went back
+        (["90", ".partial-500", "notes.txt"], 100, "100"),
+    ],
+)
+def test_the_next_version_is_the_newest(tmp_path, versions, now, expected):
+    for name in versions:
+        (tmp_path / name).mkdir()
+    assert component.next_version(str(tmp_path), now) == expected
+    assert component.next_version(str(tmp_path / "nowhere"), now) == str(now)

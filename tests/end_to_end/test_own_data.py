@@ -1,0 +1,127 @@
+"""Data as people have it, through the whole chain."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+import yaml
+from PIL import Image
+
+from components.datasets.synthetic_pets import BACKGROUND, draw_pet
+from components.evaluator.verdict import read_verdict
+from components.example_gen import quarantine
+from components.served_model import ServedModel
+
+SMALL = {
+    "SEGLINE__TRANSFORM__IMAGE_SIZE": "[32, 32]",
+    "SEGLINE__TRAINER__ENCODER": "{weights: none, alpha: 0.35}",
+    "SEGLINE__TRAINER__DECODER__FILTERS": "[8, 8, 8, 8]",
+    "SEGLINE__TRAINER__EPOCHS": "1",
+    "SEGLINE__TRAINER__BATCH_SIZE": "8",
+    "SEGLINE__TRAINER__SAMPLE_PICTURES": "1",
+    "SEGLINE__EVALUATOR__MIN_MEAN_IOU": "0",
+}
+
+
+def latest(place, name, step, key):
+    folder = place.folder / "runs" / name / "artifacts" / step / key
+    return str(max(folder.iterdir(), key=lambda path: int(path.name)))
+
+
+def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(new_workplace):
+    """Carvana's way: 0 and 255. From `segline init` to a pushed model."""
+    place = new_workplace("folder")
+    images, masks = place.folder / "cars/images", place.folder / "cars/masks"
+    images.mkdir(parents=True)
+    masks.mkdir()
+    for index in range(80):
+        picture, truth, _ = draw_pet(index)
+        Image.fromarray(picture).convert("L").save(images / f"{index}.jpg")
+        outline = Image.fromarray(np.where(truth == BACKGROUND, 0, 255).astype(np.uint8))
+        outline.save(masks / f"{index}_mask.gif")
+    (images / "3.jpg").write_bytes((images / "3.jpg").read_bytes()[:500])
+    Image.new("L", (7, 7)).save(masks / "5_mask.gif")
+
+    made = place.call("segline", "init", "cars")
+    assert made.returncode == 0 and "cars/images/3.jpg" in made.stdout
+    config = {
+        **SMALL,
+        "SEGLINE_CONFIG": "cars.yaml",
+        "SEGLINE__DATASET__DATA_DIR": "tfds",
+    }
+    stopped = place.run(**config)
+    assert stopped.returncode == 1 and "Traceback" not in stopped.stdout
+    assert "examples of split" in stopped.stdout and "max_fraction allows 1.0%" in stopped.stdout
+    assert "5.jpg: the mask is 7x7, the image" in stopped.stdout
+
+    ran = place.run(**config, SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION="0.2")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "can't be used and were set aside" in ran.stdout
+    examples = latest(place, "cars", "TfdsExampleGen", "examples")
+    told = {
+        one.example_id: one.reason
+        for bad in quarantine.read_report(examples).values()
+        for one in bad
+    }
+    assert set(told) == {"3.jpg", "5.jpg"}
+    data = json.loads(place.call("segline", "lineage", "model", "--json", **config).stdout)["data"]
+    assert sum(data["examples"].values()) == 78
+    report = (place.folder / "runs/cars/report.html").read_text()
+    assert "were set aside" in report and told["5.jpg"] in report
+
+    model = ServedModel(str(place.folder / "runs/cars"))
+    (prediction,) = model.predict([(images / "0.jpg").read_bytes()])
+    assert model.classes.names == ("background", "object")
+    assert prediction.mask.shape == Image.open(images / "0.jpg").size[::-1]
+
+
+def test_21_classes_in_masks_of_16_bits(new_workplace, make_dataset, encode_picture):
+    """Cityscapes' way: ids with gaps, and one for pixels that don't count."""
+    ids = [7 + 100 * index for index in range(21)]
+    ignored = 65535
+    rng = np.random.default_rng(0)
+    pairs = []
+    for _ in range(48):
+        blocks = rng.choice([*ids, ignored], (4, 4)).astype(np.uint16)
+        mask = blocks.repeat(8, 0).repeat(8, 1)
+        image = np.stack([mask % 251, mask // 9 % 256, mask % 89], -1).astype(np.uint8)
+        pairs.append((encode_picture(image), encode_picture(mask)))
+    feature = tfds.features.Image(shape=(None, None, 1), dtype=np.uint16)
+    data_dir = make_dataset("wide", pairs, mask_feature=feature)
+    place = new_workplace("wide")
+    config = {
+        "name": "wide",
+        "dataset": {
+            "name": "wide",
+            "data_dir": data_dir,
+            "splits": {"train": "train", "validation": "test[:50%]", "test": "test[50%:]"},
+            "features": {"example_id": "file_name", "slice_by": ["kind"]},
+        },
+        "classes": {
+            "values": {f"class_{value}": value for value in ids},
+            "ignore_values": [ignored],
+        },
+    }
+    (place.folder / "wide.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    ran = place.run(SEGLINE_CONFIG="wide.yaml", **SMALL)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    evaluation = latest(place, "wide", "Evaluator", "evaluation")
+    overall = read_verdict(evaluation).overall
+
+    # The same from the dataset's own masks, by NumPy.
+    (version,) = os.listdir(place.folder / "runs/wide/serving")
+    model = tf.saved_model.load(str(place.folder / "runs/wide/serving" / version))
+    builder = tfds.builder("wide", data_dir=data_dir)
+    right = total = 0
+    skip = {"image": tfds.decode.SkipDecoding()}
+    for element in builder.as_dataset("test[50%:]", decoders=skip).as_numpy_iterator():
+        image = tf.constant([element["image"]])
+        guess = model.signatures["serving_default"](image_bytes=image)["mask"].numpy()[0]
+        truth = element["segmentation_mask"][..., 0]
+        counted = truth != ignored
+        right += np.sum(np.array(ids)[guess[counted]] == truth[counted])
+        total += counted.sum()
+    assert overall["pixel_accuracy"] == pytest.approx(right / total, abs=1e-6)
