@@ -6,71 +6,19 @@ Every answer is a dict of JSON values; `lineage_view` shows it to people.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from typing import Any
 
-from ml_metadata import ListOptions, MetadataStore
+from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components import lineage, readable, schema
 from components.errors import UserError
 from components.lineage import Lineage, Node
+from pipeline.artifacts import of_pipeline, quoted, read_artifacts, text_of, version_state
 from pipeline.history import Run
 
-LATEST = "latest"
 _UNKNOWN = "not recorded: the run was not started by segline"
-
-
-def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
-    """Finds a pushed or a trained model.
-
-    Args:
-      store: ML Metadata, which several pipelines may share.
-      pipeline: name of the pipeline.
-      name: a pushed version, the path of one, the path of a Trainer's model, or
-        `latest`: what was pushed last.
-
-    Returns:
-      A PushedModel or a Model.
-
-    Raises:
-      UserError: ML Metadata knows no such model.
-    """
-    pushes = _of(pipeline, "type = 'PushedModel' AND custom_properties.pushed.int_value = 1")
-    if name == LATEST:
-        pushed = _artifacts(store, pushes)
-        if not pushed:
-            raise UserError("no model has been pushed yet")
-        return pushed[-1]
-    path = os.path.realpath(name)
-    version = _quoted(os.path.basename(path))
-    for artifact in reversed(
-        _artifacts(store, f"{pushes} AND custom_properties.pushed_version.string_value = {version}")
-    ):
-        destination = artifact.custom_properties["pushed_destination"].string_value
-        if os.sep not in name or os.path.realpath(destination) == path:
-            return artifact
-    for folder in (path, os.path.dirname(path)):  # the artifact's, or the SavedModel in it
-        query = _of(pipeline, f"type = 'Model' AND uri = {_quoted(folder)}")
-        for artifact in _artifacts(store, query):
-            return artifact
-    raise UserError(
-        f"{name}: ML Metadata knows no such model; give a pushed version, its path, or the "
-        "path of a Trainer's model (`segline lineage runs --json` has them)"
-    )
-
-
-def find_blessing(store: MetadataStore, pipeline: str) -> mlmd.Artifact | None:
-    """The ModelBlessing of the model that was blessed last; None: none ever was."""
-    query = _of(pipeline, "type = 'ModelBlessing' AND custom_properties.blessed.int_value = 1")
-    return next(reversed(_artifacts(store, query)), None)
-
-
-def name_of(model: mlmd.Artifact) -> str:
-    """For people: `version 1795422112`, `model 18`."""
-    version = _text(model, "pushed_version")
-    return f"version {version}" if version else f"model {model.id}"
 
 
 def model_graph(store: MetadataStore, model: mlmd.Artifact) -> Lineage:
@@ -167,15 +115,15 @@ def describe_data(store: MetadataStore, pipeline: str, name: str) -> dict[str, A
     Raises:
       UserError: ML Metadata knows no such dataset.
     """
-    examples = _of(pipeline, "type = 'Examples'")
-    found = _artifacts(
+    examples = of_pipeline(pipeline, "type = 'Examples'")
+    found = read_artifacts(
         store,
         f"{examples} AND ("
-        f"custom_properties.dataset_fingerprint.string_value LIKE {_quoted(name + '%')} OR "
-        f"custom_properties.dataset_version.string_value = {_quoted(name)})",
+        f"custom_properties.dataset_fingerprint.string_value LIKE {quoted(name + '%')} OR "
+        f"custom_properties.dataset_version.string_value = {quoted(name)})",
     )
     if not found:
-        known = sorted({_text(a, "dataset_fingerprint") for a in _artifacts(store, examples)})
+        known = sorted({text_of(a, "dataset_fingerprint") for a in read_artifacts(store, examples)})
         raise UserError(
             f"{name}: no run has seen such data; known fingerprints: {', '.join(known) or 'none'}"
         )
@@ -293,27 +241,10 @@ def _trained_on(store: MetadataStore, model_id: int) -> dict[str, Any]:
 def _versions(artifacts: Iterable[mlmd.Artifact]) -> dict[str, str]:
     """Pushed version -> `served`, `kept` or `gone`."""
     return {
-        _text(artifact, "pushed_version"): version_state(_text(artifact, "pushed_destination"))
+        text_of(artifact, "pushed_version"): version_state(text_of(artifact, "pushed_destination"))
         for artifact in artifacts
         if artifact.type == "PushedModel" and artifact.custom_properties["pushed"].int_value
     }
-
-
-def version_state(destination: str) -> str:
-    """Whether a pushed version is what a server takes.
-
-    Args:
-      destination: the version's folder.
-
-    Returns:
-      `served`: the latest version that is there; `kept`: there, but not the latest;
-      `gone`.
-    """
-    if not os.path.isdir(destination):
-        return "gone"
-    versions = [name for name in os.listdir(os.path.dirname(destination)) if name.isdigit()]
-    latest = max(versions, key=int)
-    return "served" if os.path.basename(destination) == latest else "kept"
 
 
 def _evaluation(store: MetadataStore, graph: Lineage, evaluator: Node) -> dict[str, Any]:
@@ -380,30 +311,10 @@ def _maker_of_input(graph: Lineage, execution: Node, role: str) -> Node:
     return graph.maker(graph.inputs(execution, role)[0])
 
 
-def _of(pipeline: str, query: str) -> str:
-    """A query for the artifacts of one pipeline."""
-    return f"{query} AND contexts_p.type = 'pipeline' AND contexts_p.name = {_quoted(pipeline)}"
-
-
-def _artifacts(store: MetadataStore, query: str) -> list[mlmd.Artifact]:
-    """Artifacts that a filter query finds, oldest first."""
-    return sorted(store.get_artifacts(ListOptions(filter_query=query)), key=lambda a: a.id)
-
-
-def _quoted(text: str) -> str:
-    if "'" in text:
-        raise UserError(f"{text}: ' can't be part of a name here")
-    return f"'{text}'"
-
-
-def _text(artifact: mlmd.Artifact, key: str) -> str:
-    return artifact.custom_properties[key].string_value
-
-
 def _uri(artifact: mlmd.Artifact | None) -> str:
     return artifact.uri if artifact else ""
 
 
 def _pushed_to(run: Run) -> str:
     pushed = run.output("Pusher", "pushed_model")
-    return _text(pushed, "pushed_destination") if pushed else ""
+    return text_of(pushed, "pushed_destination") if pushed else ""

@@ -102,18 +102,18 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _lineage_of_model(options: argparse.Namespace) -> None:
-    from pipeline import lineage
+    from pipeline import artifacts, lineage
     from pipeline.lineage_view import print_tree
 
     config, store = config_and_store(options)
-    model = lineage.find_model(store, config.name, options.model)
+    model = artifacts.find_model(store, config.name, options.model)
     if options.html:
         from components.reporter.lineage_section import render_page
 
-        title = f"Lineage of {config.name}, {lineage.name_of(model)}"
+        title = f"Lineage of {config.name}, {artifacts.name_of(model)}"
         write(options.html, render_page(title, lineage.model_graph(store, model)))
     found = lineage.describe_model(store, model)
-    answer(options, found, lambda console: print_tree(console, lineage.name_of(model), found))
+    answer(options, found, lambda console: print_tree(console, artifacts.name_of(model), found))
 
 
 def _lineage_of_data(options: argparse.Namespace) -> None:

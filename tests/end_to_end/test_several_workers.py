@@ -10,9 +10,10 @@ import beam_servers
 import pytest
 
 from components import lineage
+from pipeline.artifacts import find_model
 from pipeline.config import load_config
 from pipeline.history import read_run
-from pipeline.lineage import describe_model, find_model
+from pipeline.lineage import describe_model
 from pipeline.store import open_store
 
 BEFORE = ("TfdsExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform")
