@@ -11,6 +11,10 @@ from components.errors import UserError
 
 LATEST = "latest"
 
+# Filter queries.
+PUSHED = "type = 'PushedModel' AND custom_properties.pushed.int_value = 1"
+BLESSED = "type = 'ModelBlessing' AND custom_properties.blessed.int_value = 1"
+
 
 def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
     """Finds a pushed or a trained model.
