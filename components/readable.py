@@ -24,6 +24,15 @@ def duration_text(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def size_text(size: int) -> str:
+    """`512 B`, `3.4 MB`, `12 GB`: of bytes, in powers of 1,000."""
+    value, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.1f} {units[0]}" if value < 9.95 and size >= 1000 else f"{value:.0f} {units[0]}"
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
     """`{"encoder": {"alpha": 1}}` as `{"encoder.alpha": 1}`; lists and None become JSON text."""
     result: dict[str, bool | int | float | str] = {}

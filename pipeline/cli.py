@@ -11,7 +11,7 @@ import sys
 import rich.console
 
 from components.errors import UserError
-from pipeline.commands import config, init, kubeflow, lineage, predict
+from pipeline.commands import config, gc, init, kubeflow, lineage, predict
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,6 +38,6 @@ def make_parser() -> argparse.ArgumentParser:
         prog="segline", description="TFX pipelines for image segmentation."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    for module in (init, config, predict, lineage, kubeflow):
+    for module in (init, config, predict, lineage, gc, kubeflow):
         module.add(commands)
     return parser

@@ -45,8 +45,12 @@ def connection_config(config: PipelineConfig) -> mlmd.ConnectionConfig:
     return connection
 
 
-def open_store(config: PipelineConfig) -> MetadataStore:
+def open_store(config: PipelineConfig, write: bool = False) -> MetadataStore:
     """Opens a pipeline's ML Metadata for reading, also while a run writes to it.
+
+    Args:
+      config: of the pipeline.
+      write: open it for writing too.
 
     Raises:
       UserError: there is none yet, or it can't be reached or read.
@@ -59,7 +63,8 @@ def open_store(config: PipelineConfig) -> MetadataStore:
                 f"{config.name} has not run yet: there is no {name} "
                 "(SEGLINE_CONFIG or --config chooses the pipeline)"
             )
-        connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
+        modes = mlmd.SqliteMetadataSourceConfig
+        connection.sqlite.connection_mode = modes.READWRITE if write else modes.READONLY
     connection.retry_options.max_num_retries = _ATTEMPTS  # where a writer holds the lock
     for attempt in range(_ATTEMPTS):
         try:

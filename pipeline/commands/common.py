@@ -45,13 +45,15 @@ def positive(text: str) -> int:
 positive.__name__ = "positive integer"  # as argparse's message calls it
 
 
-def config_and_store(options: argparse.Namespace) -> tuple[PipelineConfig, MetadataStore]:
-    """The chosen config, and its ML Metadata."""
+def config_and_store(
+    options: argparse.Namespace, write: bool = False
+) -> tuple[PipelineConfig, MetadataStore]:
+    """The chosen config, and its ML Metadata, for reading or for writing too."""
     from pipeline.config import load_config
     from pipeline.store import open_store
 
     config = load_config(options.config)
-    return config, open_store(config)
+    return config, open_store(config, write)
 
 
 def answer(
