@@ -68,6 +68,25 @@ class BadExamplesConfig(schema.Config):
     )
 
 
+class LeaksConfig(schema.Config):
+    """Pictures of the validation and test splits that are in the training split too."""
+
+    distance: int = pydantic.Field(
+        default=3,
+        ge=0,
+        le=15,
+        description="bits of 64 by which the perceptual hashes of two pictures may differ to "
+        "count as the same picture; 0: only the most alike",
+    )
+    max_fraction: float | None = pydantic.Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="share of a split that may be in the training split too; more stops the "
+        "run. null: it is only told",
+    )
+
+
 IMAGE_FOLDER = "image_folder"
 Color = tuple[schema.Byte, schema.Byte, schema.Byte]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
@@ -136,6 +155,7 @@ class DatasetConfig(schema.Config):
     splits: SplitsConfig = SplitsConfig()
     features: FeaturesConfig = FeaturesConfig()
     bad_examples: BadExamplesConfig = BadExamplesConfig()
+    leaks: LeaksConfig = LeaksConfig()
     examples_per_shard: pydantic.PositiveInt = pydantic.Field(
         default=500, description="examples in one output file; files are written in parallel"
     )

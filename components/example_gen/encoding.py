@@ -66,14 +66,15 @@ class ExampleEncoder:
         """Image and mask of an element, encoded."""
         return element[self._config.image], element[self._config.mask]
 
-    def encode(self, element: dict[str, Any]) -> bytes:
+    def encode(self, element: dict[str, Any]) -> tuple[bytes, np.ndarray]:
         """Checks an element and serializes it.
 
         Args:
           element: as TFDS gives it with `decoders`: image and mask still encoded.
 
         Returns:
-          A serialized tf.Example with the features of `components.schema`.
+          A serialized tf.Example with the features of `components.schema`, and the
+          decoded picture, uint8 [height, width, 3].
 
         Raises:
           BadExampleError: the image or the mask can't be used.
@@ -118,7 +119,7 @@ class ExampleEncoder:
         for key in config.slice_by:
             feature[key] = self._slice_feature(key, element[key])
         example = tf.train.Example(features=tf.train.Features(feature=feature))
-        return example.SerializeToString(deterministic=True)
+        return example.SerializeToString(deterministic=True), image
 
     def _decode(
         self, decoder: Callable[[bytes], tf.Tensor], encoded: bytes, what: str

@@ -23,7 +23,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components import schema
-from components.example_gen import encoding, quarantine
+from components.example_gen import encoding, leaks, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import (
     DatasetIdentity,
@@ -90,14 +90,16 @@ class WriteShard(beam.DoFn):
                 example_id = self._encoder.id_of(element)
                 name = example_id.decode(errors="replace")
                 try:
-                    writer.write(self._encoder.encode(element))
+                    record, image = self._encoder.encode(element)
                 except encoding.BadExampleError as problem:
                     reason = str(problem)
                     outcome.set_aside.append(quarantine.SetAside(name, reason))
                     parts = self._encoder.parts_of(element)
                     aside.append(quarantine.to_record(*parts, example_id, reason))
                 else:
+                    writer.write(record)
                     outcome.good.append(name)
+                    outcome.hashes.append(leaks.picture_hash(image))
         expected = self._builder.info.splits[part].num_examples
         found = sum(1 for _ in tf.data.TFRecordDataset(partial, "GZIP"))
         if outcome.read != expected or found != len(outcome.good):
@@ -145,6 +147,32 @@ def _gather(shards: list[Shard], repeats: bool) -> dict[str, quarantine.Outcome]
             quarantine.set_repeated_aside(paths, outcomes)
         splits[split] = quarantine.merge(outcomes)
     return splits
+
+
+def _find_leaks(splits: dict[str, quarantine.Outcome], config: DatasetConfig) -> list[leaks.Leak]:
+    """Pictures that are in the training split too; told in the log.
+
+    Raises:
+      UserError: there are too many.
+    """
+    pairs = {
+        split: list(zip(outcome.good, outcome.hashes, strict=True))
+        for split, outcome in splits.items()
+    }
+    found = []
+    for split in (schema.VALIDATION, schema.TEST):
+        part = leaks.find_leaks(split, pairs[split], pairs[schema.TRAIN], config.leaks.distance)
+        if part:
+            _LOG.warning(
+                "%d of the %d pictures of split %s are in the training split too, such as: %s",
+                len(part),
+                len(pairs[split]),
+                split,
+                part[0],
+            )
+        found += part
+    leaks.check(found, {split: len(pairs[split]) for split in pairs}, config.leaks)
+    return found
 
 
 def _identify(config: DatasetConfig, artifact: types.Artifact) -> DatasetIdentity:
@@ -206,6 +234,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         splits = _gather(shards, repeats=config.features.example_id is not None)
         quarantine.check(splits, config.bad_examples)
         quarantine.write_report(artifact.uri, splits)
+        found = _find_leaks(splits, config)
+        leaks.write_leaks(artifact.uri, found)
         for split, outcome in splits.items():
             if outcome.set_aside:
                 _LOG.warning(
@@ -217,3 +247,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 )
             artifact.set_int_custom_property(f"{split}_examples", len(outcome.good))
             artifact.set_int_custom_property(f"{split}_set_aside", len(outcome.set_aside))
+        for split in (schema.VALIDATION, schema.TEST):
+            count = sum(leak.split == split for leak in found)
+            artifact.set_int_custom_property(f"{split}_in_train", count)

@@ -46,18 +46,20 @@ class Outcome:
     Attributes:
       read: how many there were.
       good: ids of those that were written, in order.
+      hashes: of their pictures, in the same order.
       set_aside: the others.
     """
 
     read: int = 0
     good: list[str] = dataclasses.field(default_factory=list)
+    hashes: list[str] = dataclasses.field(default_factory=list)
     set_aside: list[SetAside] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_json(cls, values: dict) -> Outcome:
         """Inverse of `dataclasses.asdict`."""
         bad = [SetAside(**one) for one in values["set_aside"]]
-        return cls(values["read"], values["good"], bad)
+        return cls(values["read"], values["good"], values["hashes"], bad)
 
 
 def write_outcome(path: str, outcome: Outcome, records: Sequence[bytes]) -> None:
@@ -130,7 +132,8 @@ def _take_out(path: str, outcome: Outcome, positions: set[int]) -> None:
         )
         bad.append(to_record(image, mask, example_id, reason))
         outcome.set_aside.append(SetAside(outcome.good[position], reason))
-    outcome.good = [one for at, one in enumerate(outcome.good) if at not in positions]
+    for kept in (outcome.good, outcome.hashes):
+        kept[:] = [one for at, one in enumerate(kept) if at not in positions]
     aside = _quarantine_path(path)
     if tf.io.gfile.exists(aside):
         bad = [*tf.data.TFRecordDataset(aside, "GZIP").as_numpy_iterator(), *bad]
@@ -189,6 +192,7 @@ def merge(outcomes: Sequence[Outcome]) -> Outcome:
     return Outcome(
         sum(one.read for one in outcomes),
         [example_id for one in outcomes for example_id in one.good],
+        [text for one in outcomes for text in one.hashes],
         [bad for one in outcomes for bad in one.set_aside],
     )
 

@@ -13,10 +13,10 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components import pictures, schema
 from components.data_validation.validator import describe_anomalies, read_anomalies
-from components.example_gen import quarantine
+from components.example_gen import leaks, quarantine
 from components.reporter import charts, images
 
-_MOST_SET_ASIDE = 20  # of each split
+_MOST_TOLD = 20
 _STATISTICS_FILE = "FeatureStats.pb"
 
 
@@ -60,6 +60,8 @@ class DataSection:
       shares_chart: SVG.
       set_aside: one line for each example that can't be used, the first twenty of a split.
       set_aside_count: how many there are in all.
+      leaks: one line for each picture that is in the training split too, the first twenty.
+      leaks_count: how many there are in all.
       anomalies: one line each, with the split's name; None: not validated.
       samples: of the training split.
     """
@@ -70,6 +72,8 @@ class DataSection:
     shares_chart: str
     set_aside: list[str]
     set_aside_count: int
+    leaks: list[str]
+    leaks_count: int
     anomalies: list[str] | None
     samples: list[Sample]
 
@@ -92,6 +96,7 @@ def make(
     examples = artifacts["examples"]
     splits = read_splits(artifacts["statistics"], classes)
     set_aside = quarantine.read_report(examples.uri)
+    leaked = leaks.read_leaks(examples.uri)
     return DataSection(
         dataset="{} {}".format(*(_text(examples, key) for key in ("dataset", "dataset_version"))),
         fingerprint=_text(examples, "dataset_fingerprint"),
@@ -102,9 +107,11 @@ def make(
         set_aside=[
             f"{split}: {one.example_id}: {one.reason}"
             for split, bad in set_aside.items()
-            for one in bad[:_MOST_SET_ASIDE]
+            for one in bad[:_MOST_TOLD]
         ],
         set_aside_count=sum(map(len, set_aside.values())),
+        leaks=[f"{leak.split}: {leak}" for leak in leaked[:_MOST_TOLD]],
+        leaks_count=len(leaked),
         anomalies=_anomalies(artifacts.get("anomalies")),
         samples=_samples(examples, classes, num_samples),
     )

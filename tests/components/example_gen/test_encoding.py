@@ -40,7 +40,7 @@ def element(encode_picture):
 
 
 def test_bytes_pass_through_and_the_rest_is_described(encoder, element):
-    example = tf.train.Example.FromString(encoder.encode(element))
+    example = tf.train.Example.FromString(encoder.encode(element)[0])
     feature = example.features.feature
     assert feature[schema.IMAGE].bytes_list.value[0] == element["image"]
     assert feature[schema.MASK].bytes_list.value[0] == element["segmentation_mask"]
@@ -118,7 +118,7 @@ def test_masks_of_16_bits(element, encode_picture, ignored):
         with pytest.raises(BadExampleError, match=r"value 7 \(2 pixels\)"):
             encoder.encode(element)
         return
-    feature = tf.train.Example.FromString(encoder.encode(element)).features.feature
+    feature = tf.train.Example.FromString(encoder.encode(element)[0]).features.feature
     stored = tf.io.decode_png(feature[schema.MASK].bytes_list.value[0])[..., 0].numpy()
     np.testing.assert_array_equal(stored, [[0, 1, 2, 0], [255, 255, 1, 0]])
     assert feature["share_a"].float_list.value[0] == pytest.approx(3 / 8)
@@ -131,7 +131,7 @@ def test_masks_of_16_bits(element, encode_picture, ignored):
 def test_small_values_in_a_mask_of_16_bits(encoder, element, encode_picture):
     raw = np.array([[1, 1, 2, 2], [1, 3, 2, 2]], np.uint16)
     element["segmentation_mask"] = encode_picture(raw)
-    feature = tf.train.Example.FromString(encoder.encode(element)).features.feature
+    feature = tf.train.Example.FromString(encoder.encode(element)[0]).features.feature
     stored = tf.io.decode_png(feature[schema.MASK].bytes_list.value[0])[..., 0].numpy()
     np.testing.assert_array_equal(stored, raw)
 

@@ -1,0 +1,139 @@
+"""Pictures that the model learns from and is judged by: the same ones, or nearly.
+
+Pictures are compared by a perceptual hash of 64 bits (pHash, Zauner 2010, by the ImageHash
+library): recompressed and resized copies differ in a few bits, other pictures in about half.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+
+import imagehash
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components import schema
+from components.errors import UserError
+from components.example_gen.config import LeaksConfig
+
+LEAKS_FILE = "leaks.json"  # in the examples' artifact
+_BITS = 64
+_MOST_TOLD = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Leak:
+    """A picture of a split that is judged by, and one like it in the training split.
+
+    Attributes:
+      split: `validation` or `test`.
+      example_id: of the picture there.
+      train_id: of the one in the training split.
+      distance: differing bits of the hashes; 0: the same picture, as far as they tell.
+    """
+
+    split: str
+    example_id: str
+    train_id: str
+    distance: int
+
+    def __str__(self) -> str:
+        how = "is" if self.distance == 0 else f"is nearly ({self.distance} bits)"
+        return f"{self.example_id} {how} {self.train_id}"
+
+
+def picture_hash(image: np.ndarray) -> str:
+    """The perceptual hash of a picture, uint8 [height, width, 3], as 16 hex digits."""
+    return str(imagehash.phash(Image.fromarray(image)))
+
+
+def find_leaks(
+    split: str,
+    examples: Sequence[tuple[str, str]],
+    train: Sequence[tuple[str, str]],
+    distance: int,
+) -> list[Leak]:
+    """Finds the pictures of a split that are in the training split too.
+
+    Hashes at most d bits apart agree in at least one of d + 1 parts, so that only pictures
+    that share a part are compared: the time does not grow with the product of the splits.
+
+    Args:
+      split: name of the split.
+      examples: its (id, hash) pairs.
+      train: those of the training split.
+      distance: most bits that may differ.
+
+    Returns:
+      The nearest training picture for each that has one, in order.
+    """
+    edges = np.linspace(0, _BITS, distance + 2).astype(int)
+    parts = list(zip(edges[:-1], edges[1:], strict=True))
+
+    def keys(value: int) -> list[tuple[int, int]]:
+        return [
+            (at, value >> int(low) & (1 << int(high - low)) - 1)
+            for at, (low, high) in enumerate(parts)
+        ]
+
+    values = [int(text, 16) for _, text in train]
+    by_part: dict[tuple[int, int], list[int]] = {}
+    for index, value in enumerate(values):
+        for key in keys(value):
+            by_part.setdefault(key, []).append(index)
+    leaks = []
+    for example_id, text in examples:
+        value = int(text, 16)
+        near = {index for key in keys(value) for index in by_part.get(key, ())}
+        found = min(
+            (((value ^ values[index]).bit_count(), index) for index in near), default=(_BITS, 0)
+        )
+        if found[0] <= distance:
+            leaks.append(Leak(split, example_id, train[found[1]][0], found[0]))
+    return leaks
+
+
+def check(leaks: Sequence[Leak], counts: dict[str, int], config: LeaksConfig) -> None:
+    """Stops the run where too many pictures leak.
+
+    Args:
+      leaks: of all splits.
+      counts: examples by split.
+      config: the limit.
+
+    Raises:
+      UserError: names the split, the share, and the first twenty pictures.
+    """
+    if config.max_fraction is None:
+        return
+    for split in (schema.VALIDATION, schema.TEST):
+        found = [leak for leak in leaks if leak.split == split]
+        if len(found) > config.max_fraction * counts[split]:
+            lines = [f"  {leak}" for leak in found[:_MOST_TOLD]]
+            if len(found) > _MOST_TOLD:
+                lines.append(f"  … and {len(found) - _MOST_TOLD} more")
+            raise UserError(
+                f"{len(found)} of the {counts[split]} pictures of split {split} are in the "
+                f"training split too ({len(found) / counts[split]:.1%}; "
+                f"dataset.leaks.max_fraction allows {config.max_fraction:.1%}):\n"
+                + "\n".join(lines)
+            )
+
+
+def write_leaks(artifact_uri: str, leaks: Sequence[Leak]) -> None:
+    """Writes them into the examples' artifact."""
+    with tf.io.gfile.GFile(os.path.join(artifact_uri, LEAKS_FILE), "w") as file:
+        json.dump([dataclasses.asdict(leak) for leak in leaks], file, indent=1)
+
+
+def read_leaks(artifact_uri: str) -> list[Leak]:
+    """Reads them back; empty where an older segline wrote the examples."""
+    path = os.path.join(artifact_uri, LEAKS_FILE)
+    if not tf.io.gfile.exists(path):
+        return []
+    with tf.io.gfile.GFile(path) as file:
+        return [Leak(**leak) for leak in json.load(file)]

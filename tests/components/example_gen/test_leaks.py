@@ -1,0 +1,83 @@
+"""Copies of pictures, found between the splits."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.datasets.synthetic_pets import draw_pet
+from components.errors import UserError
+from components.example_gen import leaks
+from components.example_gen.config import LeaksConfig
+
+
+@pytest.fixture(scope="module")
+def pets():
+    return [draw_pet(seed)[0] for seed in range(120)]
+
+
+def hashes(pictures, name):
+    return [(f"{name}{i}", leaks.picture_hash(picture)) for i, picture in enumerate(pictures)]
+
+
+def recompressed(picture):
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=40)
+    return np.asarray(Image.open(buffer))
+
+
+def smaller(picture):
+    image = Image.fromarray(picture)
+    return np.asarray(image.resize((image.width * 2 // 3, image.height * 2 // 3)))
+
+
+@pytest.mark.parametrize("copy", [lambda picture: picture, recompressed, smaller])
+def test_copies_are_found_and_others_are_not(pets, copy):
+    train, test = pets[:100], [copy(pets[7]), *pets[100:], copy(pets[60])]
+    found = leaks.find_leaks("test", hashes(test, "test"), hashes(train, "train"), 3)
+    assert [(leak.example_id, leak.train_id) for leak in found] == [
+        ("test0", "train7"),
+        ("test21", "train60"),
+    ]
+    assert str(found[0]).startswith("test0 is ")
+
+
+@pytest.mark.parametrize("distance", [0, 1, 3, 6])
+def test_none_is_missed_against_comparing_all(distance):
+    rng = np.random.default_rng(distance)
+    train = [(str(i), f"{value:016x}") for i, value in enumerate(rng.integers(0, 2**63, 300))]
+    test = []
+    for index in range(200):  # some near one of them, some not
+        value = int(train[index][1], 16)
+        for bit in rng.choice(64, rng.integers(0, 10), replace=False):
+            value ^= 1 << int(bit)
+        test.append((f"t{index}", f"{value:016x}"))
+    found = {
+        leak.example_id: leak.distance for leak in leaks.find_leaks("test", test, train, distance)
+    }
+    expected = {}
+    for example_id, text in test:
+        nearest = min(bin(int(text, 16) ^ int(other, 16)).count("1") for _, other in train)
+        if nearest <= distance:
+            expected[example_id] = nearest
+    assert found == expected and expected
+
+
+def test_the_limit():
+    found = [leaks.Leak("test", f"a{i}", f"b{i}", i % 2) for i in range(30)]
+    counts = {"validation": 10, "test": 100}
+    leaks.check(found, counts, LeaksConfig())
+    leaks.check(found, counts, LeaksConfig(max_fraction=0.3))
+    with pytest.raises(UserError) as error:
+        leaks.check(found, counts, LeaksConfig(max_fraction=0.1))
+    first, *lines = str(error.value).splitlines()
+    assert first.startswith("30 of the 100 pictures of split test are in the training split too")
+    assert lines[:2] == ["  a0 is b0", "  a1 is nearly (1 bits) b1"] and len(lines) == 21
+
+
+def test_they_are_kept(tmp_path):
+    found = [leaks.Leak("test", "a", "b", 2)]
+    leaks.write_leaks(str(tmp_path), found)
+    assert leaks.read_leaks(str(tmp_path)) == found
+    assert leaks.read_leaks(str(tmp_path / "nowhere")) == []
