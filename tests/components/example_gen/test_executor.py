@@ -13,7 +13,7 @@ from tfx.types import standard_artifacts
 
 from components import schema
 from components.errors import UserError
-from components.example_gen import dataset, executor, quarantine
+from components.example_gen import dataset, executor, leaks, quarantine
 from components.example_gen.config import (
     BadExamplesConfig,
     DatasetConfig,
@@ -88,6 +88,24 @@ def test_every_example_arrives_in_order_with_its_bytes(config, pet_classes, tmp_
             assert features[schema.IMAGE].bytes_list.value[0] == element["image"]
             assert features[schema.MASK].bytes_list.value[0] == element["segmentation_mask"]
             assert features[schema.EXAMPLE_ID].bytes_list.value[0] == element["file_name"]
+
+
+def test_pictures_that_are_in_training_too_are_told(config, pet_classes, tmp_path):
+    """The dataset's test split has the pictures of its train split."""
+    artifact = generate(config, pet_classes, tmp_path)
+    ids = {
+        split: {
+            one[schema.EXAMPLE_ID].bytes_list.value[0].decode() for one in read(tmp_path, split)
+        }
+        for split in schema.SPLITS
+    }
+    found = leaks.read_leaks(str(tmp_path))
+    assert {(one.split, one.example_id) for one in found} == {
+        ("test", name) for name in ids["test"] & ids["train"]
+    }
+    assert all(one.train_id == one.example_id and one.distance == 0 for one in found)
+    assert artifact.get_int_custom_property("test_in_train") == len(found) > 0
+    assert artifact.get_int_custom_property("validation_in_train") == 0
 
 
 def test_where_no_driver_runs_the_executor_tells_what_the_data_is(config, pet_classes, tmp_path):
