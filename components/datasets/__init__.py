@@ -1,5 +1,1 @@
-"""TFDS builders of our own. Importing this package registers them with TFDS."""
-
-from components.datasets.synthetic_pets import SyntheticPets
-
-__all__ = ["SyntheticPets"]
+"""TFDS datasets of our own: drawn animals, and folders of pictures and masks."""

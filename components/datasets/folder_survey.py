@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from components import pictures
-from components.datasets import image_folder
+from components.datasets import folder_files, folder_pictures
+from components.datasets.config import FolderConfig
 from components.errors import UserError
-from components.example_gen.config import FolderConfig
 
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "photos", "pictures", "jpegimages")
 _MASK_FOLDERS = (
@@ -37,7 +37,7 @@ class Survey:
     """
 
     config: FolderConfig
-    matched: image_folder.Matched
+    matched: folder_files.Matched
     splits: dict[str, int]
     heights: list[int]
     widths: list[int]
@@ -58,12 +58,12 @@ def survey(images: str, masks: str) -> Survey:
     """
     config = FolderConfig(images=images, masks=masks)
     config = config.model_copy(update={"mask_suffix": find_suffix(config)})
-    matched = image_folder.match(config)
+    matched = folder_files.match(config)
     if not matched.pairs:
         raise UserError(f"no picture in {images} has a mask of the same name in {masks}")
     tops = {pair.name.split("/")[0] for pair in matched.pairs if "/" in pair.name}
     nested = all("/" in pair.name for pair in matched.pairs)
-    if nested and tops <= set(image_folder.SPLIT_FOLDERS):
+    if nested and tops <= set(folder_files.SPLIT_FOLDERS):
         config = config.model_copy(update={"split_by": "folders"})
     pixels, heights, widths, unreadable = _look(matched.pairs)
     if pixels is None:
@@ -71,7 +71,7 @@ def survey(images: str, masks: str) -> Survey:
         by_share = [color for color, _ in colors.most_common()]
         config = config.model_copy(update={"colors": dict(enumerate(by_share))})
         pixels = Counter({value: colors[color] for value, color in enumerate(by_share)})
-    splits = image_folder.split(matched.pairs, config)
+    splits = folder_files.split(matched.pairs, config)
     return Survey(
         config,
         matched,
@@ -111,7 +111,7 @@ def find_folders(root: str) -> tuple[str, str]:
 def find_suffix(config: FolderConfig) -> str:
     """What most masks' names have more than their pictures', such as `_mask`."""
     images, masks = (
-        [os.path.basename(os.path.splitext(name)[0]) for name in image_folder.files(folder, key)]
+        [os.path.basename(os.path.splitext(name)[0]) for name in folder_files.files(folder, key)]
         for key, folder in (("images", config.images), ("masks", config.masks))
     )
     stems = set(images)
@@ -126,19 +126,19 @@ def find_suffix(config: FolderConfig) -> str:
 
 
 def _look(
-    pairs: Iterable[image_folder.Pair],
+    pairs: Iterable[folder_files.Pair],
 ) -> tuple[Counter[int] | None, list[int], list[int], list[str]]:
     """Pixels by value (None: the masks are coloured), heights, widths, unreadable files."""
     pixels: Counter[int] = Counter()
     heights, widths, unreadable = [], [], []
     coloured = False
     for pair in pairs:
-        mask, problem = image_folder.read_mask(_read(pair.mask), {})
+        mask, problem = folder_pictures.read_mask(_read(pair.mask), {})
         values = _pixels(mask)
         if values is None:
             unreadable.append(pair.mask)
             continue
-        image = _pixels(image_folder.read_image(_read(pair.image), values.shape[1::-1]))
+        image = _pixels(folder_pictures.read_image(_read(pair.image), values.shape[1::-1]))
         if image is None or image.shape[:2] != values.shape[:2]:
             unreadable.append(pair.image)
             continue
@@ -152,7 +152,7 @@ def _look(
 
 
 def _look_for_colors(
-    pairs: Iterable[image_folder.Pair],
+    pairs: Iterable[folder_files.Pair],
 ) -> Counter[tuple[int, int, int]]:
     colors: Counter[tuple[int, int, int]] = Counter()
     for pair in pairs:

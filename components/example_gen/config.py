@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pydantic
 
 from components import schema
+from components.datasets.config import IMAGE_FOLDER, FolderConfig
 
 
 class SplitsConfig(schema.Config):
@@ -85,51 +86,6 @@ class LeaksConfig(schema.Config):
         description="share of a split that may be in the training split too; more stops the "
         "run. null: it is only told",
     )
-
-
-IMAGE_FOLDER = "image_folder"
-Color = tuple[schema.Byte, schema.Byte, schema.Byte]
-Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
-
-
-class FolderConfig(schema.Config):
-    """Pictures and masks in two folders; a mask has its picture's name, but for the ending."""
-
-    images: str = pydantic.Field(description="folder of the pictures, nested or not")
-    masks: str = pydantic.Field(description="folder of the masks, nested as the pictures or not")
-    mask_suffix: str = pydantic.Field(
-        default="", description="what a mask's name has more than its picture's, such as _mask"
-    )
-    colors: dict[schema.MaskValue, Color] = pydantic.Field(
-        default_factory=dict,
-        description="for masks in colours: mask value -> its colour [red, green, blue]",
-    )
-    split_by: Literal["hash", "folders", "lists"] = pydantic.Field(
-        default="hash",
-        description="`hash`: by the picture's name, so that a picture stays in its split when "
-        "others come; `folders`: sub-folders train, validation (or val) and test; `lists`: files",
-    )
-    validation: Share = pydantic.Field(default=0.1, description="share, for `hash`")
-    test: Share = pydantic.Field(default=0.1, description="share, for `hash`")
-    lists: dict[Literal["train", "validation", "test"], str] = pydantic.Field(
-        default_factory=dict,
-        description="for `lists`: split -> text file with a picture's path in each line, relative "
-        "to `images`, with or without its ending",
-    )
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> FolderConfig:
-        if (self.split_by == "lists") != bool(self.lists):
-            raise ValueError("lists: needed for `split_by: lists`, and for nothing else")
-        if self.lists and set(self.lists) != set(schema.SPLITS):
-            raise ValueError(f"lists: name a file for each of {', '.join(schema.SPLITS)}")
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test: nothing is left to train on")
-        colors = list(self.colors.values())
-        twice = next((color for color in colors if colors.count(color) > 1), None)
-        if twice:
-            raise ValueError(f"colors: {list(twice)} is listed twice")
-        return self
 
 
 class DatasetConfig(schema.Config):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.datasets import SyntheticPets
+from components.datasets.synthetic_pets import SyntheticPets
 from components.evaluator import confusion
 from components.evaluator.verdict import read_verdict
 

@@ -11,10 +11,11 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from components import schema
-from components.datasets import image_folder
+from components.datasets import folder_files, folder_pictures
+from components.datasets.config import FolderConfig
 from components.errors import UserError
 from components.example_gen import dataset
-from components.example_gen.config import DatasetConfig, FolderConfig
+from components.example_gen.config import DatasetConfig
 
 RNG = np.random.default_rng(0)
 
@@ -139,8 +140,8 @@ def test_splits_by_folder(tmp_path, train, validation):
     for index, name in enumerate((train, train, validation, "test")):
         picture(tmp_path / "images" / name / f"{index}.png")
         mask(tmp_path / "masks" / name / f"{index}.png", values())
-    matched = image_folder.match(config_of(tmp_path).folder)
-    found = image_folder.split(matched.pairs, config_of(tmp_path, split_by="folders").folder)
+    matched = folder_files.match(config_of(tmp_path).folder)
+    found = folder_files.split(matched.pairs, config_of(tmp_path, split_by="folders").folder)
     assert {name: len(pairs) for name, pairs in found.items()} == {
         "train": 2,
         "validation": 1,
@@ -183,7 +184,7 @@ def test_masks_are_found_by_path_or_by_name_alone(tmp_path, caplog):
         "four.png",
     ):
         mask(tmp_path / "masks" / name, values())
-    matched = image_folder.match(config_of(tmp_path, mask_suffix="_mask").folder)
+    matched = folder_files.match(config_of(tmp_path, mask_suffix="_mask").folder)
     found = {pair.name: os.path.relpath(pair.mask, tmp_path / "masks") for pair in matched.pairs}
     assert found == {
         "x/one.jpg": "one_mask.png",
@@ -229,7 +230,7 @@ COLOURS = [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
     ],
 )
 def test_masks_in_many_formats(content, expected):
-    png, problem = image_folder.read_mask(content, {})
+    png, problem = folder_pictures.read_mask(content, {})
     assert problem == ""
     found = np.asarray(Image.open(io.BytesIO(png)))
     np.testing.assert_array_equal(found, expected)
@@ -241,15 +242,15 @@ def test_masks_in_many_formats(content, expected):
 def test_masks_in_colours():
     colors = {7: (0, 0, 0), 3: (128, 0, 0), 5: (0, 128, 0)}
     content = as_file(palette_image(SMALL, COLOURS).convert("RGB"), "PNG")
-    png, problem = image_folder.read_mask(content, colors)
+    png, problem = folder_pictures.read_mask(content, colors)
     expected = np.array([7, 3, 5])[SMALL]
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), expected)
     assert problem == ""
-    _, problem = image_folder.read_mask(content, {7: (0, 0, 0), 3: (128, 0, 0)})
+    _, problem = folder_pictures.read_mask(content, {7: (0, 0, 0), 3: (128, 0, 0)})
     assert problem == (
         "the mask has the colour [0, 128, 0] (2 pixels), which is not in dataset.folder.colors"
     )
-    _, problem = image_folder.read_mask(content, {})
+    _, problem = folder_pictures.read_mask(content, {})
     assert problem.startswith("the mask is coloured: say in dataset.folder.colors")
 
 
@@ -257,8 +258,8 @@ def test_masks_in_colours():
     "content", [b"", b"no picture", as_file(Image.fromarray(SMALL), "TIFF")[:60]]
 )
 def test_what_can_not_be_read_is_left_to_examplegen(content):
-    assert image_folder.read_mask(content, {}) == (content, "")
-    assert image_folder.read_image(content, (3, 2)) == content
+    assert folder_pictures.read_mask(content, {}) == (content, "")
+    assert folder_pictures.read_image(content, (3, 2)) == content
 
 
 def test_pictures_are_upright_unless_the_mask_is_not():
@@ -268,11 +269,11 @@ def test_pictures_are_upright_unless_the_mask_is_not():
     exif[0x0112] = 6  # a phone held upright
     content = as_file(image, "JPEG", exif=exif)
     for mask_size, expected in (((20, 30), (20, 30)), ((30, 20), (30, 20)), (None, (20, 30))):
-        found = Image.open(io.BytesIO(image_folder.read_image(content, mask_size)))
+        found = Image.open(io.BytesIO(folder_pictures.read_image(content, mask_size)))
         assert found.size == expected
     webp = as_file(image, "WEBP", lossless=True)
     np.testing.assert_array_equal(
-        tf.io.decode_image(image_folder.read_image(webp, (30, 20)), channels=3), pixels
+        tf.io.decode_image(folder_pictures.read_image(webp, (30, 20)), channels=3), pixels
     )
 
 
