@@ -66,7 +66,7 @@ def _default(field: pydantic.fields.FieldInfo) -> str:
             key: part.model_dump(exclude_unset=True) if _is_section(type(part)) else part
             for key, part in value.items()
         }
-    return f"`{'null' if value is None else value}`"
+    return f"`{'null' if value is None else value if value != '' else repr(value)}`"
 
 
 def _type(annotation: Any) -> str:
