@@ -30,8 +30,12 @@ class FolderConfig(schema.Config):
         description="`hash`: by the picture's name, so that a picture stays in its split when "
         "others come; `folders`: sub-folders train, validation (or val) and test; `lists`: files",
     )
-    validation: Share = pydantic.Field(default=0.1, description="share of the pictures, where they are split by hash")
-    test: Share = pydantic.Field(default=0.1, description="share of the pictures, where they are split by hash")
+    validation: Share = pydantic.Field(
+        default=0.1, description="share of the pictures, where they are split by hash"
+    )
+    test: Share = pydantic.Field(
+        default=0.1, description="share of the pictures, where they are split by hash"
+    )
     lists: dict[Literal["train", "validation", "test"], str] = pydantic.Field(
         default_factory=dict,
         description="for `lists`: split -> text file with a picture's path in each line, relative "
