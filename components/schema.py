@@ -22,6 +22,7 @@ MASK = "mask"  # encoded PNG bytes, raw mask values
 EXAMPLE_ID = "example_id"  # bytes, unique within the dataset
 HEIGHT = "height"  # int64, pixels, before resizing
 WIDTH = "width"  # int64, pixels, before resizing
+BRIGHTNESS = "brightness"  # float, mean of the picture, 0 to 1
 ENCODED_FEATURES = (IMAGE, MASK, EXAMPLE_ID)
 
 

@@ -13,9 +13,14 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import infra_validator_pb2, pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types.channel import BaseChannel, Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
 
 from components import provenance, schema
+from components.data_validation.drift import (
+    DriftValidator,
+    StatisticsOfLatestModelStrategy,
+    comparators,
+)
 from components.data_validation.statistics import statistics_options
 from components.data_validation.validator import StrictExampleValidator
 from components.errors import UserError
@@ -71,6 +76,9 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
         },
     )
     transform.add_upstream_node(example_validator)
+    drift = [] if managed else make_drift(config, examples, statistics_gen)
+    for node in drift:
+        transform.add_upstream_node(node)
 
     training = make_training(config, examples, transform.outputs["transform_graph"])
     trainer = training[-1]
@@ -92,7 +100,7 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     )
 
     components = [
-        *(example_gen, statistics_gen, schema_gen, example_validator, transform),
+        *(example_gen, statistics_gen, schema_gen, example_validator, *drift, transform),
         *(*training, *gate),
         *([] if managed else [reporter]),
     ]
@@ -106,6 +114,29 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
         enable_cache=config.run.cache,
         metadata_connection_config=None if managed else connection_config(config),
     )
+
+
+def make_drift(
+    config: PipelineConfig, examples: BaseChannel, statistics_gen: tfx.StatisticsGen
+) -> list[BaseNode]:
+    """What holds new data against that of the latest blessed model; empty where it is off."""
+    settings = config.data_validation.drift
+    if not settings:
+        return []
+    baseline = Resolver(
+        strategy_class=StatisticsOfLatestModelStrategy,
+        examples=examples,
+        statistics=Channel(type=ExampleStatistics),
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+    ).with_id("BaselineStatistics")
+    validator = DriftValidator(
+        statistics=statistics_gen.outputs["statistics"],
+        baseline_statistics=baseline.outputs["statistics"],
+        config=comparators(config.classes, settings.max_divergence),
+        action=settings.action,
+    ).with_id("DriftValidator")
+    return [baseline, validator]
 
 
 def make_training(

@@ -42,7 +42,8 @@ class FeaturesConfig(schema.Config):
     @pydantic.field_validator("slice_by")
     @classmethod
     def _no_reserved_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        reserved = {*schema.ENCODED_FEATURES, schema.HEIGHT, schema.WIDTH, schema.OBJECT_SIZE}
+        reserved = {*schema.ENCODED_FEATURES, schema.HEIGHT, schema.WIDTH}
+        reserved |= {schema.BRIGHTNESS, schema.OBJECT_SIZE}
         for name in names:
             if name in reserved:
                 raise ValueError(f"{name!r} is a name that segline uses itself")

@@ -112,6 +112,7 @@ class ExampleEncoder:
             schema.EXAMPLE_ID: _bytes(example_id),
             schema.HEIGHT: _ints(image.shape[0]),
             schema.WIDTH: _ints(image.shape[1]),
+            schema.BRIGHTNESS: _floats(float(image.mean()) / 255),
         }
         for class_name, value in self._classes.values.items():
             share = counts[value] / mask.size

@@ -8,12 +8,10 @@ import tempfile
 import keras
 import tensorflow as tf
 from ml_metadata import MetadataStore
-from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx import types
 from tfx.dsl.components.common import resolver
-from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 
-from components import lineage
+from components import earlier_models
 
 # In the Model artifact, beside the SavedModel that is pushed: servers don't need it.
 _WEIGHTS_FILE = "unet.weights.h5"
@@ -21,9 +19,6 @@ _WEIGHTS_FILE = "unet.weights.h5"
 
 class LatestModelOfOtherDataStrategy(resolver.ResolverStrategy):
     """The latest blessed model that was trained on other data than is to be trained on now.
-
-    A model of the same data is no base for another one: it would have seen every picture
-    for twice as many epochs, and a run in which nothing has changed would train again.
 
     Inputs: `examples` (Examples, of this run), `model` and `model_blessing` (all that there
     are). Outputs: the same keys, `model` and `model_blessing` holding the chosen one, or
@@ -34,14 +29,8 @@ class LatestModelOfOtherDataStrategy(resolver.ResolverStrategy):
         self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
         """Chooses among the artifacts that ML Metadata knows."""
-        (examples,) = input_dict["examples"]
-        now = examples.get_string_custom_property("dataset_fingerprint")
-        data = _data_of_models(store, [model.id for model in input_dict["model"]])
-        others = [model for model in input_dict["model"] if data.get(model.id, now) != now]
-        chosen = latest_blessed_model_strategy.LatestBlessedModelStrategy().resolve_artifacts(
-            store, {"model": others, "model_blessing": list(input_dict["model_blessing"])}
-        )
-        return {"examples": input_dict["examples"], **chosen}
+        found = earlier_models.latest_of_other_data(store, input_dict)
+        return {"examples": input_dict["examples"], **found}
 
 
 def save_weights(model: keras.Model, serving_model_dir: str) -> None:
@@ -84,24 +73,3 @@ def load_weights(model: keras.Model, serving_model_dir: str) -> str:
 
 def _weights_path(serving_model_dir: str) -> str:
     return os.path.join(os.path.dirname(serving_model_dir.rstrip("/")), _WEIGHTS_FILE)
-
-
-def _data_of_models(store: MetadataStore, model_ids: list[int]) -> dict[int, str]:
-    """Model -> fingerprint of the dataset that it was trained on, where that is known."""
-    if not model_ids:
-        return {}
-    trainers = {
-        event.execution_id: event.artifact_id
-        for event in store.get_events_by_artifact_ids(model_ids)
-        if event.type == mlmd.Event.OUTPUT
-    }
-    read = {
-        trainers[event.execution_id]: event.artifact_id
-        for event in store.get_events_by_execution_ids(sorted(trainers))
-        if event.type == mlmd.Event.INPUT and lineage.role_of(event) == "examples"
-    }
-    fingerprints = {
-        artifact.id: artifact.custom_properties["dataset_fingerprint"].string_value
-        for artifact in store.get_artifacts_by_id(sorted(set(read.values())))
-    }
-    return {model: fingerprints[examples] for model, examples in read.items()}

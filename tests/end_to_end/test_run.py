@@ -365,12 +365,16 @@ def test_new_data_is_told_and_trained_from_the_latest_model(first_run, more_pets
         "SEGLINE__TRAINER__WARM_START": "true",
         "SEGLINE__TRAINER__SEED": "3",
         "SEGLINE__TRAINER__EPOCHS": "1",
+        "SEGLINE__DATA_VALIDATION__DRIFT": "{max_divergence: 0.001}",
     }
     data, *config = changes(**settings)
     assert re.fullmatch(r"data: synthetic_pets 1\.0\.0: [0-9a-f]{16} -> [0-9a-f]{16}", data)
     assert config == [
+        "config: data_validation.drift: null -> None",
         "config: trainer.warm_start: False -> True",
         "config: trainer.epochs: 3 -> 1",
+        "config: data_validation.drift.action: None -> warn",
+        "config: data_validation.drift.max_divergence: None -> 0.001",
     ]
     before = first_run.served()
     (base,) = (first_run.root / "serving" / before[-1]).glob("saved_model.pb")
@@ -378,6 +382,8 @@ def test_new_data_is_told_and_trained_from_the_latest_model(first_run, more_pets
     ran = first_run.run(**settings)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert states(ran.stdout)["BaseModel"] == "done"
+    assert states(ran.stdout)["DriftValidator"] == "done"
+    assert "drift from the data of the latest blessed model: train: brightness: " in ran.stdout
     assert len(first_run.served()) == len(before) + 1
     answer = json.loads(first_run.call("segline", "lineage", "model", "--json", **settings).stdout)
     model = answer["training"]["base_model"]
@@ -388,4 +394,12 @@ def test_new_data_is_told_and_trained_from_the_latest_model(first_run, more_pets
     assert changes(**settings) == ["nothing has changed since the latest blessed model"]
 
     again = first_run.run(**settings)
-    assert states(again.stdout)["Trainer"] == "cached"
+    assert states(again.stdout)["Trainer"] == states(again.stdout)["DriftValidator"] == "cached"
+
+    settings["SEGLINE__DATA_VALIDATION__DRIFT"] = "{max_divergence: 0.001, action: stop}"
+    stopped = first_run.run(**settings)
+    assert stopped.returncode == 1 and "Traceback" not in stopped.stdout
+    assert "the data has drifted from that of the latest blessed model" in stopped.stdout
+    settings["SEGLINE__DATA_VALIDATION__DRIFT"] = "{max_divergence: 0.9, action: stop}"
+    near = first_run.run(**settings)
+    assert near.returncode == 0 and "drift from" not in near.stdout

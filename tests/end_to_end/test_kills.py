@@ -1,0 +1,87 @@
+"""A run that is killed again and again, in one step after the other."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from components.evaluator.verdict import read_verdict
+from components.served_model import ServedModel
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+# Step, and seconds after its beginning; the short ones are over before that. (In the
+# Trainer: test_run_history.py and test_kubeflow_package.py. While files are being copied to
+# the serving folder: test_pusher.py.)
+KILLS = (
+    ("TfdsExampleGen", 0.0),
+    ("TfdsExampleGen", 1.0),
+    ("StatisticsGen", 1.5),
+    ("Transform", 2.0),
+    ("Evaluator", 3.0),
+    ("Pusher", 0.05),
+    ("Reporter", 0.5),
+)
+
+
+def run_and_kill(place, step, seconds):
+    """What was printed until then."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "pipeline" / "local_runner.py")],
+        cwd=place.folder,
+        env=place.environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    shown = ""
+    for line in process.stdout:
+        shown += line
+        if f"▸ {step}" in line:
+            break
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    shown += process.stdout.read()
+    process.wait()
+    assert f"▸ {step}" in shown, shown
+    return shown
+
+
+def states(shown):
+    return dict(re.findall(r"✓ (\w+) +(\w+)", shown))
+
+
+def metrics(place):
+    folder = place.root / "artifacts/Evaluator/evaluation"
+    latest = max(folder.iterdir(), key=lambda path: int(path.name))
+    return read_verdict(str(latest)).overall
+
+
+def test_a_run_that_is_killed_in_every_step_ends_as_one_that_never_was(new_workplace, first_run):
+    place = new_workplace("kills")
+    before = set()
+    for step, seconds in KILLS:
+        shown = run_and_kill(place, step, seconds)
+        found = states(shown)
+        # What was finished is not done again.
+        assert {name for name in before if found.get(name) == "done"} <= {"LatestBlessedModel"}
+        before |= set(found)
+        for version in place.served():  # nothing half-written in sight
+            assert version.startswith(".partial-") or ServedModel(
+                str(place.root / "serving" / version)
+            )
+    done = place.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert states(done.stdout)["Trainer"] == "cached"
+    first = min(
+        (first_run.root / "artifacts/Evaluator/evaluation").iterdir(),
+        key=lambda path: int(path.name),
+    )
+    expected = read_verdict(str(first)).overall
+    found = metrics(place)
+    assert found == {name: pytest.approx(value, abs=1e-6) for name, value in expected.items()}
+    assert ServedModel(str(place.root)).path.startswith(str(place.root / "serving"))
