@@ -154,8 +154,9 @@ def _folders(root: str, since: int) -> Iterator[str]:
     for step in _below(root):
         for output in _below(step):
             if os.path.basename(output) == _SYSTEM:
+                # TFX empties them itself where it can.
                 for kind in _below(output):
-                    yield from _below(kind)
+                    yield from (folder for folder in _below(kind) if any(_files(folder)))
                 continue
             unfinished = (os.path.basename(step), os.path.basename(output)) in _UNFINISHED
             for folder in _below(output):
