@@ -62,6 +62,6 @@ def _gc(options: argparse.Namespace) -> None:
     if not found:
         console.print("nothing to remove")
     elif options.delete:
-        console.print(f"{len(found)} folders removed, {total}")
+        console.print(f"removed: {len(found)} folders, {total}")
     else:
-        console.print(f"{len(found)} folders can go, {total}: --delete removes them")
+        console.print(f"can go: {len(found)} folders, {total}; --delete removes them")

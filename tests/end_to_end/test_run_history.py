@@ -492,7 +492,7 @@ def test_gc_removes_what_nobody_needs_and_keeps_what_led_to_the_served_model(his
     assert {path for path in artifacts.rglob("*") if path.is_file()} == files  # a dry run
 
     done = place.call("segline", "gc", "--keep", "1", "--delete")
-    assert done.returncode == 0 and "folders removed" in done.stdout, done.stderr
+    assert done.returncode == 0 and "removed: " in done.stdout, done.stderr
     assert evaluations[0].is_dir() and not evaluations[1].exists() and not leftover.exists()
     assert history.ask("model") == before
     for path in [before["data"]["uri"], before["model"]["uri"], before["transform"]["uri"]]:
