@@ -31,7 +31,7 @@ def examples(place):
                 [str(file) for file in split.iterdir()], "GZIP"
             ).as_numpy_iterator()
         )
-        for split in folder.iterdir()
+        for split in folder.glob("Split-*")
     }
 
 
