@@ -86,7 +86,8 @@ def test_the_tuner_s_find_is_what_was_trained_with_and_is_recorded(first_run, tr
     log = run.output("Trainer", "model_run").uri
     with open(os.path.join(log, "training.json")) as file:
         settings = json.load(file)["trainer"]
-    assert settings["learning_rate"] == pytest.approx(found["learning_rate"])
+    # ML Metadata keeps six digits.
+    assert settings["learning_rate"] == pytest.approx(found["learning_rate"], rel=1e-3)
     assert settings["epochs"] == 2  # its own, not the trials'
     answer = describe_model(store, find_model(store, "tiny", run.output("Trainer", "model").uri))
     told = answer["training"]["found_by_tuner"]
