@@ -125,7 +125,8 @@ def pixels_of(encoded: bytes) -> int | None:
     """Width x height that a picture's header tells, without decoding it.
 
     Returns:
-      The product; None where there is no header that Pillow knows.
+      The product (of what Pillow itself calls a bomb: a lower bound); None where there is
+      no header that Pillow knows.
     """
     try:
         with warnings.catch_warnings():

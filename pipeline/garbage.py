@@ -119,7 +119,7 @@ def _kept(
             kept |= _with_siblings(store, lineage.upstream(store, ids))
     blessings = read_artifacts(store, of_pipeline(config.name, BLESSED))
     if keep_blessed is not None:
-        blessings = blessings[len(blessings) - keep_blessed :]
+        blessings = blessings[-keep_blessed:]
     pushes = [
         artifact
         for artifact in read_artifacts(store, of_pipeline(config.name, PUSHED))
