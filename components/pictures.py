@@ -13,8 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 # What the model decodes itself; anything else that Pillow can read becomes a PNG.
 MODEL_FORMATS = ("JPEG", "PNG", "GIF")
 _ORIENTATION_TAG = 0x0112
-_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -52,7 +51,7 @@ def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
 
 def is_wide(encoded: bytes) -> bool:
     """Whether it is a PNG with 16 bits a channel; `decode_mask` would drop half of them."""
-    return encoded.startswith(_PNG_START) and encoded[24:25] == b"\x10"
+    return encoded.startswith(PNG_START) and encoded[24:25] == b"\x10"
 
 
 def decode_wide_mask(encoded: tf.Tensor) -> tf.Tensor:
@@ -137,71 +136,3 @@ def pixels_of(encoded: bytes) -> int | None:
         return Image.MAX_IMAGE_PIXELS * 2
     except Exception:  # Pillow's readers fail in many ways on what is no picture
         return None
-
-
-def check_images(encoded: tf.Tensor, name: str) -> tf.Tensor:
-    """Passes a batch on; names the pictures in it that can't be decoded.
-
-    A decoder's own error does not say which picture it was about. What begins and
-    ends as a JPEG or PNG does is left to the decoder. Only where something else is in
-    the batch (no picture, a truncated one, a GIF) each picture is tried by itself:
-    that takes some 20 ms, more than a small picture's whole decoding.
-
-    TensorFlow reads BMPs with a palette wrongly, without a word; BMPs count as
-    undecodable.
-
-    Args:
-      encoded: string [batch].
-      name: of the tensor, for the message.
-
-    Returns:
-      `encoded`.
-
-    Raises:
-      tf.errors.InvalidArgumentError: names the positions in the batch, from 0.
-    """
-    whole = _is_whole(encoded, _JPEG_START, _JPEG_END) | _is_whole(encoded, _PNG_START, _PNG_END)
-    good = tf.cond(tf.reduce_all(whole), lambda: whole, lambda: _decodable(encoded))
-    positions = tf.strings.reduce_join(tf.strings.as_string(tf.where(~good)[:, 0]), separator=", ")
-    message = tf.strings.join(
-        [
-            f"{name}: no JPEG, PNG or GIF that can be decoded at position ",
-            positions,
-            " of the batch",
-        ]
-    )
-    check = tf.debugging.Assert(tf.reduce_all(good), [message], summarize=-1)
-    with tf.control_dependencies([check]):
-        return tf.identity(encoded)
-
-
-def _is_whole(encoded: tf.Tensor, start: bytes, end: bytes) -> tf.Tensor:
-    """bool [batch]: which strings begin and end so."""
-    length = tf.strings.length(encoded)
-    begins = tf.strings.substr(
-        encoded, tf.zeros_like(length), tf.fill(tf.shape(length), len(start))
-    )
-    last = tf.strings.substr(
-        encoded, tf.maximum(length - len(end), 0), tf.fill(tf.shape(length), len(end))
-    )
-    return (begins == start) & (last == end)
-
-
-def _decodable(encoded: tf.Tensor) -> tf.Tensor:
-    """bool [batch]: which pictures a dataset that drops what fails does not drop."""
-
-    def decode(position: tf.Tensor, one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        not_bmp = tf.debugging.Assert(tf.strings.substr(one, 0, 2) != b"BM", [position])
-        with tf.control_dependencies([not_bmp]):
-            # The size is looked at so that the decoding is not optimised away.
-            return position, tf.size(decode_image(one)) > 0
-
-    decoded = tf.data.Dataset.from_tensor_slices(encoded).enumerate()
-    return (
-        decoded.map(decode, tf.data.AUTOTUNE)
-        .ignore_errors()
-        .reduce(
-            tf.zeros(tf.shape(encoded), tf.bool),
-            lambda good, one: tf.tensor_scatter_nd_update(good, [[one[0]]], [one[1]]),
-        )
-    )

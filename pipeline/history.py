@@ -74,6 +74,7 @@ class Run:
             "examples": ("TfdsExampleGen", "examples"),
             "statistics": ("StatisticsGen", "statistics"),
             "anomalies": ("ExampleValidator", "anomalies"),
+            "drift": ("DriftValidator", "anomalies"),
             "model": ("Trainer", "model"),
             "model_run": ("Trainer", "model_run"),
             "evaluation": ("Evaluator", "evaluation"),

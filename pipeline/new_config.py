@@ -189,6 +189,9 @@ def config_text(
     if ignored:
         lines.append(f"  ignore_values: {list(ignored)}  # pixels that count nowhere")
     lines += [
+        "data_validation:",
+        "  # New data against that of the latest blessed model; action: stop ends the run instead.",
+        "  drift: {action: warn, max_divergence: 0.2}",
         "transform:",
         "  image_size: [128, 128]  # height and width that the model sees, multiples of 32",
         "trainer:",

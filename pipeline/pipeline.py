@@ -97,6 +97,7 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
         blessing=evaluator.outputs["blessing"],
         infra_blessing=infra_validator.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
+        **({"drift": drift[-1].outputs["anomalies"]} if drift else {}),
     )
 
     components = [

@@ -44,26 +44,39 @@ def main(runner: str) -> None:
         sys.exit(1)
     started = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     log_path = os.path.join(config.folder, "logs", f"{started}.log")
-    failed = False
-    with quiet_terminal(log_path) as console:
-        console.print(f"[bold]segline[/bold]  {config.name}  [dim]log {log_path}[/dim]")
-        try:
-            with run_lock(config.folder):
-                run_pipeline(runner, config, console)
-        except StepFailed as failure:
-            failed = True
-            console.print()
-            print_error(console, failure.__cause__, f"{failure.step} failed.")
-            console.print(
-                "\n[dim]The steps before it need not run again, and what was pushed before is "
-                f"still in place. Mend the cause and give the same command; log: {log_path}[/dim]",
-                soft_wrap=True,
-            )
-        except Exception as error:
-            failed = True
-            print_error(console, error, "The pipeline could not run.")
+    try:
+        with quiet_terminal(log_path) as quiet:
+            failed = not _succeeds(runner, config, quiet, log_path)
+    except OSError as error:
+        print_error(console, error, "The run's log can't be written.")
+        failed = True
     if failed:
         sys.exit(1)
+
+
+def _succeeds(
+    runner: str, config: PipelineConfig, console: rich.console.Console, log_path: str
+) -> bool:
+    """Runs the pipeline and tells what went wrong, if anything did."""
+    from pipeline.store import place
+
+    console.print(f"[bold]segline[/bold]  {config.name}  [dim]log {log_path}[/dim]")
+    try:
+        with run_lock(config.folder):
+            run_pipeline(runner, config, console)
+    except StepFailed as failure:
+        console.print()
+        print_error(console, failure.__cause__, f"{failure.step} failed.", place(config))
+        console.print(
+            "\n[dim]The steps before it need not run again, and what was pushed before is "
+            f"still in place. Mend the cause and give the same command; log: {log_path}[/dim]",
+            soft_wrap=True,
+        )
+    except Exception as error:
+        print_error(console, error, "The pipeline could not run.", place(config))
+    else:
+        return True
+    return False
 
 
 def run_pipeline(runner: str, config: PipelineConfig, console: rich.console.Console) -> None:
@@ -123,13 +136,14 @@ class ReportedRun:
         from ml_metadata import MetadataStore
 
         from components.trainer.encoders import check_weights
-        from pipeline.store import connection_config
+        from pipeline.store import check_not_lost, connection_config
 
         absl.logging.set_verbosity(absl.logging.INFO)  # TFX's own account, for the log
         absl.logging.get_absl_logger().addFilter(tells_no_secret)
         check_weights(self._config.trainer.encoder, self._config.transform.image_size)
         run_id = _assign_run_id(pipeline)
         os.makedirs(self._config.folder, exist_ok=True)
+        check_not_lost(self._config)
         store = MetadataStore(connection_config(self._config))
         started = time.monotonic()
         with (

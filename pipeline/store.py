@@ -45,6 +45,30 @@ def connection_config(config: PipelineConfig) -> mlmd.ConnectionConfig:
     return connection
 
 
+def check_not_lost(config: PipelineConfig) -> None:
+    """Makes sure that a new store does not begin among the artifacts of a lost one.
+
+    Executions are numbered from 1 in a new store, and outputs lie in folders by that number:
+    a new run would mix its files with those of the old ones.
+
+    Raises:
+      UserError: there are artifacts, but no store.
+    """
+    connection = connection_config(config)
+    artifacts = config.artifacts_dir
+    if (
+        connection.HasField("sqlite")
+        and not os.path.exists(connection.sqlite.filename_uri)
+        and os.path.isdir(artifacts)
+        and os.listdir(artifacts)
+    ):
+        raise UserError(
+            f"there is no ML Metadata at {connection.sqlite.filename_uri}, but {artifacts} has "
+            "the outputs of earlier runs. Put the store's backup back; to begin anew without it, "
+            f"move the outputs away: mv {artifacts} {artifacts}.old (what is served stays)."
+        )
+
+
 def open_store(config: PipelineConfig, write: bool = False) -> MetadataStore:
     """Opens a pipeline's ML Metadata for reading, also while a run writes to it.
 

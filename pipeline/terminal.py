@@ -9,11 +9,13 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
 
 from components.errors import UserError
+from pipeline.storage_faults import explain
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
@@ -39,6 +41,8 @@ def quiet_terminal(log_path: str) -> Iterator[Console]:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    python_streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_LogStream, python_streams)
     with os.fdopen(os.dup(saved[0]), "w", encoding="utf-8") as stream:
         width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
         console = Console(file=stream, width=width, highlight=False)
@@ -58,10 +62,35 @@ def quiet_terminal(log_path: str) -> Iterator[Console]:
             ours.removeHandler(handler)
             root.removeHandler(to_log)
             root.setLevel(old_level)
-            to_log.stream.close()
+            with contextlib.suppress(OSError):
+                to_log.stream.close()
+            sys.stdout, sys.stderr = python_streams
             for descriptor, original in enumerate(saved, start=1):
                 os.dup2(original, descriptor)
                 os.close(original)
+
+
+class _LogStream:
+    """A stream whose failures are nobody's business.
+
+    Beam's workers print an exception before they report it: where the disk of the log is
+    full, the report would never be sent, and the run would wait for it for ever.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
 
 
 class ConsoleHandler(logging.Handler):
@@ -76,14 +105,16 @@ class ConsoleHandler(logging.Handler):
         self._console.print(f"    [dim]{escape(record.getMessage())}[/dim]", soft_wrap=True)
 
 
-def user_message(error: BaseException) -> str | None:
+def user_message(error: BaseException, store: str = "its store") -> str | None:
     """The UserError behind an exception, if there is one.
 
     Beam gives a worker's exception as text in another exception; there the
-    message is found by its class name in the traceback.
+    message is found by its class name in the traceback. A failure of the storage is the
+    user's too.
 
     Args:
       error: any exception.
+      store: where ML Metadata is, for the message.
 
     Returns:
       The message for the user; None if the exception is not the user's to mend.
@@ -95,7 +126,7 @@ def user_message(error: BaseException) -> str | None:
         seen = seen.__cause__ or seen.__context__
     name = f"{UserError.__module__}.{UserError.__qualname__}"
     found = re.search(rf"{re.escape(name)}: (.*?)(?=\n\n|\nTraceback|\Z)", str(error), re.DOTALL)
-    return _without_beam(found.group(1)) if found else None
+    return _without_beam(found.group(1)) if found else explain(error, store)
 
 
 def _without_beam(message: str) -> str:
@@ -103,10 +134,12 @@ def _without_beam(message: str) -> str:
     return re.sub(r"\s*\[while running '.*", "", message, flags=re.DOTALL).strip()
 
 
-def print_error(console: Console, error: BaseException, title: str) -> None:
-    """Shows a UserError as its message, any other exception whole."""
+def print_error(
+    console: Console, error: BaseException, title: str, store: str = "its store"
+) -> None:
+    """Shows what the user can mend as a message, any other exception whole."""
     console.print(f"[bold red]{escape(title)}[/bold red]", soft_wrap=True)
-    message = user_message(error)
+    message = user_message(error, store)
     if message is None:
         message = "".join(traceback.format_exception(error)).rstrip()
     console.print(escape(message), soft_wrap=True)

@@ -117,9 +117,26 @@ def probe(model_dir: str, calls: list[Call], config: InfraValidatorConfig, work_
             if event["event"] == "error":
                 answers.append(Answer(error=f"{event['kind']}: {event['message']}"))
                 continue
-            with np.load(os.path.join(work_dir, f"{number}.npz"), allow_pickle=True) as file:
-                answers.append(Answer(outputs=dict(file), seconds=event["seconds"]))
+            outputs = _read_outputs(os.path.join(work_dir, f"{number}.npz"))
+            answers.append(Answer(outputs, seconds=event["seconds"]))
     return Probed(answers, loaded["seconds"], watch.peak_memory_mb, ready["tensorflow"])
+
+
+def _read_outputs(path: str) -> dict[str, np.ndarray]:
+    """What the probe has written; strings come as arrays of `bytes` objects."""
+    with np.load(path) as file:
+        stored = dict(file)
+    outputs = {}
+    for key, value in stored.items():
+        name, _, kind = key.rpartition(".")
+        if kind == "lengths":
+            ends = np.cumsum(value)
+            content = stored[f"{name}.bytes"].tobytes()
+            parts = [content[end - size : end] for end, size in zip(ends, value, strict=True)]
+            outputs[name] = np.array(parts, object)
+        elif kind != "bytes":
+            outputs[key] = value
+    return outputs
 
 
 def _write_plan(calls: list[Call], work_dir: str) -> None:

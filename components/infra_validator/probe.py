@@ -7,8 +7,8 @@ that a model that needs more than TensorFlow can't pass.
 
 WORK_DIR holds `plan.json`: a list of calls, each with `name`, `signature`,
 `argument`, and `inputs`, file names below WORK_DIR. What call number N gives goes to
-`N.npz`. On standard output: one JSON object a line, when TensorFlow is there, when
-the model is loaded, and before and after each call.
+`N.npz`, strings as `NAME.bytes` and `NAME.lengths`. On standard output: one JSON object
+a line, when TensorFlow is there, when the model is loaded, and before and after each call.
 """
 
 import json
@@ -36,7 +36,7 @@ def main(model_dir: str, work_dir: str) -> None:
         except Exception as error:
             tell(event="error", kind=type(error).__name__, message=str(error))
             continue
-        np.savez(os.path.join(work_dir, f"{number}.npz"), **outputs)
+        np.savez(os.path.join(work_dir, f"{number}.npz"), **without_pickles(outputs))
         tell(event="answer", seconds=time.monotonic() - started)
     tell(event="done")
 
@@ -50,6 +50,19 @@ def send(model: tf.Module, call: dict, work_dir: str) -> dict:
     signature = model.signatures[call["signature"]]
     outputs = signature(**{call["argument"]: tf.constant(batch)})
     return {key: value.numpy() for key, value in outputs.items()}
+
+
+def without_pickles(outputs: dict) -> dict:
+    """Strings as their bytes one after the other, and their lengths; NumPy would pickle them."""
+    result = {}
+    for key, value in outputs.items():
+        if value.dtype == object:
+            strings = value.ravel().tolist()
+            result[f"{key}.bytes"] = np.frombuffer(b"".join(strings), np.uint8)
+            value = np.array([len(one) for one in strings], np.int64).reshape(value.shape)
+            key = f"{key}.lengths"
+        result[key] = value
+    return result
 
 
 def tell(**fields: object) -> None:

@@ -12,6 +12,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components import pictures, schema
+from components.data_validation.drift import read_drift
 from components.data_validation.validator import describe_anomalies, read_anomalies
 from components.example_gen import leaks, quarantine
 from components.reporter import charts, images
@@ -63,6 +64,8 @@ class DataSection:
       leaks: one line for each picture that is in the training split too, the first twenty.
       leaks_count: how many there are in all.
       anomalies: one line each, with the split's name; None: not validated.
+      drift: one line for each feature that is too far from the data of the latest blessed
+        model; None: not looked at.
       samples: of the training split.
     """
 
@@ -75,6 +78,7 @@ class DataSection:
     leaks: list[str]
     leaks_count: int
     anomalies: list[str] | None
+    drift: list[str] | None
     samples: list[Sample]
 
 
@@ -84,7 +88,7 @@ def make(
     """Reads the section's facts.
 
     Args:
-      artifacts: by name; uses `examples`, `statistics` and `anomalies`.
+      artifacts: by name; uses `examples`, `statistics`, `anomalies` and `drift`.
       classes: the class table.
       num_samples: how many pictures to show.
 
@@ -113,6 +117,7 @@ def make(
         leaks=[f"{leak.split}: {leak}" for leak in leaked[:_MOST_TOLD]],
         leaks_count=len(leaked),
         anomalies=_anomalies(artifacts.get("anomalies")),
+        drift=read_drift(artifacts["drift"].uri) if "drift" in artifacts else None,
         samples=_samples(examples, classes, num_samples),
     )
 

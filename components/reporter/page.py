@@ -65,7 +65,7 @@ def render(artifacts: Mapping[str, mlmd.Artifact], lineage: Lineage, run: RunFac
     """Builds the report of a run; of a run that stopped early, of as much as there is.
 
     Args:
-      artifacts: the run's, by name: `examples`, `statistics`, `anomalies`, `model`,
+      artifacts: the run's, by name: `examples`, `statistics`, `anomalies`, `drift`, `model`,
         `model_run`, `evaluation`, `blessing`, `infra_blessing`, `pushed_model`.
       lineage: the graph of their making.
       run: the run.

@@ -109,6 +109,17 @@ class AugmentationConfig(schema.Config):
     saturation: Fraction = Field(default=0.0, description="largest change of the factor 1")
 
 
+class ServingConfig(schema.Config):
+    """What the served model takes; a larger request is refused before anything is decoded."""
+
+    max_megabytes: pydantic.PositiveInt = Field(
+        default=64, description="of all pictures of a request together, in 10^6 bytes"
+    )
+    max_megapixels: pydantic.PositiveInt = Field(
+        default=100, description="of a picture, by its header, in 10^6 pixels"
+    )
+
+
 class TrainerConfig(schema.Config):
     """Model, data path and optimisation."""
 
@@ -153,6 +164,7 @@ class TrainerConfig(schema.Config):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         default="float32", description="Keras dtype policy"
     )
+    serving: ServingConfig = ServingConfig()
     seed: int = Field(default=0, ge=0, description="of weights, shuffling and augmentation")
     sample_pictures: int = Field(
         default=4, ge=0, le=16, description="validation pictures predicted after each epoch"

@@ -9,8 +9,10 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import pictures, schema
+from components import schema
 from components.model_card import write_card
+from components.trainer.config import ServingConfig
+from components.trainer.request_check import check_request
 
 _EVALUATION_CHUNK = 16  # pictures that go through the network together
 
@@ -21,6 +23,7 @@ def export_model(
     classes: schema.ClassTable,
     folder: str,
     card: dict[str, Any],
+    limits: ServingConfig,
 ) -> None:
     """Writes a SavedModel that needs only TensorFlow to load.
 
@@ -40,6 +43,7 @@ def export_model(
       classes: the class table.
       folder: where the SavedModel goes.
       card: what the model's card says besides its classes.
+      limits: of a request.
     """
     layer = transform.transform_features_layer()
     raw_spec = transform.raw_feature_spec()
@@ -64,7 +68,9 @@ def export_model(
     def answer(
         image_bytes: tf.Tensor, segment: Callable[[tf.Tensor], tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        checked = pictures.check_images(image_bytes, schema.IMAGE_BYTES)
+        checked = check_request(
+            image_bytes, schema.IMAGE_BYTES, limits.max_megabytes, limits.max_megapixels
+        )
         features = layer({schema.IMAGE: checked[:, tf.newaxis]})
         probabilities = segment(features[schema.IMAGE])
         return {

@@ -107,7 +107,9 @@ def _train_and_export(
         checkpoints=checkpoints,
     )
     if distribution.is_chief():
-        export_model(model, data.transform, classes, fn_args.serving_model_dir, facts)
+        export_model(
+            model, data.transform, classes, fn_args.serving_model_dir, facts, config.serving
+        )
         warm_start.save_weights(model, fn_args.serving_model_dir)
     if checkpoints:
         checkpoints.remove()

@@ -99,10 +99,11 @@ def write_parts(run_dir: str, folder: str, repeat: int) -> dict[str, int]:
 
 def write_model(run_dir: str, folder: str) -> None:
     """Exports a model as today's code does."""
+    from components.trainer.config import ServingConfig
     from components.trainer.export import export_model
 
     model, card, transform = network(run_dir)
-    export_model(model, transform, card["classes"], f"{folder}/Format-Serving", {})
+    export_model(model, transform, card["classes"], f"{folder}/Format-Serving", {}, ServingConfig())
 
 
 def network(run_dir: str) -> tuple:

@@ -384,6 +384,9 @@ def test_new_data_is_told_and_trained_from_the_latest_model(first_run, more_pets
     assert states(ran.stdout)["BaseModel"] == "done"
     assert states(ran.stdout)["DriftValidator"] == "done"
     assert "drift from the data of the latest blessed model: train: brightness: " in ran.stdout
+    report = (first_run.root / "report.html").read_text()
+    assert "The data has drifted from that of the latest blessed model" in report
+    assert "train: brightness: " in report
     assert len(first_run.served()) == len(before) + 1
     answer = json.loads(first_run.call("segline", "lineage", "model", "--json", **settings).stdout)
     model = answer["training"]["base_model"]
@@ -403,3 +406,5 @@ def test_new_data_is_told_and_trained_from_the_latest_model(first_run, more_pets
     settings["SEGLINE__DATA_VALIDATION__DRIFT"] = "{max_divergence: 0.9, action: stop}"
     near = first_run.run(**settings)
     assert near.returncode == 0 and "drift from" not in near.stdout
+    report = (first_run.root / "report.html").read_text()
+    assert "No drift from the data of the latest blessed model" in report

@@ -6,6 +6,7 @@ import tensorflow as tf
 from components import pictures, schema
 from components.model_card import write_card
 from components.served_model import ServedModel
+from components.trainer.request_check import check_request
 
 CLASSES = schema.ClassTable(values={"dark": 0, "light": 1})
 SIZE = (8, 8)
@@ -22,7 +23,7 @@ class Brightness(tf.Module):
             small = tf.image.resize(light, SIZE, method="nearest")[..., 0]
             return small, tf.io.encode_png(light), tf.reduce_mean(image) / 255
 
-        checked = pictures.check_images(image_bytes, schema.IMAGE_BYTES)
+        checked = check_request(image_bytes, schema.IMAGE_BYTES, 64, 100)
         mask, png, confidence = tf.map_fn(
             segment, checked, fn_output_signature=(tf.uint8, tf.string, tf.float32)
         )

@@ -1,0 +1,159 @@
+"""What the served model lets through to its decoder."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from components import pictures
+
+_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_PNG_START, _PNG_END = pictures.PNG_START, b"IEND\xaeB`\x82"
+_GIF_START = b"GIF"
+
+
+def check_request(
+    encoded: tf.Tensor, name: str, max_megabytes: int, max_megapixels: int
+) -> tf.Tensor:
+    """Passes a batch on; names the pictures in it that can't be decoded, or are too large.
+
+    A decoder's own error does not say which picture it was about, and it makes room for
+    whatever size a header tells. What begins and ends as a JPEG or PNG does is left to the
+    decoder, once its header was looked at. Only where something else is in the batch (no
+    picture, a truncated one, a GIF) each picture is tried by itself: that takes some 20 ms,
+    more than a small picture's whole decoding.
+
+    TensorFlow reads BMPs with a palette wrongly, without a word; BMPs count as
+    undecodable.
+
+    Args:
+      encoded: string [batch].
+      name: of the tensor, for the messages.
+      max_megabytes: of all pictures of the batch together, in 10^6 bytes.
+      max_megapixels: of each picture, in 10^6 pixels.
+
+    Returns:
+      `encoded`.
+
+    Raises:
+      tf.errors.InvalidArgumentError: names the positions in the batch, from 0.
+    """
+    length = tf.strings.length(encoded)
+    size = tf.debugging.Assert(
+        tf.reduce_sum(tf.cast(length, tf.int64)) <= max_megabytes * 10**6,
+        [f"{name}: the batch has more than {max_megabytes} MB; send less at a time"],
+        summarize=-1,
+    )
+    with tf.control_dependencies([size]):
+        encoded = tf.identity(encoded)
+    most = max_megapixels * 10**6
+    whole = _is_whole(encoded, _JPEG_START, _JPEG_END) | _is_whole(encoded, _PNG_START, _PNG_END)
+    good, pixels = tf.cond(
+        tf.reduce_all(whole),
+        lambda: (
+            whole,
+            tf.map_fn(_pixels, encoded, fn_output_signature=tf.TensorSpec([], tf.int64)),
+        ),
+        lambda: _tried(encoded, most),
+    )
+    checks = [
+        _check(good, f"{name}: no JPEG, PNG or GIF that can be decoded"),
+        _check(pixels <= most, f"{name}: a picture of more than {max_megapixels} megapixels"),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(encoded)
+
+
+def _check(good: tf.Tensor, problem: str) -> tf.Operation:
+    positions = tf.strings.reduce_join(tf.strings.as_string(tf.where(~good)[:, 0]), separator=", ")
+    message = tf.strings.join([f"{problem} at position ", positions, " of the batch"])
+    return tf.debugging.Assert(tf.reduce_all(good), [message], summarize=-1)
+
+
+def _is_whole(encoded: tf.Tensor, start: bytes, end: bytes) -> tf.Tensor:
+    """bool [batch]: which strings begin and end so."""
+    length = tf.strings.length(encoded)
+    last = tf.strings.substr(
+        encoded, tf.maximum(length - len(end), 0), tf.fill(tf.shape(length), len(end))
+    )
+    return _begins(encoded, start) & (last == end)
+
+
+def _begins(encoded: tf.Tensor, start: bytes) -> tf.Tensor:
+    shape = tf.shape(encoded)
+    return (
+        tf.strings.substr(encoded, tf.zeros(shape, tf.int32), tf.fill(shape, len(start))) == start
+    )
+
+
+def _pixels(one: tf.Tensor) -> tf.Tensor:
+    """int64 scalar: width x height that a picture's header tells; 0: it is no picture.
+
+    Raises:
+      tf.errors.InvalidArgumentError: it begins as a JPEG, but has no JPEG's header.
+    """
+
+    def numbers(start: int, dtype: tf.DType, little_endian: bool) -> tf.Tensor:
+        size = 2 * dtype.size
+        there = tf.strings.length(one) >= start + size
+        header = tf.where(
+            there, tf.strings.substr(one, start, tf.where(there, size, 0)), "\0" * size
+        )
+        return tf.reduce_prod(tf.cast(tf.io.decode_raw(header, dtype, little_endian), tf.int64))
+
+    def jpeg() -> tf.Tensor:
+        return tf.reduce_prod(tf.image.extract_jpeg_shape(one, tf.int64)[:2])
+
+    return tf.case(
+        [
+            (_begins(one, _JPEG_START), jpeg),
+            # PNG holds 31-bit numbers; a negative one is no size.
+            (_begins(one, _PNG_START), lambda: numbers(16, tf.int32, False)),
+            (_begins(one, _GIF_START), lambda: numbers(6, tf.uint16, True)),
+        ],
+        default=lambda: tf.zeros([], tf.int64),
+        exclusive=True,
+    )
+
+
+def _tried(encoded: tf.Tensor, most: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which pictures a dataset that drops what fails does not drop; and their pixels.
+
+    Args:
+      encoded: string [batch].
+      most: pixels; what has more is not decoded.
+
+    Returns:
+      bool [batch] and int64 [batch], 0 where the picture was dropped.
+    """
+
+    def decode(position: tf.Tensor, one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        not_bmp = tf.debugging.Assert(tf.strings.substr(one, 0, 2) != b"BM", [position])
+        with tf.control_dependencies([not_bmp]):
+            pixels = _pixels(one)
+            # The size is looked at so that the decoding is not optimised away.
+            good = tf.cond(
+                pixels <= most,
+                lambda: tf.size(pictures.decode_image(one)) > 0,
+                lambda: tf.constant(True),
+            )
+            return position, good, pixels
+
+    def put(
+        found: tuple[tf.Tensor, tf.Tensor], one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        at = [[one[0]]]
+        return (
+            tf.tensor_scatter_nd_update(found[0], at, [one[1]]),
+            tf.tensor_scatter_nd_update(found[1], at, [one[2]]),
+        )
+
+    decoded = tf.data.Dataset.from_tensor_slices(encoded).enumerate()
+    shape = tf.shape(encoded)
+    return (
+        decoded.map(decode, tf.data.AUTOTUNE)
+        .ignore_errors()
+        .reduce(
+            (tf.zeros(shape, tf.bool), tf.zeros(shape, tf.int64)),
+            put,
+        )
+    )

@@ -1,0 +1,115 @@
+"""Pictures that can't be decoded, or are too large, are named by their position in the batch."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.trainer.request_check import check_request
+
+RNG = np.random.default_rng(0)
+NOISE = RNG.integers(0, 255, (40, 60, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def good(encode_picture):
+    grey, alpha = NOISE[..., 0], np.dstack([NOISE, NOISE[..., 0]])
+    return {
+        "jpeg": encode_picture(NOISE, "JPEG"),
+        "grey jpeg": encode_picture(grey, "JPEG"),
+        "png": encode_picture(NOISE),
+        "rgba": encode_picture(alpha),
+        "palette": encode_picture(NOISE, mode="P"),
+        "gif": encode_picture(NOISE, "GIF"),
+        "jpeg and more": encode_picture(NOISE, "JPEG") + b"a phone's own data",
+    }
+
+
+@pytest.fixture(scope="module")
+def bad(good, encode_picture):
+    return {
+        "text": b"no picture at all",
+        "empty": b"",
+        "one byte": b"\xff",
+        "truncated jpeg": good["jpeg"][: len(good["jpeg"]) // 2],
+        "truncated png": good["png"][:-30],
+        "jpeg header and rubbish": b"\xff\xd8\xff" + b"rubbish" * 9,
+        "palette bmp": encode_picture(NOISE, "BMP", "P"),
+        "tiff": encode_picture(NOISE, "TIFF"),
+    }
+
+
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+def check(encoded):
+    return check_request(encoded, "image_bytes", max_megabytes=2, max_megapixels=1)
+
+
+def test_good_pictures_pass_unchanged(good):
+    batch = list(good.values())
+    assert check(tf.constant(batch)).numpy().tolist() == batch
+    for one in batch:
+        assert check(tf.constant([one])).numpy().tolist() == [one]
+    assert check(tf.zeros([0], tf.string)).shape == [0]
+
+
+def test_each_bad_one_is_named(good, bad):
+    for name, content in bad.items():
+        batch = [good["jpeg"], good["gif"], content, good["png"]]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="image_bytes: .* position 2 of"):
+            check(tf.constant(batch))
+            pytest.fail(f"{name} passed")
+
+
+def test_all_bad_ones_are_named(good, bad):
+    batch = [good["png"], *bad.values(), good["rgba"]]
+    positions = ", ".join(str(index + 1) for index in range(len(bad)))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"position {positions} of the batch"):
+        check(tf.constant(batch))
+
+
+def png_that_says(width, height):
+    """A small PNG whose header promises more than is there."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+def jpeg_that_says(jpeg, width, height):
+    at = jpeg.index(b"\xff\xc0") + 5  # in the frame's header: height, width
+    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
+
+
+@pytest.mark.parametrize("beside", ["jpeg", "gif"])  # with a GIF, each is tried by itself
+def test_a_picture_that_is_too_large_is_named_and_not_decoded(good, beside):
+    for huge in (
+        png_that_says(30_000, 30_000),
+        png_that_says(2**31 - 1, 2**31 - 1),
+        jpeg_that_says(good["jpeg"], 65_000, 65_000),
+        good["gif"][:6] + struct.pack("<HH", 65_000, 65_000) + good["gif"][10:],
+    ):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match="more than 1 megapixels at position 1 of"
+        ):
+            check(tf.constant([good[beside], huge, good["png"]]))
+
+
+def test_a_picture_at_the_limit_passes(encode_picture):
+    at_limit = encode_picture(np.zeros((1000, 1000, 3), np.uint8))
+    above = encode_picture(np.zeros((1000, 1001, 3), np.uint8))
+    check(tf.constant([at_limit]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="position 0"):
+        check(tf.constant([above]))
+
+
+def test_a_batch_that_is_too_large_is_refused(good):
+    padded = [good["jpeg"][:-2] + bytes(600_000) + b"\xff\xd9"] * 3
+    check(tf.constant(padded))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the batch has more than 2 MB"):
+        check(tf.constant([*padded, padded[0]]))
