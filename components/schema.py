@@ -72,7 +72,7 @@ def class_metric(metric: str, class_name: str) -> str:
 class Config(pydantic.BaseModel):
     """Base of every config class: unknown keys are errors, values do not change."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Byte = Annotated[int, pydantic.Field(ge=0, le=255)]

@@ -32,6 +32,7 @@ CONFIG_FOLDER = Path(__file__).parent / "configs"
 CONFIG_VARIABLE = "SEGLINE_CONFIG"
 DEFAULT_CONFIG = "quickstart"
 OVERRIDE_PREFIX = "SEGLINE__"
+_LONGEST_VALUE = 200  # that a message repeats
 
 
 class RunConfig(schema.Config):
@@ -158,7 +159,7 @@ def load_config(
     path = find_config(name_or_path or environment.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # dates can be no dates
         raise UserError(f"{path} is no YAML: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold keys and values, such as `name: my_pipeline`")
@@ -229,6 +230,8 @@ def _describe(problem: Mapping[str, Any], path: str, origins: Mapping[tuple, str
     source = next((name for keys, name in origins.items() if location[: len(keys)] == keys), path)
     # Members of a union appear in the location; they mean nothing to a user.
     shown = [part for part in location if not re.search(r"[\[\]()']", part)]
+    if problem["type"] == "extra_forbidden":  # then the last one is the user's, whatever it is
+        shown = [*shown, location[-1]] if location[-1:] != tuple(shown[-1:]) else shown
     key = ".".join(shown)
     if problem["type"] == "extra_forbidden":
         allowed = _allowed_keys(shown[:-1])
@@ -239,8 +242,12 @@ def _describe(problem: Mapping[str, Any], path: str, origins: Mapping[tuple, str
     if problem["type"] == "missing":
         message = "is missing"
     elif problem["type"] != "value_error":
-        message += f", not {problem['input']!r}"
+        message += f", not {_short(repr(problem['input']))}"
     return f"{source}: {key + ': ' if key else ''}{message}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
 def _allowed_keys(sections: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ cache, shuffle, batch, repeat, augment, weigh, prefetch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,10 +13,12 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import schema
+from components.errors import UserError
 from components.trainer.augmentation import augment
 from components.trainer.config import TrainerConfig
 from components.trainer.sample_weights import add_sample_weights
 
+_NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(?:\..*)?")
 _TRANSFORM_BATCH = 32  # examples that go through the transform graph together
 
 
@@ -24,11 +27,31 @@ def read_examples(file_patterns: Sequence[str]) -> tf.data.Dataset:
 
     Raises:
       FileNotFoundError: no file matches.
+      UserError: a file is empty (TensorFlow would read it as no examples), or one of a
+        numbered series is missing.
     """
     files = sorted(file for pattern in file_patterns for file in tf.io.gfile.glob(pattern))
     if not files:
         raise FileNotFoundError(f"no example files match {', '.join(file_patterns)}")
+    _check_complete(files)
     return tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=None)
+
+
+def _check_complete(files: Sequence[str]) -> None:
+    problems = [f"{file} is empty" for file in files if not tf.io.gfile.stat(file).length]
+    series: dict[tuple[str, int], set[int]] = {}
+    for file in files:
+        if numbered := _NUMBERED.fullmatch(file):
+            name, number, count = numbered.groups()
+            series.setdefault((name, int(count)), set()).add(int(number))
+    for (name, count), found in series.items():
+        missing = sorted(set(range(count)) - found)
+        problems += [f"{name}: file {number} of {count} is missing" for number in missing]
+    if problems:
+        raise UserError(
+            f"the examples are damaged: {problems[0]}. Put the file back, or have all steps "
+            "done again: SEGLINE__RUN__CACHE=false make run"
+        )
 
 
 def count_examples(dataset: tf.data.Dataset) -> int:

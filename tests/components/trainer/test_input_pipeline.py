@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.errors import UserError
 from components.trainer import input_pipeline
 from components.trainer.config import AugmentationConfig, TrainerConfig
 
@@ -71,3 +72,20 @@ def test_caches_hold_the_same(cache, tmp_path):
 def test_no_files():
     with pytest.raises(FileNotFoundError, match="no example files match /nowhere"):
         input_pipeline.read_examples(["/nowhere/*"])
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty"])
+def test_examples_of_which_a_file_is_lost_are_refused(damage, tmp_path):
+    paths = [tmp_path / f"data_tfrecord-{index:05d}-of-00003.gz" for index in range(3)]
+    for index, path in enumerate(paths):
+        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+            writer.write(str(index).encode())
+    pattern = [str(tmp_path / "*")]
+    assert input_pipeline.count_examples(input_pipeline.read_examples(pattern)) == 3
+    if damage == "missing":
+        paths[1].unlink()
+    else:
+        paths[1].write_bytes(b"")
+    told = "file 1 of 3 is missing" if damage == "missing" else "00001-of-00003.gz is empty"
+    with pytest.raises(UserError, match=f"{told}.*SEGLINE__RUN__CACHE=false"):
+        input_pipeline.read_examples(pattern)
