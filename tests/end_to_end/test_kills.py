@@ -14,21 +14,22 @@ from components.served_model import ServedModel
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-# Step, and seconds after its beginning; the short ones are over before that. (In the
-# Trainer: test_run_history.py and test_kubeflow_package.py. While files are being copied to
-# the serving folder: test_pusher.py.)
+# Step, and when: seconds after its beginning (the short ones are over before that), or when
+# something is there below the artifacts: half-way. (In the Trainer: test_run_history.py and
+# test_kubeflow_package.py. While files are being copied to the serving folder:
+# test_pusher.py.)
 KILLS = (
     ("TfdsExampleGen", 0.0),
-    ("TfdsExampleGen", 1.0),
+    ("TfdsExampleGen", "TfdsExampleGen/examples/*/Split-*/*.gz"),
     ("StatisticsGen", 1.5),
-    ("Transform", 2.0),
+    ("Transform", "Transform/transform_graph/*/.temp_path/**/saved_model.pb"),
     ("Evaluator", 3.0),
     ("Pusher", 0.05),
     ("Reporter", 0.5),
 )
 
 
-def run_and_kill(place, step, seconds):
+def run_and_kill(place, step, when):
     """What was printed until then."""
     process = subprocess.Popen(
         [sys.executable, str(PROJECT / "pipeline" / "local_runner.py")],
@@ -43,7 +44,13 @@ def run_and_kill(place, step, seconds):
         shown += line
         if f"▸ {step}" in line:
             break
-    time.sleep(seconds)
+    if isinstance(when, str):
+        deadline = time.monotonic() + 120
+        while not any(place.root.glob(f"artifacts/{when}")):
+            assert process.poll() is None and time.monotonic() < deadline, shown
+            time.sleep(0.01)
+    else:
+        time.sleep(when)
     process.send_signal(signal.SIGKILL)
     shown += process.stdout.read()
     process.wait()
@@ -55,6 +62,15 @@ def states(shown):
     return dict(re.findall(r"✓ (\w+) +(\w+)", shown))
 
 
+def examples(place, choose):
+    """Path below the examples' folder -> content, of the first or latest execution."""
+    folder = place.root / "artifacts/TfdsExampleGen/examples"
+    chosen = choose(folder.iterdir(), key=lambda path: int(path.name))
+    return {
+        path.relative_to(chosen): path.read_bytes() for path in chosen.rglob("*") if path.is_file()
+    }
+
+
 def metrics(place):
     folder = place.root / "artifacts/Evaluator/evaluation"
     latest = max(folder.iterdir(), key=lambda path: int(path.name))
@@ -64,8 +80,10 @@ def metrics(place):
 def test_a_run_that_is_killed_in_every_step_ends_as_one_that_never_was(new_workplace, first_run):
     place = new_workplace("kills")
     before = set()
-    for step, seconds in KILLS:
-        shown = run_and_kill(place, step, seconds)
+    for step, when in KILLS:
+        shown = run_and_kill(place, step, when)
+        if isinstance(when, str):  # it was half-way
+            assert f"✓ {step}" not in shown
         found = states(shown)
         # What was finished is not done again.
         assert {name for name in before if found.get(name) == "done"} <= {"LatestBlessedModel"}
@@ -77,6 +95,7 @@ def test_a_run_that_is_killed_in_every_step_ends_as_one_that_never_was(new_workp
     done = place.run()
     assert done.returncode == 0, done.stdout + done.stderr
     assert states(done.stdout)["Trainer"] == "cached"
+    assert examples(place, max) == examples(first_run, min)
     first = min(
         (first_run.root / "artifacts/Evaluator/evaluation").iterdir(),
         key=lambda path: int(path.name),
