@@ -27,6 +27,7 @@ def init(
     folder: str,
     images: str | None,
     masks: str | None,
+    annotations: Sequence[str] | None,
     out: str | None,
     force: bool,
 ) -> str:
@@ -37,6 +38,7 @@ def init(
       folder: with a folder of pictures and one of masks in it.
       images: the folder of pictures, where it can't be found by its name.
       masks: likewise.
+      annotations: COCO files, instead of masks.
       out: the config; default: `<folder's name>.yaml` in the working directory.
       force: whether a config that is there is overwritten.
 
@@ -51,11 +53,15 @@ def init(
     path = out or f"{name}.yaml"
     if os.path.exists(path) and not force:
         raise UserError(f"{path} is there already: --force overwrites it, --out names another")
-    if not (images and masks):
-        found = folder_survey.find_folders(folder)
-        images, masks = images or found[0], masks or found[1]
-    survey = folder_survey.survey(images, masks)
-    classes, ignored = name_classes(survey.pixels)
+    if masks and annotations:
+        raise UserError("--masks or --annotations: not both")
+    if not images:
+        images = folder_survey.find_folder(folder, "--images")
+    if not (masks or annotations):
+        masks = folder_survey.find_folder(folder, "--masks")
+        annotations = folder_survey.find_annotations(masks)
+    survey = folder_survey.survey(images, None if annotations else masks, annotations or ())
+    classes, ignored = name_classes(survey.pixels, survey.names)
     print_survey(console, survey, classes, ignored)
     text = config_text(name, survey, classes, ignored)
     try:
@@ -72,11 +78,14 @@ def init(
     return path
 
 
-def name_classes(pixels: Mapping[int, int]) -> tuple[dict[str, int], list[int]]:
+def name_classes(
+    pixels: Mapping[int, int], names: Mapping[int, str]
+) -> tuple[dict[str, int], list[int]]:
     """Names for the mask values that were found.
 
     Args:
       pixels: mask value -> number of pixels.
+      names: mask value -> name, as far as the data tells.
 
     Returns:
       Class name -> value, in the values' order; and the values that don't count: 255, where
@@ -91,11 +100,20 @@ def name_classes(pixels: Mapping[int, int]) -> tuple[dict[str, int], list[int]]:
             f"all masks have nothing but the value {values[0] if values else 'none'}: a "
             "segmentation needs two classes"
         )
+    if names:
+        found = {_class_name(names.get(value, "background")): value for value in values}
+        if len(found) < len(values):
+            raise UserError(f"two categories have the same name: {', '.join(names.values())}")
+        return found, []
     if len(values) == 2 and values[0] == 0:
         return {"background": 0, "object": values[1]}, []
     ignored = [_IGNORED] if _IGNORED in values and max(values) == _IGNORED else []
     values = [value for value in values if value not in ignored]
     return {f"class_{value}": value for value in values}, ignored
+
+
+def _class_name(text: str) -> str:
+    return re.sub(r"\W+", "_", text.lower()).strip("_") or "unnamed"
 
 
 def print_survey(
@@ -104,7 +122,8 @@ def print_survey(
     """Prints what was found."""
     pairs = len(survey.matched.pairs)
     console.print(f"{pairs} pictures in {survey.config.images}", soft_wrap=True)
-    console.print(f"with masks in {survey.config.masks}", soft_wrap=True)
+    masks = survey.config.masks or ", ".join(survey.config.annotations)
+    console.print(f"with masks in {masks}", soft_wrap=True)
     console.print(
         "splits: "
         + ", ".join(f"{split} {count}" for split, count in survey.splits.items())
@@ -168,7 +187,9 @@ def config_text(
         "  name: image_folder",
         "  folder:",
         f"    images: {_quoted(folder.images)}",
-        f"    masks: {_quoted(folder.masks)}",
+        f"    masks: {_quoted(folder.masks)}"
+        if folder.masks
+        else f"    annotations: [{', '.join(map(_quoted, folder.annotations))}]",
     ]
     if folder.mask_suffix:
         lines.append(f"    mask_suffix: {_quoted(folder.mask_suffix)}")

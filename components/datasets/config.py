@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -14,10 +14,18 @@ Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
 
 
 class FolderConfig(schema.Config):
-    """Pictures and masks in two folders; a mask has its picture's name, but for the ending."""
+    """A folder of pictures, and their masks: a folder of files with the pictures' names, or COCO
+    annotations."""
 
     images: str = pydantic.Field(description="folder of the pictures, nested or not")
-    masks: str = pydantic.Field(description="folder of the masks, nested as the pictures or not")
+    masks: str | None = pydantic.Field(
+        default=None, description="folder of the masks, nested as the pictures or not"
+    )
+    annotations: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="instead of `masks`: COCO annotation files (polygons, run lengths); a pixel's "
+        "value is its category_id, 0 where there is none",
+    )
     mask_suffix: str = pydantic.Field(
         default="", description="what a mask's name has more than its picture's, such as _mask"
     )
@@ -42,8 +50,17 @@ class FolderConfig(schema.Config):
         "to `images`, with or without its ending",
     )
 
+    @pydantic.field_validator("annotations", mode="before")
+    @classmethod
+    def _one_file(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
     @pydantic.model_validator(mode="after")
     def _check(self) -> FolderConfig:
+        if bool(self.masks) == bool(self.annotations):
+            raise ValueError("masks, annotations: one of them is needed, and only one")
+        if self.annotations and (self.colors or self.mask_suffix):
+            raise ValueError("colors, mask_suffix: they are for `masks`, not for `annotations`")
         if (self.split_by == "lists") != bool(self.lists):
             raise ValueError("lists: needed for `split_by: lists`, and for nothing else")
         if self.lists and set(self.lists) != set(schema.SPLITS):

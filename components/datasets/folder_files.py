@@ -32,7 +32,7 @@ class Pair:
     Attributes:
       name: the picture's path below the folder of pictures.
       image: path of the picture.
-      mask: path of the mask.
+      mask: path of the mask; or what its source knows it by.
     """
 
     name: str

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from components import pictures
 from components.datasets import folder_files, folder_pictures
 from components.datasets.config import FolderConfig
+from components.datasets.mask_source import MaskFiles, MaskSource, mask_source
 from components.errors import UserError
 
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "photos", "pictures", "jpegimages")
@@ -34,6 +35,7 @@ class Survey:
       widths: of the pictures, in pixels.
       pixels: mask value -> number of its pixels in all masks.
       unreadable: files that can't be decoded, or whose mask has another size.
+      names: mask value -> name, as far as the data tells.
     """
 
     config: FolderConfig
@@ -43,29 +45,34 @@ class Survey:
     widths: list[int]
     pixels: dict[int, int]
     unreadable: list[str]
+    names: dict[int, str]
 
 
-def survey(images: str, masks: str) -> Survey:
-    """Looks at all files of two folders.
+def survey(images: str, masks: str | None, annotations: Sequence[str] = ()) -> Survey:
+    """Looks at all files of two folders, or of one and its annotations.
 
     Args:
       images: folder of the pictures.
-      masks: folder of the masks.
+      masks: folder of the masks; None: there are annotations.
+      annotations: COCO files.
 
     Raises:
       UserError: there is no such folder, no picture has a mask, or the masks can't be
         masks (they have more colours than any class table).
     """
-    config = FolderConfig(images=images, masks=masks)
-    config = config.model_copy(update={"mask_suffix": find_suffix(config)})
-    matched = folder_files.match(config)
+    config = FolderConfig(images=images, masks=masks, annotations=tuple(annotations))
+    if masks:
+        config = config.model_copy(update={"mask_suffix": find_suffix(config)})
+    source = mask_source(config)
+    matched = source.match()
     if not matched.pairs:
-        raise UserError(f"no picture in {images} has a mask of the same name in {masks}")
+        there = f"of the same name in {masks}" if masks else f"in {', '.join(annotations)}"
+        raise UserError(f"no picture in {images} has a mask {there}")
     tops = {pair.name.split("/")[0] for pair in matched.pairs if "/" in pair.name}
     nested = all("/" in pair.name for pair in matched.pairs)
     if nested and tops <= set(folder_files.SPLIT_FOLDERS):
         config = config.model_copy(update={"split_by": "folders"})
-    pixels, heights, widths, unreadable = _look(matched.pairs)
+    pixels, heights, widths, unreadable = _look(source, matched.pairs)
     if pixels is None:
         colors = _look_for_colors(pair for pair in matched.pairs if pair.image not in unreadable)
         by_share = [color for color, _ in colors.most_common()]
@@ -80,14 +87,15 @@ def survey(images: str, masks: str) -> Survey:
         widths,
         dict(sorted(pixels.items())),
         unreadable,
+        {number: name for name, number in source.categories.items()} if annotations else {},
     )
 
 
-def find_folders(root: str) -> tuple[str, str]:
-    """The folders of pictures and masks below a folder, by their usual names.
+def find_folder(root: str, option: str) -> str:
+    """The folder of pictures (`--images`) or masks (`--masks`) below one, by its usual names.
 
     Raises:
-      UserError: they can't be found.
+      UserError: it can't be found.
     """
     if not os.path.isdir(root):
         raise UserError(f"there is no folder {root}")
@@ -96,16 +104,21 @@ def find_folders(root: str) -> tuple[str, str]:
         for name in sorted(os.listdir(root))
         if os.path.isdir(os.path.join(root, name))
     }
-    found = []
-    for option, names in (("--images", _IMAGE_FOLDERS), ("--masks", _MASK_FOLDERS)):
-        name = next((there[name] for name in names if name in there), None)
-        if name is None:
-            raise UserError(
-                f"{root} has no folder called {', '.join(names[:4])} or the like: name it "
-                f"with {option}"
-            )
-        found.append(os.path.join(root, name))
-    return found[0], found[1]
+    names = _IMAGE_FOLDERS if option == "--images" else _MASK_FOLDERS
+    name = next((there[name] for name in names if name in there), None)
+    if name is None:
+        raise UserError(
+            f"{root} has no folder called {', '.join(names[:4])} or the like: name it with {option}"
+        )
+    return os.path.join(root, name)
+
+
+def find_annotations(folder: str) -> list[str]:
+    """The JSON files of a folder that holds no masks."""
+    if folder_files.files(folder, "masks"):
+        return []
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".json"))
+    return [os.path.join(folder, name) for name in names]
 
 
 def find_suffix(config: FolderConfig) -> str:
@@ -126,17 +139,19 @@ def find_suffix(config: FolderConfig) -> str:
 
 
 def _look(
+    source: MaskSource,
     pairs: Iterable[folder_files.Pair],
 ) -> tuple[Counter[int] | None, list[int], list[int], list[str]]:
     """Pixels by value (None: the masks are coloured), heights, widths, unreadable files."""
     pixels: Counter[int] = Counter()
     heights, widths, unreadable = [], [], []
     coloured = False
+    masks_are_files = isinstance(source, MaskFiles)
     for pair in pairs:
-        mask, problem = folder_pictures.read_mask(_read(pair.mask), {})
+        mask, problem = source.read(pair)
         values = _pixels(mask)
-        if values is None:
-            unreadable.append(pair.mask)
+        if values is None or (problem and not masks_are_files):
+            unreadable.append(pair.mask if masks_are_files else pair.image)
             continue
         image = _pixels(folder_pictures.read_image(_read(pair.image), values.shape[1::-1]))
         if image is None or image.shape[:2] != values.shape[:2]:

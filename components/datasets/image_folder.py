@@ -17,8 +17,9 @@ import tensorflow_datasets as tfds
 
 from components import schema
 from components.datasets.config import IMAGE_FOLDER, FolderConfig
-from components.datasets.folder_files import Pair, match, some, split
-from components.datasets.folder_pictures import read_image, read_mask, size_of
+from components.datasets.folder_files import Pair, some, split
+from components.datasets.folder_pictures import read_image, size_of
+from components.datasets.mask_source import MaskSource, mask_source
 from components.errors import UserError
 
 _LOG = logging.getLogger("segline.example_gen")
@@ -31,7 +32,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Args:
       splits: split -> pairs.
-      colors: mask value -> colour; empty where masks hold values.
+      masks: where their masks come from.
       fingerprint: of files and settings.
       **kwargs: TFDS's, such as `data_dir`.
     """
@@ -42,12 +43,12 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def __init__(
         self,
         splits: Mapping[str, Sequence[Pair]],
-        colors: Mapping[int, Sequence[int]],
+        masks: MaskSource,
         fingerprint: str,
         **kwargs: object,
     ) -> None:
         self._splits = splits
-        self._colors = colors
+        self._masks = masks
         state = tfds.core.BuilderConfig(
             name=fingerprint, version=_VERSION, description="One state of two folders."
         )
@@ -73,7 +74,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, pairs: Sequence[Pair]) -> Iterator[tuple[str, dict]]:
         for pair in pairs:
-            mask, problem = read_mask(_read(pair.mask), self._colors)
+            mask, problem = self._masks.read(pair)
             yield (
                 pair.name,
                 {
@@ -98,7 +99,8 @@ def open_folder(config: FolderConfig, data_dir: str | None) -> ImageFolder:
     Raises:
       UserError: a folder or file is missing, or a split would be empty.
     """
-    matched = match(config)
+    masks = mask_source(config)
+    matched = masks.match()
     for what, names in (
         ("pictures have no mask", matched.without_mask),
         ("masks have no picture", matched.without_picture),
@@ -107,8 +109,9 @@ def open_folder(config: FolderConfig, data_dir: str | None) -> ImageFolder:
             _LOG.warning("%d %s and are left out: %s", len(names), what, some(names))
     if not matched.pairs:
         raise UserError(
-            f"dataset.folder: no picture in {config.images} has a mask in {config.masks}; "
-            "mask_suffix says what a mask's name has more than its picture's"
+            f"dataset.folder: no picture in {config.images} has a mask in "
+            f"{config.masks or ', '.join(config.annotations)}; mask_suffix says what a mask's "
+            "name has more than its picture's"
         )
     splits = split(matched.pairs, config)
     for name, pairs in splits.items():
@@ -118,17 +121,21 @@ def open_folder(config: FolderConfig, data_dir: str | None) -> ImageFolder:
                 f"(of {len(matched.pairs)}, by {config.split_by})"
             )
     root = tfds.core.constants.DATA_DIR if data_dir is None else data_dir
-    hashes = _hashes(matched.pairs, os.path.join(os.path.expanduser(str(root)), IMAGE_FOLDER))
+    paths = [*(pair.image for pair in matched.pairs), *masks.files(matched.pairs)]
+    hashes = _hashes(paths, os.path.join(os.path.expanduser(str(root)), IMAGE_FOLDER))
     state = {
         "colors": {str(value): list(color) for value, color in config.colors.items()},
         "splits": {
-            name: [[pair.name, hashes[pair.image], hashes[pair.mask]] for pair in pairs]
+            name: [
+                [pair.name, hashes[pair.image], masks.fingerprint(pair, hashes.__getitem__)]
+                for pair in pairs
+            ]
             for name, pairs in splits.items()
         },
     }
     canonical = json.dumps(state, sort_keys=True)
     fingerprint = hashlib.sha256(canonical.encode()).hexdigest()[:16]
-    return ImageFolder(splits, config.colors, fingerprint, data_dir=data_dir)
+    return ImageFolder(splits, masks, fingerprint, data_dir=data_dir)
 
 
 def _read(path: str) -> bytes:
@@ -136,7 +143,7 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
-def _hashes(pairs: Sequence[Pair], folder: str) -> dict[str, str]:
+def _hashes(paths: Sequence[str], folder: str) -> dict[str, str]:
     """File -> SHA-256 of its content; only files that have changed are read again."""
     cache = os.path.join(folder, _HASHES_FILE)
     try:
@@ -145,7 +152,7 @@ def _hashes(pairs: Sequence[Pair], folder: str) -> dict[str, str]:
     except (OSError, ValueError):
         known = {}
     entries = {}
-    for path in (path for pair in pairs for path in (pair.image, pair.mask)):
+    for path in paths:
         status = os.stat(path)
         stamp = [status.st_size, status.st_mtime_ns]
         key = os.path.abspath(path)
@@ -159,8 +166,4 @@ def _hashes(pairs: Sequence[Pair], folder: str) -> dict[str, str]:
         with open(partial, "w", encoding="utf-8") as file:
             json.dump({**known, **entries}, file)
         os.replace(partial, cache)
-    return {
-        path: entries[os.path.abspath(path)][2]
-        for pair in pairs
-        for path in (pair.image, pair.mask)
-    }
+    return {path: entries[os.path.abspath(path)][2] for path in paths}
