@@ -19,7 +19,7 @@ export PYTHONWARNINGS ?= ignore
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run tensorboard test bench lint format lock check-lock environment clean
+.PHONY: help run tensorboard test bench lint format lock check-lock audit environment clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -69,6 +69,10 @@ check-lock:
 	@$(MAKE) --no-print-directory lock >/dev/null
 	@for lock in $(LOCKS); do cmp $$lock .tools/$$lock || \
 		{ echo "$$lock is stale: run 'make lock' and commit it"; exit 1; }; done
+
+# Known faults of what is locked; docs/security.md has what they mean here.
+audit:
+	$(UV) tool run pip-audit --disable-pip --require-hashes --requirement requirements.lock
 
 clean:
 	rm -rf .venv .tools *.egg-info
