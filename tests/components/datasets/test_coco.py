@@ -198,3 +198,16 @@ def test_init_takes_the_names_of_the_categories(tmp_path, monkeypatch, capsys):
     assert config.dataset.folder.annotations == ("zoo/annotations/instances.json",)
     assert yaml.safe_load((tmp_path / "zoo.yaml").read_text())["dataset"]["folder"]["images"]
     assert f"{18 * 18 / (30 * 40):.2%}" in shown
+
+
+def test_entries_that_point_outside_the_folder_have_no_picture(tmp_path):
+    Image.new("RGB", SIZE[::-1]).save(tmp_path / "secret.jpg")
+    path = write(tmp_path, {})
+    content = json.loads(path.read_text())
+    for entry, name in zip(
+        content["images"], ("../secret.jpg", str(tmp_path / "secret.jpg")), strict=False
+    ):
+        entry["file_name"] = name
+    path.write_text(json.dumps(content))
+    found, _ = masks_of(config_of(tmp_path, path))
+    assert len(found) == 38 and "secret.jpg" not in " ".join(found)

@@ -255,3 +255,28 @@ def test_a_user_error_survives_beam_pickling():
     import pickle
 
     assert str(pickle.loads(pickle.dumps(UserError("what and how")))) == "what and how"
+
+
+def test_ids_that_are_paths_write_nothing_outside_the_artifact(
+    make_dataset, encode_picture, pet_classes, tmp_path
+):
+    names = [f"../../../evil_{index}" for index in range(COUNT - 2)]
+    names += ["/tmp/segline_evil", "<script>alert(1)</script>"]
+    config = DatasetConfig(
+        name="paths",
+        data_dir=make_dataset("paths", pictures(encode_picture, bad_value=9), names=names),
+        splits=SplitsConfig(train="train[:60%]", validation="train[60%:]", test="test"),
+        features=FeaturesConfig(example_id="file_name"),
+        bad_examples=BadExamplesConfig(max_fraction=0.5),
+    )
+    folder = tmp_path / "artifact" / "1"
+    folder.mkdir(parents=True)
+    generate(config, pet_classes, folder)
+    (bad,) = quarantine.read_report(str(folder))["test"]
+    assert bad.example_id == names[17]
+    outside = [
+        path for path in tmp_path.rglob("*") if path.is_file() and folder not in path.parents
+    ]
+    assert not outside and not os.path.exists("/tmp/segline_evil")
+    allowed = {"Split-train", "Split-validation", "Split-test", "quarantine", "leaks.json"}
+    assert {path.name for path in folder.iterdir()} <= allowed
