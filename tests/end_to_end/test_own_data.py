@@ -38,13 +38,13 @@ def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(new_workp
     images.mkdir(parents=True)
     masks.mkdir()
     for index in range(80):
-        name = "<b>5" if index == 5 else str(index)  # nobody's page may take it for its own
+        name = "<u>5" if index == 5 else str(index)  # nobody's page may take it for its own
         picture, truth, _ = draw_pet(index)
         Image.fromarray(picture).convert("L").save(images / f"{name}.jpg")
         outline = Image.fromarray(np.where(truth == BACKGROUND, 0, 255).astype(np.uint8))
         outline.save(masks / f"{name}_mask.gif")
     (images / "3.jpg").write_bytes((images / "3.jpg").read_bytes()[:500])
-    Image.new("L", (7, 7)).save(masks / "<b>5_mask.gif")
+    Image.new("L", (7, 7)).save(masks / "<u>5_mask.gif")
 
     made = place.call("segline", "init", "cars")
     assert made.returncode == 0 and "cars/images/3.jpg" in made.stdout
@@ -67,12 +67,12 @@ def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(new_workp
         for bad in quarantine.read_report(examples).values()
         for one in bad
     }
-    assert set(told) == {"3.jpg", "<b>5.jpg"}
+    assert set(told) == {"3.jpg", "<u>5.jpg"}
     data = json.loads(place.call("segline", "lineage", "model", "--json", **config).stdout)["data"]
     assert sum(data["examples"].values()) == 78
     report = (place.folder / "runs/cars/report.html").read_text()
-    assert "were set aside" in report and told["<b>5.jpg"] in report
-    assert "&lt;b&gt;5.jpg" in report and "<b>5.jpg" not in report
+    assert "were set aside" in report and told["<u>5.jpg"] in report
+    assert "&lt;u&gt;5.jpg" in report and "<u>5.jpg" not in report
 
     model = ServedModel(str(place.folder / "runs/cars"))
     (prediction,) = model.predict([(images / "0.jpg").read_bytes()])
