@@ -37,10 +37,12 @@ run: environment
 tensorboard: environment
 	@segline tensorboard $(ARGS)
 
+# The tests of a file share what they run, so that a file stays with one process, and in order.
+WORKERS = --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: environment
 	@sh infra/browser.sh
 	@sh infra/databases.sh
-	@pytest $(ARGS)
+	@pytest $(WORKERS) $(ARGS)
 
 # Ratios, in docs/benchmarks.md; those that need a finished run of `pets` are called by hand.
 bench: environment

@@ -12,6 +12,8 @@ import database_servers
 import pytest
 import yaml
 
+from components.evaluator import verdict
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 TINY = {
@@ -78,6 +80,15 @@ class Workplace:
         return self.call(
             sys.executable, str(PROJECT / "pipeline" / f"{runner}_runner.py"), **overrides
         )
+
+    def outputs(self, key: str) -> list[Path]:
+        """The folders of one output, "Evaluator/evaluation" for instance, oldest first."""
+        folder = self.root / "artifacts" / key
+        return sorted(folder.iterdir(), key=lambda path: int(path.name))
+
+    def verdict(self, which: int = -1) -> verdict.Verdict:
+        """Of the latest evaluation, or of another: 0 is the first."""
+        return verdict.read_verdict(str(self.outputs("Evaluator/evaluation")[which]))
 
     def served(self) -> list[str]:
         serving = self.root / "serving"

@@ -102,7 +102,7 @@ def gate(first_run, tmp_path_factory):
     """Sends a model through Evaluator, InfraValidator and Pusher; gives the run."""
     (version,) = first_run.served()[:1]
     original = tf.saved_model.load(str(first_run.root / "serving" / version))
-    first_run_examples = next((first_run.root / "artifacts/TfdsExampleGen/examples").iterdir())
+    first_run_examples = first_run.outputs("TfdsExampleGen/examples")[0]
 
     def run(kind: type, **limits: int):
         folder = tmp_path_factory.mktemp(kind.__name__)

@@ -12,19 +12,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 
-from components.evaluator.verdict import read_verdict
-
 BEAM_STEPS = ("TfdsExampleGen", "StatisticsGen", "Transform", "Evaluator")
-
-
-def only(folder):
-    """The first of a step's artifacts."""
-    return min(folder.iterdir(), key=lambda path: int(path.name))
 
 
 def examples(place):
     """split -> serialized examples, sorted: their order is the runner's affair."""
-    folder = only(place.root / "artifacts/TfdsExampleGen/examples")
+    folder = place.outputs("TfdsExampleGen/examples")[0]
     return {
         split.name: sorted(
             tf.data.TFRecordDataset(
@@ -37,7 +30,7 @@ def examples(place):
 
 def counts(place, split):
     """feature -> number of examples that have it, as StatisticsGen has counted."""
-    folder = only(place.root / "artifacts/StatisticsGen/statistics")
+    folder = place.outputs("StatisticsGen/statistics")[0]
     statistics = tfdv.load_stats_binary(str(folder / split / "FeatureStats.pb"))
     return {
         feature.path.step[0]: getattr(
@@ -86,10 +79,7 @@ def test_the_output_is_that_of_the_direct_runner(first_run, runner, request):
     for split in expected:
         left, right = (counts(one, split) for one in (first_run, place))
         assert left == right
-    left, right = (
-        read_verdict(str(only(one.root / "artifacts/Evaluator/evaluation")))
-        for one in (first_run, place)
-    )
+    left, right = first_run.verdict(0), place.verdict(0)
     assert right.matrix.sum() == left.matrix.sum() == 24 * 32 * 64
     assert right.overall == pytest.approx(left.overall, abs=1e-5, nan_ok=True)
 

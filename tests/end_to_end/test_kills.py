@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from components.evaluator.verdict import read_verdict
 from components.served_model import ServedModel
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -62,19 +61,12 @@ def states(shown):
     return dict(re.findall(r"✓ (\w+) +(\w+)", shown))
 
 
-def examples(place, choose):
-    """Path below the examples' folder -> content, of the first or latest execution."""
-    folder = place.root / "artifacts/TfdsExampleGen/examples"
-    chosen = choose(folder.iterdir(), key=lambda path: int(path.name))
+def examples(place, which):
+    """Path below the examples' folder -> content, of one execution."""
+    chosen = place.outputs("TfdsExampleGen/examples")[which]
     return {
         path.relative_to(chosen): path.read_bytes() for path in chosen.rglob("*") if path.is_file()
     }
-
-
-def metrics(place):
-    folder = place.root / "artifacts/Evaluator/evaluation"
-    latest = max(folder.iterdir(), key=lambda path: int(path.name))
-    return read_verdict(str(latest)).overall
 
 
 def test_a_run_that_is_killed_in_every_step_ends_as_one_that_never_was(new_workplace, first_run):
@@ -95,12 +87,8 @@ def test_a_run_that_is_killed_in_every_step_ends_as_one_that_never_was(new_workp
     done = place.run()
     assert done.returncode == 0, done.stdout + done.stderr
     assert states(done.stdout)["Trainer"] == "cached"
-    assert examples(place, max) == examples(first_run, min)
-    first = min(
-        (first_run.root / "artifacts/Evaluator/evaluation").iterdir(),
-        key=lambda path: int(path.name),
-    )
-    expected = read_verdict(str(first)).overall
-    found = metrics(place)
+    assert examples(place, -1) == examples(first_run, 0)
+    expected = first_run.verdict(0).overall
+    found = place.verdict().overall
     assert found == {name: pytest.approx(value, abs=1e-6) for name, value in expected.items()}
     assert ServedModel(str(place.root)).path.startswith(str(place.root / "serving"))

@@ -18,7 +18,6 @@ import pytest
 
 from components.datasets.synthetic_pets import SyntheticPets
 from components.evaluator import confusion
-from components.evaluator.verdict import read_verdict
 
 PROJECT = Path(__file__).resolve().parents[2]
 STEPS = [
@@ -63,7 +62,7 @@ def test_the_terminal_shows_nothing_but_the_run(first_run):
 
 def test_the_summary_tells_metrics_blessing_and_paths(first_run):
     out = first_run.ran.stdout
-    verdict = read_verdict(evaluation(first_run))
+    verdict = first_run.verdict()
     assert f"{verdict.overall['mean_iou']:.4f} (mean)" in out
     assert f"{verdict.overall['pixel_accuracy']:.4f} (pixels)" in out
     assert "Blessed" in out
@@ -74,14 +73,6 @@ def test_the_summary_tells_metrics_blessing_and_paths(first_run):
     (version,) = first_run.served()
     assert f"runs/tiny/serving/{version}" in out
     assert "runs/tiny/report.html" in out
-
-
-def evaluation(place):
-    return str(max((place.root / "artifacts/Evaluator/evaluation").iterdir(), key=execution_id))
-
-
-def execution_id(folder):
-    return int(folder.name)
 
 
 def load_in_a_clean_process(path, script):
@@ -203,7 +194,7 @@ def test_metrics_equal_numpy_on_the_served_predictions(first_run):
         size = "small" if share < 0.3 else "large" if share >= 0.4 else "medium"
         for key in ((), (("species", species),), (("object_size", size),)):
             matrices[key] = matrices.get(key, 0) + matrix
-    verdict = read_verdict(evaluation(first_run))
+    verdict = first_run.verdict()
     assert set(verdict.metrics) == set(matrices) and len(matrices) >= 5
     assert verdict.overall["example_count"] == 24
     for key, matrix in matrices.items():
@@ -253,7 +244,7 @@ def test_a_model_that_misses_a_floor_is_not_pushed_and_the_summary_says_why(firs
     assert refused.returncode == 0, refused.stdout + refused.stderr
     assert states(refused.stdout)["Trainer"] == "cached"
     assert "Not blessed, not pushed" in refused.stdout
-    verdict = read_verdict(evaluation(first_run))
+    verdict = first_run.verdict()
     (failure,) = verdict.failures
     value = verdict.overall["iou_border"]
     assert (failure.metric, failure.value) == ("iou_border", pytest.approx(value))
@@ -273,12 +264,10 @@ def test_a_model_that_falls_behind_the_blessed_one_is_not_pushed(first_run):
         SEGLINE__EVALUATOR__MAX_DROP="0.001",
     )
     assert refused.returncode == 0, refused.stdout + refused.stderr
-    verdict = read_verdict(evaluation(first_run))
+    verdict = first_run.verdict()
     # (It may predict one class everywhere too.)
     (change,) = [check for check in verdict.failures if check.change]
-    first = read_verdict(
-        str(min((first_run.root / "artifacts/Evaluator/evaluation").iterdir(), key=execution_id))
-    )
+    first = first_run.verdict(0)
     difference = verdict.overall["mean_iou"] - first.overall["mean_iou"]
     assert change.change and change.value == pytest.approx(difference, abs=1e-6)
     assert difference < -0.001

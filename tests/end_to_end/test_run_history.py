@@ -144,8 +144,7 @@ def test_lineage_of_the_pushed_model(history):
     # Only the evaluation that let it through, not that of the run that refused it.
     (evaluation,) = answer["evaluations"]
     assert evaluation["blessed"] and evaluation["run"] == run and evaluation["baseline"] is None
-    folder = history.place.root / "artifacts/Evaluator/evaluation"
-    verdict = read_verdict(str(min(folder.iterdir(), key=lambda path: int(path.name))))
+    verdict = history.place.verdict(0)
     assert evaluation["metrics"] == pytest.approx(
         {name: value for name, value in verdict.overall.items() if value == value},
         abs=1e-6,  # ML Metadata keeps six digits
@@ -251,8 +250,7 @@ def section(html, name):
 def test_numbers_in_the_report_equal_the_artifacts(history):
     (folder,) = (history.place.root / "artifacts/Reporter/report").glob("1*")
     html = (folder / "report.html").read_text()
-    folder = history.place.root / "artifacts/Evaluator/evaluation"
-    verdict = read_verdict(str(min(folder.iterdir(), key=lambda path: int(path.name))))
+    verdict = history.place.verdict(0)
     found = rows(section(html, "evaluation"))
     for name in ("pet", "background", "border"):
         assert [

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from components.evaluator.verdict import read_verdict
 from components.served_model import ServedModel
 from pipeline.storage_faults import explain
 
@@ -51,12 +50,6 @@ def locked(path: Path):
         holder.close()
 
 
-def metrics(place):
-    folder = place.root / "artifacts/Evaluator/evaluation"
-    latest = max(folder.iterdir(), key=lambda path: int(path.name))
-    return read_verdict(str(latest)).overall
-
-
 def test_a_disk_that_is_full_again_and_again_costs_nothing_but_time(place, first_run):
     failed(place, "✗ TfdsExampleGen", "the disk is full (", "Make room")  # 3 MB
     remount(place, "size=11m")
@@ -78,8 +71,9 @@ def test_a_disk_that_is_full_again_and_again_costs_nothing_but_time(place, first
     done = place.run()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✓ Transform            cached" in done.stdout
-    expected = metrics(first_run)
-    assert metrics(place) == {key: pytest.approx(one, abs=1e-6) for key, one in expected.items()}
+    expected = first_run.verdict(0).overall
+    found = place.verdict().overall
+    assert found == {name: pytest.approx(value, abs=1e-6) for name, value in expected.items()}
 
 
 def test_a_store_that_is_locked_damaged_or_lost_stops_the_run_in_one_line(place):
