@@ -60,6 +60,9 @@ class Workplace:
             **os.environ,
             "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.folder),
+            # Where the `tfx` command keeps what it knows; `make` sets it to the project's own.
+            "LOCAL_HOME": str(self.folder / "tfx" / "local"),
+            "BEAM_HOME": str(self.folder / "tfx" / "beam"),
             "SEGLINE_CONFIG": str(self.folder / "tiny.yaml"),
             "PYTHONWARNINGS": "ignore",
             **overrides,
