@@ -48,7 +48,8 @@ def quiet_terminal(log_path: str) -> Iterator[Console]:
         console = Console(file=stream, width=width, highlight=False)
         handler = ConsoleHandler(console)
         root, ours = logging.getLogger(), logging.getLogger("segline")
-        to_log = logging.StreamHandler(os.fdopen(os.dup(2), "w", encoding="utf-8"))
+        log_stream = os.fdopen(os.dup(2), "w", encoding="utf-8")
+        to_log = logging.StreamHandler(_LogStream(log_stream))
         to_log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         old_level = root.level
         root.addHandler(to_log)
@@ -63,11 +64,21 @@ def quiet_terminal(log_path: str) -> Iterator[Console]:
             root.removeHandler(to_log)
             root.setLevel(old_level)
             with contextlib.suppress(OSError):
-                to_log.stream.close()
+                log_stream.close()
             sys.stdout, sys.stderr = python_streams
+            _drop_unwritten(python_streams)
             for descriptor, original in enumerate(saved, start=1):
                 os.dup2(original, descriptor)
                 os.close(original)
+
+
+def _drop_unwritten(streams: tuple[TextIO, TextIO]) -> None:
+    """Empties stdout's and stderr's buffers: what a full disk did not take is no output."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor, stream in enumerate(streams, start=1):
+        os.dup2(nowhere, descriptor)
+        stream.flush()
+    os.close(nowhere)
 
 
 class _LogStream:

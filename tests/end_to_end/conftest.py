@@ -56,8 +56,9 @@ class Workplace:
 
     def environment(self, **overrides: str) -> dict[str, str]:
         binaries = str(Path(sys.executable).parent)
+        inherited = {key: one for key, one in os.environ.items() if key != "PYTHONUNBUFFERED"}
         return {
-            **os.environ,
+            **inherited,
             "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.folder),
             # Where the `tfx` command keeps what it knows; `make` sets it to the project's own.

@@ -76,7 +76,9 @@ def test_quickstart_is_the_default():
 
 def test_no_such_config():
     text = error_of("pest")
-    assert "'pest'" in text and "pets, pets_tutorial" in text and "SEGLINE_CONFIG" in text
+    assert (
+        "'pest'" in text and "pets, pets_fast, pets_tutorial" in text and "SEGLINE_CONFIG" in text
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -29,6 +30,28 @@ def test_chatter_goes_to_the_log_and_our_lines_to_both(tmp_path):
     log = (tmp_path / "logs" / "run.log").read_text()
     for text in ("python chatter", "on stdout", "on stderr", "absl chatter", "epoch 1"):
         assert text in log
+
+
+def test_what_does_not_fit_into_the_log_does_not_come_out_on_the_terminal():
+    script = textwrap.dedent(
+        """
+        import logging, sys
+        early = logging.StreamHandler(sys.stderr)  # as absl has one, from its import on
+        from pipeline.terminal import quiet_terminal
+        with quiet_terminal("/dev/full") as console:
+            logging.getLogger().addHandler(early)
+            logging.warning("chatter")
+            print("more chatter", flush=True)
+            print("and on stderr", file=sys.stderr)
+            logging.getLogger("segline").info("the disk is full")
+        print("after")
+        """
+    )
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=buffered
+    )
+    assert (result.stdout, result.stderr) == ("    the disk is full\nafter\n", "")
 
 
 def test_the_terminal_is_given_back_after_an_error(tmp_path, capfd):
