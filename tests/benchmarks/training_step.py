@@ -8,6 +8,7 @@ fine-tuning. The reference comes twice: how far its second share is from 1 is wh
 may be wrong by. All see the same batch of 64 random pictures of 128x128, so that reading and
 augmenting count nowhere. A round is a few steps of each, one after the other; printed is the
 median over the rounds of each one's time as a share of the reference's in the same round.
+`--parts` tells where the time of a step goes.
 """
 
 from __future__ import annotations
@@ -42,8 +43,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=3, help="in each round")
+    parser.add_argument("--parts", action="store_true", help="encoder, decoder, backwards")
     options = parser.parse_args()
     size, bfloat16 = (128, 128), "mixed_bfloat16"
+    if options.parts:
+        fast = ours(size, bfloat16, decoder=FAST)
+        for name, model in {"tutorial's settings": ours(size), "pets_fast": fast}.items():
+            shares = ", ".join(f"{k} {v:.2f}" for k, v in parts(model, size, 64, options).items())
+            print(f"{name}: {shares}")
+        return
     models = {
         "the tutorial's": tutorial(size),
         "ours, tutorial's settings": ours(size),
@@ -76,10 +84,41 @@ def compare(
     Returns:
       For each name the median ratio to the reference, and the median seconds of a step.
     """
+    pictures, masks = _batch(size, batch)
+    functions = {name: _step_function(model, pictures, masks) for name, model in models.items()}
+    return _by_turns(functions, rounds, steps)
+
+
+def parts(
+    model: keras.Model, size: Size, batch: int, options: argparse.Namespace
+) -> dict[str, float]:
+    """The shares of a step's time that its parts take; the encoder is frozen."""
+    pictures, masks = _batch(size, batch)
+    encoder = model.get_layer("encoder")
+    functions = {
+        "step": _step_function(model, pictures, masks),
+        "forward": _waits(tf.function(lambda: model(pictures, training=True))),
+        "encoder": _waits(tf.function(lambda: encoder(pictures, training=False))),
+    }
+    found = _by_turns(functions, options.rounds, options.steps)
+    encoder_share, forward = found["encoder"][0], found["forward"][0]
+    return {
+        "encoder": encoder_share,
+        "decoder forwards": forward - encoder_share,
+        "decoder backwards, loss, Adam": 1 - forward,
+    }
+
+
+def _batch(size: Size, batch: int) -> tuple[tf.Tensor, tf.Tensor]:
     rng = np.random.default_rng(0)
     pictures = tf.constant(rng.random((batch, *size, 3), np.float32))
-    masks = tf.constant(rng.integers(0, _CLASSES, (batch, *size)), tf.uint8)
-    functions = {name: _step_function(model, pictures, masks) for name, model in models.items()}
+    return pictures, tf.constant(rng.integers(0, _CLASSES, (batch, *size)), tf.uint8)
+
+
+def _by_turns(
+    functions: dict[str, Callable[[], object]], rounds: int, steps: int
+) -> dict[str, tuple[float, float]]:
+    """For each function the median ratio to the first one's time, and its median seconds."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(rounds + 1):
         # Another one begins in each round: what a step costs depends on what ran before it.
@@ -108,7 +147,12 @@ def _step_function(
     batches = tf.data.Dataset.from_tensors((pictures, masks)).repeat()
     model.fit(batches, steps_per_epoch=1, verbose=0)
     train, iterator = model.make_train_function(), iter(batches)
-    return lambda: tf.nest.map_structure(lambda value: value.numpy(), train(iterator))
+    return _waits(lambda: train(iterator))
+
+
+def _waits(function: Callable[[], object]) -> Callable[[], object]:
+    """The function, until its results are there."""
+    return lambda: tf.nest.map_structure(lambda value: value.numpy(), function())
 
 
 def ours(
