@@ -43,6 +43,7 @@ class ExampleEncoder:
         self._stored = np.full(schema.LARGEST_MASK_VALUE + 1, -1)
         for raw, stored in classes.stored_values().items():
             self._stored[raw] = stored
+        self._largest_value = max(classes.stored_values())
         self._labels = {
             name: features[name]
             for name in config.slice_by
@@ -92,7 +93,7 @@ class ExampleEncoder:
                 f"the image {image.shape[1]}x{image.shape[0]} (width x height); "
                 "both must have the same size"
             )
-        counts = np.bincount(mask.ravel(), minlength=schema.LARGEST_MASK_VALUE + 1)
+        counts = np.bincount(mask.ravel(), minlength=self._largest_value + 1)
         unknown = np.flatnonzero((counts > 0) & (self._stored[: counts.size] < 0))
         if unknown.size:
             raise BadExampleError(
