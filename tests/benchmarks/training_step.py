@@ -30,12 +30,13 @@ import tensorflow as tf
 
 from components.trainer.config import DecoderConfig, EncoderConfig
 from components.trainer.unet import build_unet, unfreeze_encoder
+from pipeline.config import load_config
 
 Size = tuple[int, int]
 _CLASSES = 3
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-_FINE = DecoderConfig(kind="separable", filters=(256, 128, 64, 48))
-FAST = DecoderConfig(kind="separable", filters=(192, 96, 48, 32))
+_FINE = load_config("pets", environment={}).trainer.decoder
+FAST = load_config("pets_fast", environment={}).trainer.decoder
 
 
 def main() -> None:
