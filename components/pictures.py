@@ -13,7 +13,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 # What the model decodes itself; anything else that Pillow can read becomes a PNG.
 MODEL_FORMATS = ("JPEG", "PNG", "GIF")
 _ORIENTATION_TAG = 0x0112
+JPEG_START = b"\xff\xd8\xff"
 PNG_START = b"\x89PNG\r\n\x1a\n"
+_GIF_START = b"GIF"
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -136,3 +138,42 @@ def pixels_of(encoded: bytes) -> int | None:
         return Image.MAX_IMAGE_PIXELS * 2
     except Exception:  # Pillow's readers fail in many ways on what is no picture
         return None
+
+
+def begins(encoded: tf.Tensor, start: bytes) -> tf.Tensor:
+    """bool, of the strings' shape: which of them begin so."""
+    shape = tf.shape(encoded)
+    return (
+        tf.strings.substr(encoded, tf.zeros(shape, tf.int32), tf.fill(shape, len(start))) == start
+    )
+
+
+def header_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """Width x height that pictures' headers tell, without decoding them.
+
+    Args:
+      encoded: string [batch].
+
+    Returns:
+      int64 [batch]; 0: it is no JPEG, PNG or GIF.
+
+    Raises:
+      tf.errors.InvalidArgumentError: one begins as a JPEG, but has no JPEG's header.
+    """
+
+    def numbers(kind: bytes, start: int, dtype: tf.DType, little_endian: bool) -> tf.Tensor:
+        size = 2 * dtype.size
+        there = begins(encoded, kind) & (tf.strings.length(encoded) >= start + size)
+        header = tf.strings.substr(encoded, tf.where(there, start, 0), tf.where(there, size, 0))
+        header = tf.where(there, header, b"\0" * size)
+        return tf.reduce_prod(tf.cast(tf.io.decode_raw(header, dtype, little_endian), tf.int64), 1)
+
+    is_jpeg = begins(encoded, JPEG_START)
+    jpeg = tf.map_fn(
+        lambda one: tf.reduce_prod(tf.image.extract_jpeg_shape(one, tf.int64)[:2]),
+        tf.boolean_mask(encoded, is_jpeg),
+        fn_output_signature=tf.TensorSpec([], tf.int64),
+    )
+    # PNG holds 31-bit numbers; a negative one is no size.
+    others = numbers(PNG_START, 16, tf.int32, False) + numbers(_GIF_START, 6, tf.uint16, True)
+    return tf.tensor_scatter_nd_add(others, tf.where(is_jpeg), jpeg)

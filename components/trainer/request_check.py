@@ -6,9 +6,7 @@ import tensorflow as tf
 
 from components import pictures
 
-_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
-_PNG_START, _PNG_END = pictures.PNG_START, b"IEND\xaeB`\x82"
-_GIF_START = b"GIF"
+_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 
 def check_request(
@@ -46,12 +44,13 @@ def check_request(
     with tf.control_dependencies([size]):
         encoded = tf.identity(encoded)
     most = max_megapixels * 10**6
-    whole = _is_whole(encoded, _JPEG_START, _JPEG_END) | _is_whole(encoded, _PNG_START, _PNG_END)
+    whole = _is_whole(encoded, pictures.JPEG_START, _JPEG_END)
+    whole |= _is_whole(encoded, pictures.PNG_START, _PNG_END)
     good, pixels = tf.cond(
         tf.reduce_all(whole),
         lambda: (
             whole,
-            tf.map_fn(_pixels, encoded, fn_output_signature=tf.TensorSpec([], tf.int64)),
+            pictures.header_pixels(encoded),
         ),
         lambda: _tried(encoded, most),
     )
@@ -75,44 +74,7 @@ def _is_whole(encoded: tf.Tensor, start: bytes, end: bytes) -> tf.Tensor:
     last = tf.strings.substr(
         encoded, tf.maximum(length - len(end), 0), tf.fill(tf.shape(length), len(end))
     )
-    return _begins(encoded, start) & (last == end)
-
-
-def _begins(encoded: tf.Tensor, start: bytes) -> tf.Tensor:
-    shape = tf.shape(encoded)
-    return (
-        tf.strings.substr(encoded, tf.zeros(shape, tf.int32), tf.fill(shape, len(start))) == start
-    )
-
-
-def _pixels(one: tf.Tensor) -> tf.Tensor:
-    """int64 scalar: width x height that a picture's header tells; 0: it is no picture.
-
-    Raises:
-      tf.errors.InvalidArgumentError: it begins as a JPEG, but has no JPEG's header.
-    """
-
-    def numbers(start: int, dtype: tf.DType, little_endian: bool) -> tf.Tensor:
-        size = 2 * dtype.size
-        there = tf.strings.length(one) >= start + size
-        header = tf.where(
-            there, tf.strings.substr(one, start, tf.where(there, size, 0)), "\0" * size
-        )
-        return tf.reduce_prod(tf.cast(tf.io.decode_raw(header, dtype, little_endian), tf.int64))
-
-    def jpeg() -> tf.Tensor:
-        return tf.reduce_prod(tf.image.extract_jpeg_shape(one, tf.int64)[:2])
-
-    return tf.case(
-        [
-            (_begins(one, _JPEG_START), jpeg),
-            # PNG holds 31-bit numbers; a negative one is no size.
-            (_begins(one, _PNG_START), lambda: numbers(16, tf.int32, False)),
-            (_begins(one, _GIF_START), lambda: numbers(6, tf.uint16, True)),
-        ],
-        default=lambda: tf.zeros([], tf.int64),
-        exclusive=True,
-    )
+    return pictures.begins(encoded, start) & (last == end)
 
 
 def _tried(encoded: tf.Tensor, most: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -129,7 +91,7 @@ def _tried(encoded: tf.Tensor, most: int) -> tuple[tf.Tensor, tf.Tensor]:
     def decode(position: tf.Tensor, one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         not_bmp = tf.debugging.Assert(tf.strings.substr(one, 0, 2) != b"BM", [position])
         with tf.control_dependencies([not_bmp]):
-            pixels = _pixels(one)
+            (pixels,) = tf.unstack(pictures.header_pixels([one]), 1)
             # The size is looked at so that the decoding is not optimised away.
             good = tf.cond(
                 pixels <= most,
