@@ -1,22 +1,37 @@
-"""From one element of a TFDS dataset to one checked, serialized tf.Example."""
+"""From the elements of a TFDS dataset to checked, serialized tf.Examples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components import pictures, schema
+from components import schema
+from components.example_gen import leaks
 from components.example_gen.config import BadExamplesConfig, FeaturesConfig
+from components.example_gen.examination import Examination, Examiner, UnusableError
+from components.example_gen.problems import find_problem
 
 _TFDS_ID = "tfds_id"  # what TFDS calls an element: file and position
+Element = dict[str, Any]  # as TFDS gives it with `ExampleEncoder.decoders`
 
 
-class BadExampleError(Exception):
-    """An example can't be used; the message says why, in one line, without its id."""
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """What became of one element.
+
+    Attributes:
+      record: a serialized tf.Example with the features of `components.schema`.
+      picture_hash: as `leaks.picture_hashes` has it.
+      problem: why there is no example, in one line; empty: there is one.
+    """
+
+    record: bytes = b""
+    picture_hash: str = ""
+    problem: str = ""
 
 
 class ExampleEncoder:
@@ -39,11 +54,7 @@ class ExampleEncoder:
         self._config = config
         self._classes = classes
         self._limits = limits
-        # Raw value -> what is stored for it; -1: no class has it.
-        self._stored = np.full(schema.LARGEST_MASK_VALUE + 1, -1)
-        for raw, stored in classes.stored_values().items():
-            self._stored[raw] = stored
-        self._largest_value = max(classes.stored_values())
+        self._examiner = Examiner(classes, limits)
         self._labels = {
             name: features[name]
             for name in config.slice_by
@@ -59,110 +70,84 @@ class ExampleEncoder:
             dict.fromkeys(names, True), decoders={config.image: skip, config.mask: skip}
         )
 
-    def id_of(self, element: dict[str, Any]) -> bytes:
+    def id_of(self, element: Element) -> bytes:
         """An element's id: the configured feature, or TFDS's own."""
         return element[self._config.example_id or _TFDS_ID]
 
-    def parts_of(self, element: dict[str, Any]) -> tuple[bytes, bytes]:
+    def parts_of(self, element: Element) -> tuple[bytes, bytes]:
         """Image and mask of an element, encoded."""
         return element[self._config.image], element[self._config.mask]
 
-    def encode(self, element: dict[str, Any]) -> tuple[bytes, np.ndarray]:
-        """Checks an element and serializes it.
+    def encode(self, elements: Sequence[Element]) -> list[Encoded]:
+        """Checks elements and serializes them.
 
         Args:
-          element: as TFDS gives it with `decoders`: image and mask still encoded.
+          elements: as TFDS gives them with `decoders`: image and mask still encoded.
 
         Returns:
-          A serialized tf.Example with the features of `components.schema`, and the
-          decoded picture, uint8 [height, width, 3].
-
-        Raises:
-          BadExampleError: the image or the mask can't be used.
+          What became of each, in order.
         """
-        config = self._config
-        example_id = self.id_of(element)
-        if problem := element.get(schema.PROBLEM):
-            raise BadExampleError(problem.decode())
-        image = self._decode(pictures.decode_image, element[config.image], "image")
-        encoded_mask = element[config.mask]
-        mask = self._decode(_mask_decoder(encoded_mask), encoded_mask, "mask")
-        if image.shape[:2] != mask.shape:
-            raise BadExampleError(
-                f"the mask is {mask.shape[1]}x{mask.shape[0]}, "
-                f"the image {image.shape[1]}x{image.shape[0]} (width x height); "
-                "both must have the same size"
-            )
-        counts = np.bincount(mask.ravel(), minlength=self._largest_value + 1)
-        unknown = np.flatnonzero((counts > 0) & (self._stored[: counts.size] < 0))
-        if unknown.size:
-            raise BadExampleError(
-                f"the mask has the value {unknown[0]} ({counts[unknown[0]]} pixels), "
-                f"which no class has (classes: {self._classes.describe()}); "
-                "add it to classes.values or to classes.ignore_values"
-            )
-        if mask.dtype != np.uint8 or self._classes.wide:
-            stored = self._stored[mask].astype(np.uint8)
-            encoded_mask = tf.io.encode_png(stored[..., np.newaxis]).numpy()
-        wanted = self._limits.must_show
-        if wanted and not any(counts[self._classes.values[name]] for name in wanted):
-            raise BadExampleError(f"the mask shows no {' and no '.join(wanted)}")
-        feature = {
-            schema.IMAGE: _bytes(element[config.image]),
-            schema.MASK: _bytes(encoded_mask),
-            schema.EXAMPLE_ID: _bytes(example_id),
-            schema.HEIGHT: _ints(image.shape[0]),
-            schema.WIDTH: _ints(image.shape[1]),
-            schema.BRIGHTNESS: _floats(float(image.mean()) / 255),
-        }
-        for class_name, value in self._classes.values.items():
-            share = counts[value] / mask.size
-            feature[schema.share_feature(class_name)] = _floats(share)
-        for key in config.slice_by:
-            feature[key] = self._slice_feature(key, element[key])
-        example = tf.train.Example(features=tf.train.Features(feature=feature))
-        return example.SerializeToString(deterministic=True), image
-
-    def _decode(
-        self, decoder: Callable[[bytes], tf.Tensor], encoded: bytes, what: str
-    ) -> np.ndarray:
-        pixels = pictures.pixels_of(encoded)
-        if pixels and pixels > self._limits.max_pixels:
-            raise BadExampleError(
-                f"its {what} says it has {pixels / 1e6:,.0f} million pixels, which "
-                "dataset.bad_examples.max_pixels does not allow"
-            )
         try:
-            # TensorFlow takes BMP too, but reads palette BMPs wrongly, without a word.
-            if not encoded.startswith(b"BM"):
-                return decoder(encoded).numpy()
-        except tf.errors.InvalidArgumentError:
-            pass
-        raise BadExampleError(
-            f"its {what} can't be decoded: {len(encoded)} bytes that are no JPEG, PNG or GIF, "
-            "or a truncated one"
-        )
+            seen = self._examiner(*zip(*map(self.parts_of, elements), strict=True))
+        except UnusableError as error:
+            # It does not tell which of them are bad.
+            if len(elements) > 1:
+                return [result for one in elements for result in self.encode([one])]
+            problem = _known_problem(elements[0]) or self._problem(elements[0])
+            if not problem:
+                name = self.id_of(elements[0]).decode(errors="replace")
+                raise RuntimeError(f"example {name} is sound, but not for TensorFlow") from error
+            return [Encoded(problem=problem)]
+        hashes = leaks.picture_hashes(seen.small)
+        rows = map(Examination._make, zip(*seen, strict=True))
+        return [self._encode(*one) for one in zip(elements, rows, hashes, strict=True)]
 
-    def _slice_feature(self, key: str, value: Any) -> tf.train.Feature:
+    def _problem(self, element: Element) -> str:
+        return find_problem(*self.parts_of(element), self._classes, self._limits)
+
+    def _encode(self, element: Element, seen: Examination, picture_hash: str) -> Encoded:
+        pixels = dict(zip(self._classes.names, seen.class_pixels.tolist(), strict=True))
+        wanted = self._limits.must_show
+        if problem := _known_problem(element):
+            return Encoded(problem=problem)
+        if wanted and not any(pixels[name] for name in wanted):
+            return Encoded(problem=f"the mask shows no {' and no '.join(wanted)}")
+        height, width = seen.size.tolist()
+        feature: dict[str, bytes | int | float] = {
+            schema.IMAGE: element[self._config.image],
+            schema.MASK: seen.mask,
+            schema.EXAMPLE_ID: self.id_of(element),
+            schema.HEIGHT: height,
+            schema.WIDTH: width,
+            schema.BRIGHTNESS: float(seen.small.mean()) / 255,
+        }
+        for name, count in pixels.items():
+            feature[schema.share_feature(name)] = count / (height * width)
+        for key in self._config.slice_by:
+            feature[key] = self._slice_value(key, element[key])
+        return Encoded(_to_record(feature), picture_hash)
+
+    def _slice_value(self, key: str, value: Any) -> bytes | int:
         """A slice reads better by its label's name ("cat") than by its number."""
         if key in self._labels:
-            return _bytes(self._labels[key].int2str(int(value)).encode())
+            return self._labels[key].int2str(int(value)).encode()
+        return value if isinstance(value, bytes) else int(value)
+
+
+def _known_problem(element: Element) -> str:
+    """What the dataset itself says is wrong with an element."""
+    return element.get(schema.PROBLEM, b"").decode()
+
+
+def _to_record(values: dict[str, bytes | int | float]) -> bytes:
+    example = tf.train.Example()
+    feature = example.features.feature
+    # Filling in costs half of what it costs to build the parts first.
+    for key, value in values.items():
         if isinstance(value, bytes):
-            return _bytes(value)
-        return _ints(int(value))
-
-
-def _mask_decoder(encoded: bytes) -> Callable[[bytes], tf.Tensor]:
-    return pictures.decode_wide_mask if pictures.is_wide(encoded) else pictures.decode_mask
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _ints(value: int) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-
-
-def _floats(value: float) -> tf.train.Feature:
-    return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+            feature[key].bytes_list.value.append(value)
+        elif isinstance(value, int):
+            feature[key].int64_list.value.append(value)
+        else:
+            feature[key].float_list.value.append(value)
+    return example.SerializeToString(deterministic=True)

@@ -1,29 +1,24 @@
-"""Beam pipeline: TFDS slices in, TFRecord files of tf.Examples out.
-
-The unit of work is one output file: a worker reads its slice of the split in
-TFDS's own order and writes it out. There is no shuffle between workers, so the
-order of the examples and the bytes of the files are the same on every run, and
-memory does not grow with the dataset.
-"""
+"""ExampleGen's Beam pipeline, and what is checked once all files are there."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import math
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
-import tensorflow_datasets as tfds
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+)
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components import schema
-from components.example_gen import encoding, leaks, quarantine
+from components.example_gen import leaks, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import (
     DatasetIdentity,
@@ -31,103 +26,9 @@ from components.example_gen.dataset import (
     identify,
     open_dataset,
 )
+from components.example_gen.shards import Shard, WriteShards, plan_shards, plan_work
 
 _LOG = logging.getLogger("segline.example_gen")
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """One output file and the part of a split that goes into it."""
-
-    split: str
-    expression: str
-    index: int
-    count: int
-    path: str
-
-
-class WriteShard(beam.DoFn):
-    """Writes one shard, reads it back, and yields its path.
-
-    Args:
-      data_path: folder of the prepared TFDS dataset.
-      config: which features are taken.
-      classes: the values that a mask may have.
-    """
-
-    def __init__(self, data_path: str, config: DatasetConfig, classes: schema.ClassTable) -> None:
-        self._data_path = data_path
-        self._config = config
-        self._classes = classes
-
-    def setup(self) -> None:
-        """Opens the dataset, once a worker."""
-        self._builder = tfds.builder_from_directory(self._data_path)
-        self._encoder = encoding.ExampleEncoder(
-            self._builder.info.features,
-            self._config.features,
-            self._classes,
-            self._config.bad_examples,
-        )
-
-    def process(self, shard: Shard) -> Iterator[str]:
-        """Writes aside and renames, so that no half-written file bears a final name."""
-        part = tfds.even_splits(shard.expression, n=shard.count)[shard.index]
-        dataset = self._builder.as_dataset(
-            split=part,
-            decoders=self._encoder.decoders,
-            # One file after the other: the order must not depend on timing.
-            read_config=tfds.ReadConfig(add_tfds_id=True, interleave_cycle_length=1),
-            shuffle_files=False,
-        )
-        partial = f"{shard.path}.partial"
-        outcome, aside = quarantine.Outcome(), []
-        # The pictures are compressed already; the lowest level is nearly as small.
-        options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-        with tf.io.TFRecordWriter(partial, options) as writer:
-            for element in dataset.as_numpy_iterator():
-                outcome.read += 1
-                example_id = self._encoder.id_of(element)
-                name = example_id.decode(errors="replace")
-                try:
-                    record, image = self._encoder.encode(element)
-                except encoding.BadExampleError as problem:
-                    reason = str(problem)
-                    outcome.set_aside.append(quarantine.SetAside(name, reason))
-                    parts = self._encoder.parts_of(element)
-                    aside.append(quarantine.to_record(*parts, example_id, reason))
-                else:
-                    writer.write(record)
-                    outcome.good.append(name)
-                    outcome.hashes.append(leaks.picture_hash(image))
-        expected = self._builder.info.splits[part].num_examples
-        found = sum(1 for _ in tf.data.TFRecordDataset(partial, "GZIP"))
-        if outcome.read != expected or found != len(outcome.good):
-            raise RuntimeError(
-                f"{shard.path}: TFDS counts {expected} examples, {outcome.read} were read; "
-                f"{len(outcome.good)} were written, {found} can be read back"
-            )
-        quarantine.write_outcome(shard.path, outcome, aside)
-        tf.io.gfile.rename(partial, shard.path, overwrite=True)
-        yield shard.path
-
-
-def plan_shards(
-    identity: DatasetIdentity, config: DatasetConfig, split_uris: dict[str, str]
-) -> list[Shard]:
-    """Cuts every split into files of about `examples_per_shard` examples.
-
-    A small split is cut too, so that there is work for every core.
-    """
-    shards = []
-    for split, total in identity.splits.items():
-        count = math.ceil(total / min(config.examples_per_shard, max(1, total // 4)))
-        for index in range(count):
-            name = f"data_tfrecord-{index:05d}-of-{count:05d}.gz"
-            expression = getattr(config.splits, split)
-            path = os.path.join(split_uris[split], name)
-            shards.append(Shard(split, expression, index, count, path))
-    return shards
 
 
 def _gather(shards: list[Shard], repeats: bool) -> dict[str, quarantine.Outcome]:
@@ -219,12 +120,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             tf.io.gfile.makedirs(uri)
 
         shards = plan_shards(identity, config, uris)
+        work = plan_work(shards, self._local_workers())
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
-                | "Shards" >> beam.Create(shards, reshuffle=False)
+                | "Shards" >> beam.Create(work, reshuffle=False)
                 | "SpreadOverWorkers" >> beam.Reshuffle()
-                | "WriteShard" >> beam.ParDo(WriteShard(identity.data_path, config, classes))
+                | "WriteShards" >> beam.ParDo(WriteShards(identity.data_path, config, classes))
             )
         # Every file's records were counted by who wrote it; here it is made sure
         # that no whole file was lost, whatever the runner.
@@ -250,3 +152,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         for split in (schema.VALIDATION, schema.TEST):
             count = sum(leak.split == split for leak in found)
             artifact.set_int_custom_property(f"{split}_in_train", count)
+
+    def _local_workers(self) -> int | None:
+        """How many workers Beam has on this machine; None: they are on others."""
+        options = PipelineOptions(self._beam_pipeline_args)
+        if options.view_as(StandardOptions).runner not in (None, "DirectRunner"):
+            return None
+        return options.view_as(DirectOptions).direct_num_workers or os.cpu_count()

@@ -13,7 +13,7 @@ from tfx.types import standard_artifacts
 
 from components import schema
 from components.errors import UserError
-from components.example_gen import dataset, executor, leaks, quarantine
+from components.example_gen import dataset, executor, leaks, quarantine, shards
 from components.example_gen.config import (
     BadExamplesConfig,
     DatasetConfig,
@@ -117,6 +117,7 @@ def test_where_no_driver_runs_the_executor_tells_what_the_data_is(config, pet_cl
 
 
 def test_the_same_bytes_on_every_run(config, pet_classes, tmp_path):
+    """However the files were grouped into units of work."""
     for name, workers in (("first", 1), ("second", 3)):
         (tmp_path / name).mkdir()
         generate(config, pet_classes, tmp_path / name, (f"--direct_num_workers={workers}",))
@@ -230,18 +231,17 @@ def test_a_lost_record_fails_the_step(config, pet_classes, tmp_path, monkeypatch
                 super().write(record)
             self.lost = True
 
-    monkeypatch.setattr(executor.tf.io, "TFRecordWriter", LosesTheFirst)
+    monkeypatch.setattr(shards.tf.io, "TFRecordWriter", LosesTheFirst)
     with pytest.raises(Exception, match="were written, .* can be read back"):
         generate(config, pet_classes, tmp_path)
 
 
 def test_a_lost_file_fails_the_step(config, pet_classes, tmp_path, monkeypatch):
-    def skip_the_third(self, shard):
-        if shard.index != 2:
-            yield from process(self, shard)
+    def skip_the_third(self, unit):
+        yield from process(self, [shard for shard in unit if shard.index != 2] or unit[:1])
 
-    process = executor.WriteShard.process
-    monkeypatch.setattr(executor.WriteShard, "process", skip_the_third)
+    process = shards.WriteShards.process
+    monkeypatch.setattr(shards.WriteShards, "process", skip_the_third)
     with pytest.raises(RuntimeError, match="files were not written"):
         generate(config, pet_classes, tmp_path)
 
