@@ -9,7 +9,7 @@ from pydantic import Field
 
 from components import schema
 
-BeamStep = Literal["TfdsExampleGen", "StatisticsGen", "Transform", "Evaluator", "Predict"]
+BeamStep = Literal["TfdsExampleGen", "StatisticsGen", "Evaluator", "Predict"]
 
 _ALL_CORES = ("--direct_running_mode=multi_threading", "--direct_num_workers=0")
 
@@ -72,7 +72,7 @@ class BeamConfig(BeamStepConfig):
 
     steps: dict[BeamStep, BeamStepConfig] = Field(
         default_factory=dict,
-        description="by step name (TfdsExampleGen, StatisticsGen, Transform, Evaluator; Predict: "
+        description="by step name (TfdsExampleGen, StatisticsGen, Evaluator; Predict: "
         "`segline predict --beam`), where one has another runner (the same keys)",
     )
 

@@ -68,7 +68,11 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
         schema=schema_gen.outputs["schema"],
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
         splits_config=transform_pb2.SplitsConfig(analyze=[schema.TRAIN]),
+        # Nothing of the function has to be learned from the data, so that Transform needs no
+        # look at it; what the data is like, StatisticsGen tells.
         materialize=False,
+        disable_statistics=True,
+        disable_analyzer_cache=True,
         custom_config={
             "transform": config.transform.model_dump_json(),
             "classes": config.classes.model_dump_json(),
