@@ -16,6 +16,11 @@ from PIL import Image
 from components import schema
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs come first: a process that took one of them last would keep all waiting."""
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def pet_classes() -> schema.ClassTable:
     return schema.ClassTable(values={"pet": 1, "background": 2, "border": 3})

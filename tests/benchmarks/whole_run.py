@@ -1,18 +1,21 @@
 """How long is a whole run of the pipeline beside the tutorial as a plain script?
 
-    python tests/benchmarks/whole_run.py [--config pets_tutorial] [--short 1] [--long 3]
+    python tests/benchmarks/whole_run.py [--config pets_tutorial] [--rounds 2] [--epochs 3]
 
 Both load the config's data, train, and predict the test split; the pipeline validates,
-evaluates, checks and pushes besides. Each is a process of its own, by turns, for a short and
-a long training. The difference of the two is what an epoch takes; printed are both times for
-20 epochs that follow, and their ratio. `SEGLINE__DATASET__DATA_DIR` and
-`SEGLINE__TRAINER__ENCODER__WEIGHTS` say where data and weights are.
+evaluates, checks and pushes besides. Each is a process of its own, by turns, for a few epochs.
+What 20 epochs take follows from the medians of the later epochs (the first one compiles the
+graph and fills the cache) and of all the rest; printed are both, and their ratio.
+`SEGLINE__DATASET__DATA_DIR` and `SEGLINE__TRAINER__ENCODER__WEIGHTS` say where data and
+weights are.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,32 +32,45 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="pets_tutorial")
-    parser.add_argument("--short", type=int, default=1, help="epochs")
-    parser.add_argument("--long", type=int, default=3, help="epochs")
-    parser.add_argument("--tutorial", type=int, help="(used by the benchmark itself)")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3, help="in each run, at least 2")
+    parser.add_argument("--tutorial", help="(used by the benchmark itself)")
     options = parser.parse_args()
     if options.tutorial:
-        tutorial(options.config, options.tutorial)
+        tutorial(options.config, options.epochs, Path(options.tutorial))
         return
-    seconds: dict[str, list[float]] = {"tutorial": [], "pipeline": []}
+    common = ["--config", options.config, "--epochs", str(options.epochs)]
+    rest: dict[str, list[float]] = {"tutorial": [], "pipeline": []}
+    later: dict[str, list[float]] = {"tutorial": [], "pipeline": []}
     with tempfile.TemporaryDirectory() as folder:
-        for epochs in (options.short, options.long):
-            script = [sys.executable, __file__, "--config", options.config]
-            seconds["tutorial"].append(timed([*script, "--tutorial", str(epochs)], {}))
-            overrides = {
-                "SEGLINE_CONFIG": options.config,
-                "SEGLINE__RUN__ROOT": f"{folder}/{epochs}",
-                "SEGLINE__TRAINER__EPOCHS": str(epochs),
-                "SEGLINE__EVALUATOR": "{min_mean_iou: 0}",
-            }
-            runner = str(PROJECT / "pipeline" / "local_runner.py")
-            seconds["pipeline"].append(timed([sys.executable, runner], overrides))
+        for number in range(options.rounds):
+            for name in rest:
+                root = Path(folder, f"{number}-{name}")
+                root.mkdir()
+                if name == "tutorial":
+                    command, overrides = [__file__, *common, "--tutorial", str(root)], {}
+                else:
+                    command = [str(PROJECT / "pipeline" / "local_runner.py")]
+                    overrides = {
+                        "SEGLINE_CONFIG": options.config,
+                        "SEGLINE__RUN__ROOT": str(root),
+                        "SEGLINE__TRAINER__EPOCHS": str(options.epochs),
+                        "SEGLINE__EVALUATOR": "{min_mean_iou: 0}",
+                    }
+                seconds = timed([sys.executable, *command], overrides)
+                # Of both, an epoch ends where its file is written.
+                ends = sorted(file.stat().st_mtime for file in root.rglob("epoch_*.png"))
+                ends = ends[: options.epochs + 1]
+                epochs = [end - start for start, end in itertools.pairwise(ends)]
+                rest[name].append(seconds - sum(epochs[1:]))
+                later[name] += epochs[1:]
     whole = {}
-    for name, (short, long) in seconds.items():
-        epoch = (long - short) / (options.long - options.short)
-        whole[name] = short + (_EPOCHS - options.short) * epoch
-        print(f"{name:<10} {short:7.1f} s  {long:7.1f} s  an epoch {epoch:6.1f} s", end="")
-        print(f"  {_EPOCHS} epochs {whole[name]:8.1f} s")
+    for name in rest:
+        most, epoch = statistics.median(rest[name]), statistics.median(later[name])
+        whole[name] = most + (_EPOCHS - 1) * epoch
+        print(f"{name:<10} a later epoch {epoch:6.1f} s ({min(later[name]):.1f} to ", end="")
+        print(f"{max(later[name]):.1f}), all the rest {most:6.1f} s, {_EPOCHS} epochs ", end="")
+        print(f"{whole[name]:8.1f} s")
     print(f"pipeline / tutorial, {_EPOCHS} epochs: {whole['pipeline'] / whole['tutorial']:.2f}")
 
 
@@ -70,8 +86,8 @@ def timed(command: list[str], overrides: dict[str, str]) -> float:
     return time.perf_counter() - started
 
 
-def tutorial(config_name: str, epochs: int) -> None:
-    """Loads, trains and predicts as the tutorial's text has it."""
+def tutorial(config_name: str, epochs: int, folder: Path) -> None:
+    """Loads, trains and predicts as the tutorial's text has it; touches a file each epoch."""
     import tensorflow as tf
     from training_step import tutorial as tutorial_model
 
@@ -107,6 +123,7 @@ def tutorial(config_name: str, epochs: int) -> None:
     batches = train.cache().shuffle(1000).batch(batch).repeat().map(Augment())
     test_batches = test.batch(batch)
     model = tutorial_model(tuple(size))
+    (folder / "epoch_0.png").touch()
     model.fit(
         batches.prefetch(tf.data.AUTOTUNE),
         epochs=epochs,
@@ -114,6 +131,11 @@ def tutorial(config_name: str, epochs: int) -> None:
         validation_steps=max(1, counts[1] // batch // 5),
         validation_data=test_batches,
         verbose=0,
+        callbacks=[
+            tf.keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, _: (folder / f"epoch_{epoch + 1}.png").touch()
+            )
+        ],
     )
     for images, _ in test_batches:
         tf.argmax(model.predict(images, verbose=0), axis=-1)
