@@ -21,7 +21,7 @@ KILLS = (
     ("TfdsExampleGen", 0.0),
     ("TfdsExampleGen", "TfdsExampleGen/examples/*/Split-*/*.gz"),
     ("StatisticsGen", 1.5),
-    ("Transform", "Transform/transform_graph/*/.temp_path/**/saved_model.pb"),
+    ("Transform", "Transform/transform_graph/*/transform_fn/*"),
     ("Evaluator", 3.0),
     ("Pusher", 0.05),
     ("Reporter", 0.5),
