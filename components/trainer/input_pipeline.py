@@ -20,10 +20,17 @@ from components.trainer.sample_weights import add_sample_weights
 
 _NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(?:\..*)?")
 _TRANSFORM_BATCH = 32  # examples that go through the transform graph together
+_BATCHES_AT_A_TIME = 4  # augmented beside one another: bounds the memory for large pictures
+_BATCHES_AHEAD = 2
 
 
 def read_examples(file_patterns: Sequence[str]) -> tf.data.Dataset:
     """Serialized tf.Examples of a split, in the files' order.
+
+    tf.data's autotuning is off for these and all that is made of them. Its thread looks at
+    the pipeline at intervals that double, and an iterator that ends can miss to wake it:
+    Keras makes an iterator for each epoch's validation, and waited for the last one's thread,
+    idle, up to as long again as the epoch had taken (TensorFlow 2.16).
 
     Raises:
       FileNotFoundError: no file matches.
@@ -34,7 +41,10 @@ def read_examples(file_patterns: Sequence[str]) -> tf.data.Dataset:
     if not files:
         raise FileNotFoundError(f"no example files match {', '.join(file_patterns)}")
     _check_complete(files)
-    return tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=None)
+    fixed = tf.data.Options()
+    fixed.autotune.enabled = False
+    examples = tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=None)
+    return examples.with_options(fixed)
 
 
 def _check_complete(files: Sequence[str]) -> None:
@@ -113,9 +123,12 @@ def training_batches(
       Batches of (image, mask) or, with class weights, (image, mask, weight).
     """
 
-    def change(batch: tuple[tf.Tensor, tf.Tensor], step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    weigh = add_sample_weights(class_weights) if class_weights is not None else None
+
+    def change(batch: tuple[tf.Tensor, tf.Tensor], step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
-        return augment(*batch, tf.cast(seed, tf.int32), config.augmentation)
+        changed = augment(*batch, tf.cast(seed, tf.int32), config.augmentation)
+        return weigh(*changed) if weigh else changed
 
     batches = (
         pictures.shuffle(config.shuffle_buffer, seed=config.seed).batch(config.batch_size).repeat()
@@ -123,12 +136,9 @@ def training_batches(
     # Each step's changes come from the seed and the step's number alone.
     steps = tf.data.Dataset.range(np.iinfo(np.int32).max)
     batches = tf.data.Dataset.zip((batches, steps)).skip(first_batch)
-    batches = batches.map(change, tf.data.AUTOTUNE)
-    if class_weights is not None:
-        batches = batches.map(add_sample_weights(class_weights), tf.data.AUTOTUNE)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return batches.map(change, _BATCHES_AT_A_TIME).prefetch(_BATCHES_AHEAD)
 
 
 def validation_batches(pictures: tf.data.Dataset, config: TrainerConfig) -> tf.data.Dataset:
     """One pass of unchanged batches; validation is never weighted."""
-    return pictures.batch(config.batch_size).prefetch(tf.data.AUTOTUNE)
+    return pictures.batch(config.batch_size).prefetch(_BATCHES_AHEAD)

@@ -52,6 +52,19 @@ def test_validation_is_one_unchanged_pass():
     assert numbers(batches, 9) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
+def test_no_epoch_waits_for_the_autotuning_of_the_last_ones_iterator(tmp_path):
+    path = str(tmp_path / "examples.gz")
+    with tf.io.TFRecordWriter(path, "GZIP") as writer:
+        writer.write(b"one")
+    pictures = input_pipeline.read_examples([path]).map(lambda _: (tf.zeros([2, 2, 3]), [[0, 0]]))
+    kept = input_pipeline.cached(pictures, config(), str(tmp_path))
+    for batches in (
+        input_pipeline.training_batches(kept, config(), None),
+        input_pipeline.validation_batches(kept, config()),
+    ):
+        assert batches.options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 def test_caches_hold_the_same(cache, tmp_path):
     reads = []
