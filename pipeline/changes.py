@@ -70,11 +70,16 @@ def _code_changes(graph: Lineage, config: PipelineConfig) -> Iterator[str]:
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    flat = readable.flatten(config)
-    return {key: value for key, value in flat.items() if not key.startswith(_ELSEWHERE)}
+    """The settings that are set: a section without a value would stand beside its own keys."""
+    return {
+        key: value
+        for key, value in readable.flatten(config).items()
+        if value != "null" and not key.startswith(_ELSEWHERE)
+    }
 
 
 def _differences(kind: str, before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for name in dict.fromkeys([*before, *now]):
-        if before.get(name) != now.get(name):
-            yield f"{kind}: {name}: {before.get(name)} -> {now.get(name)}"
+        first, second = before.get(name, "(none)"), now.get(name, "(none)")
+        if first != second:
+            yield f"{kind}: {name}: {first} -> {second}"

@@ -375,11 +375,10 @@ def test_new_data_is_told_and_trained_from_the_latest_model(first_run, more_pets
     data, *config = changes(**settings)
     assert re.fullmatch(r"data: synthetic_pets 1\.0\.0: [0-9a-f]{16} -> [0-9a-f]{16}", data)
     assert config == [
-        "config: data_validation.drift: null -> None",
         "config: trainer.warm_start: False -> True",
         "config: trainer.epochs: 3 -> 1",
-        "config: data_validation.drift.action: None -> warn",
-        "config: data_validation.drift.max_divergence: None -> 0.001",
+        "config: data_validation.drift.action: (none) -> warn",
+        "config: data_validation.drift.max_divergence: (none) -> 0.001",
     ]
     before = first_run.served()
     (base,) = (first_run.root / "serving" / before[-1]).glob("saved_model.pb")
