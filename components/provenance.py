@@ -12,6 +12,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent
@@ -19,9 +20,9 @@ _SHARED = ("schema.py", "pictures.py", "model_card.py")
 
 COMMIT_VARIABLE = "SEGLINE_GIT_COMMIT"
 _STACK = (
-    *("segline", "tfx", "tensorflow", "keras", "tensorflow-transform", "tensorflow-datasets"),
-    *("tensorflow-data-validation", "tensorflow-model-analysis", "apache-beam", "ml-metadata"),
-    "numpy",
+    *("segline", "tfx", "tensorflow", "keras", "keras-hub", "tensorflow-transform"),
+    *("tensorflow-datasets", "tensorflow-data-validation", "tensorflow-model-analysis"),
+    *("apache-beam", "ml-metadata", "numpy"),
 )
 
 
@@ -38,17 +39,15 @@ def source_fingerprint(*packages: str) -> str:
     files = [_ROOT / name for name in _SHARED]
     for package in packages:
         files += (_ROOT / package).rglob("*.py")
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(file.relative_to(_ROOT).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+    return _digest(_ROOT, files)
 
 
 def file_fingerprint(path: str) -> str:
-    """SHA-256 (first 16 hex digits) of a file's content; empty where there is no such file."""
-    file = Path(path).expanduser()
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else ""
+    """SHA-256 (first 16 hex digits) of a file, or of all in a folder; empty: there is none."""
+    place = Path(path).expanduser()
+    if place.is_dir():
+        return _digest(place, (file for file in place.rglob("*") if file.is_file()))
+    return hashlib.sha256(place.read_bytes()).hexdigest()[:16] if place.is_file() else ""
 
 
 def code_version() -> tuple[str, bool | None]:
@@ -79,6 +78,14 @@ def stack_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _digest(folder: Path, files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def _git(*arguments: str) -> str:

@@ -162,7 +162,7 @@ def make_training(
         "trainer": config.trainer.model_dump_json(),
         "classes": config.classes.model_dump_json(),
         "code": provenance.source_fingerprint("trainer"),
-        "weights": provenance.file_fingerprint(config.trainer.encoder.weights),
+        "weights": provenance.file_fingerprint(config.trainer.encoder.source),
     }
     data = {
         "examples": examples,

@@ -22,17 +22,27 @@ EncoderName = Literal[
     "efficientnet_v2_b3",
     "efficientnet_v2_s",
     "resnet50_v2",
+    "keras_hub",
 ]
 
 
 class EncoderConfig(schema.Config):
     """The first half of the U-Net: a network that was made for ImageNet."""
 
-    name: EncoderName = Field(default="mobilenet_v2", description="one of Keras's networks")
+    name: EncoderName = Field(
+        default="mobilenet_v2", description="one of Keras's networks; keras_hub: see preset"
+    )
+    preset: str | None = Field(
+        default=None,
+        description="for `name: keras_hub`: a KerasHub preset for pictures, such as "
+        "resnet_18_imagenet (downloaded from Kaggle), or the folder of one. Its own "
+        "normalisation of pictures becomes part of the model",
+    )
     weights: str = Field(
         default="imagenet",
-        description="`imagenet` (downloaded by Keras), the path of an .h5 file without top, "
-        "or `none`: random weights, and the encoder trains from the start",
+        description="`imagenet` (downloaded by Keras; with a preset: the preset's), the path "
+        "of an .h5 file without top, or `none`: random weights, and the encoder trains from "
+        "the start",
     )
     alpha: float = Field(
         default=1.0, gt=0, le=2, description="width multiplier; the MobileNets have one"
@@ -68,12 +78,21 @@ class EncoderConfig(schema.Config):
         """Whether there are weights to keep."""
         return self.weights != "none"
 
+    @property
+    def source(self) -> str:
+        """Where its weights come from: a preset, a file, or `imagenet`."""
+        return self.preset or self.weights
+
     @pydantic.model_validator(mode="after")
     def _check(self) -> EncoderConfig:
         if self.alpha != 1.0 and not self.name.startswith("mobilenet"):
             raise ValueError(f"alpha: {self.name} has no width multiplier; leave it at 1")
         if not self.pretrained and self.fine_tune_from_epoch is not None:
             raise ValueError("fine_tune_from_epoch needs weights: an encoder without trains anyway")
+        if (self.name == "keras_hub") != (self.preset is not None):
+            raise ValueError("preset and `name: keras_hub` go together")
+        if self.preset and self.weights not in ("imagenet", "none"):
+            raise ValueError("weights: with a preset, `imagenet` (the preset's) or `none`")
         if self.input_range[0] >= self.input_range[1]:
             raise ValueError("input_range: the first number must be the smaller one")
         return self

@@ -1,4 +1,4 @@
-"""The encoders of the U-Net: Keras's ImageNet networks, cut open at their strides."""
+"""The encoders of the U-Net: Keras's and KerasHub's networks, cut open at their strides."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from components.errors import UserError
+from components.trainer import keras_hub_presets
 from components.trainer.config import EncoderConfig
 
 ENCODER_NAME = "encoder"
@@ -74,11 +75,14 @@ def build_encoder(image_size: tuple[int, int], config: EncoderConfig) -> keras.M
     Raises:
       UserError: the weights can't be downloaded, read, or don't fit.
     """
-    base = _build_network(image_size, config)
+    if config.preset:
+        base = keras_hub_presets.build_backbone(config.preset, image_size, config.pretrained)
+        deepest = ""
+    else:
+        base = _build_network(image_size, config)
+        deepest = NETWORKS[config.name].deepest
     encoder = keras.Model(
-        base.input,
-        [layer.output for layer in skip_layers(base, NETWORKS[config.name].deepest)],
-        name=ENCODER_NAME,
+        base.input, [layer.output for layer in skip_layers(base, deepest)], name=ENCODER_NAME
     )
     if config.pretrained:
         encoder.trainable = False
@@ -99,6 +103,9 @@ def skip_layers(network: keras.Model, deepest: str = "") -> list[keras.layers.La
 
     Returns:
       A layer for each of `STRIDES`.
+
+    Raises:
+      UserError: it has nothing at one of them.
     """
     height, width = network.input_shape[1:3]
     at_size: dict[tuple[int, int], keras.layers.Layer] = {}
@@ -106,6 +113,12 @@ def skip_layers(network: keras.Model, deepest: str = "") -> list[keras.layers.La
         shape = getattr(layer.output, "shape", ())
         if len(shape) == 4:
             at_size[tuple(shape[1:3])] = layer
+    for stride in STRIDES:
+        if (height // stride, width // stride) not in at_size:
+            raise UserError(
+                f"trainer.encoder: {network.name} has no features at 1/{stride} of the picture's "
+                "size, which the U-Net needs: take a convolutional network, a ResNet for instance"
+            )
     layers = [at_size[height // stride, width // stride] for stride in STRIDES]
     if deepest:
         layers[-1] = network.get_layer(deepest)
@@ -113,19 +126,34 @@ def skip_layers(network: keras.Model, deepest: str = "") -> list[keras.layers.La
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.Layer]:
-    """A model's BatchNorm layers."""
-    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    """A model's BatchNorm layers, those within other layers too."""
+    layers = model._flatten_layers(include_self=False)  # Keras has no public way
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def input_scaling(config: EncoderConfig) -> tuple[list[float], list[float]]:
+    """What the model makes of a picture in [0, 1] before the encoder sees it.
+
+    Returns:
+      Scale and offset of each channel: of `input_range`, or of the preset.
+
+    Raises:
+      UserError: the preset can't be read.
+    """
+    own = keras_hub_presets.scaling(config.preset) if config.preset else None
+    low, high = config.input_range
+    return own or ([high - low] * 3, [low] * 3)
 
 
 def check_weights(encoder: EncoderConfig, image_size: tuple[int, int]) -> None:
     """Makes sure, before hours are spent, that the encoder's weights are there and fit.
 
-    `imagenet` is downloaded to Keras's cache on this occasion.
+    `imagenet` and presets are downloaded to Keras's cache on this occasion.
 
     Raises:
       UserError: they can't be had or don't fit.
     """
-    if encoder.pretrained:
+    if encoder.pretrained or encoder.preset:
         build_encoder(image_size, encoder)
         keras.backend.clear_session()
 

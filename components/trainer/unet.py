@@ -12,7 +12,13 @@ from __future__ import annotations
 import keras
 
 from components.trainer.config import DecoderConfig, EncoderConfig
-from components.trainer.encoders import ENCODER_NAME, STRIDES, batch_norms, build_encoder
+from components.trainer.encoders import (
+    ENCODER_NAME,
+    STRIDES,
+    batch_norms,
+    build_encoder,
+    input_scaling,
+)
 
 
 def build_unet(
@@ -37,10 +43,10 @@ def build_unet(
       UserError: the encoder's weights can't be had or don't fit.
     """
     inputs = keras.Input((*image_size, 3), name="image")
-    low, high = encoder.input_range
+    scale, offset = input_scaling(encoder)
     x = inputs
-    if (low, high) != (0.0, 1.0):
-        x = keras.layers.Rescaling(high - low, offset=low, name="input_range")(x)
+    if (scale, offset) != ([1.0] * 3, [0.0] * 3):
+        x = keras.layers.Rescaling(scale, offset, name="input_range")(x)
     if encoder.enlarge > 1:
         x = keras.layers.UpSampling2D(encoder.enlarge, interpolation="bilinear", name="enlarge")(x)
     seen_size = image_size[0] * encoder.enlarge, image_size[1] * encoder.enlarge

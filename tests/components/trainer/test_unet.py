@@ -9,7 +9,8 @@ from components.errors import UserError
 from components.trainer import encoders, unet
 from components.trainer.config import DecoderConfig, EncoderConfig
 
-NAMES = get_args(EncoderConfig.model_fields["name"].annotation)
+# (KerasHub's presets: test_keras_hub_presets.py.)
+NAMES = sorted({*get_args(EncoderConfig.model_fields["name"].annotation)} - {"keras_hub"})
 FROM_SCRATCH = EncoderConfig(weights="none", alpha=0.35)
 
 

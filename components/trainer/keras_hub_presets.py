@@ -1,0 +1,91 @@
+"""KerasHub's image networks as encoders: https://keras.io/keras_hub/presets/."""
+
+from __future__ import annotations
+
+import os
+
+import keras
+
+from components.errors import UserError
+
+
+def build_backbone(preset: str, image_size: tuple[int, int], with_weights: bool) -> keras.Model:
+    """Builds the network of a preset.
+
+    Args:
+      preset: KerasHub's name of it (downloaded from Kaggle), a handle (`hf://…`), or a folder
+        that `save_to_preset` has written.
+      image_size: height and width.
+      with_weights: whether it has the preset's weights, or random ones.
+
+    Returns:
+      A functional model from [batch, height, width, 3], normalised as `scaling` says.
+
+    Raises:
+      UserError: there is no such preset, it can't be downloaded, or is none for pictures.
+    """
+    import keras_hub
+
+    # Each network calls it one of these, and some take the other without using it.
+    reasons: list[Exception] = []
+    for argument in ("image_shape", "input_shape"):
+        try:
+            network = keras_hub.models.Backbone.from_preset(
+                _place(preset),
+                load_weights=with_weights,
+                dtype=keras.config.dtype_policy(),
+                **{argument: (*image_size, 3)},
+            )
+            if network.input_shape[1:3] == image_size:
+                return network
+        except Exception as error:
+            reasons.append(error)
+            if argument not in str(error):
+                break
+    reasons.append(ValueError("its pictures can't have another size"))
+    raise _refusal(preset, reasons[0]) from reasons[0]
+
+
+def scaling(preset: str) -> tuple[list[float], list[float]] | None:
+    """What the preset's own preprocessing makes of a picture in [0, 1].
+
+    Returns:
+      Scale and offset for each channel; None where the preset says nothing about it, as a
+      bare network's folder does.
+
+    Raises:
+      UserError: it can't be read.
+    """
+    import keras_hub
+
+    place = _place(preset)
+    if os.path.isdir(place) and not os.path.exists(os.path.join(place, "image_converter.json")):
+        return None
+    try:
+        converter = keras_hub.layers.ImageConverter.from_preset(place)
+    except Exception as error:
+        raise _refusal(preset, error) from error
+    scale, offset = (
+        _per_channel(value, default)
+        for value, default in ((converter.scale, 1), (converter.offset, 0))
+    )
+    return [255 * value for value in scale], offset  # KerasHub's pictures are in [0, 255]
+
+
+def _per_channel(value: float | list[float] | None, default: float) -> list[float]:
+    value = default if value is None else value
+    return [float(one) for one in value] if isinstance(value, list | tuple) else [float(value)] * 3
+
+
+def _place(preset: str) -> str:
+    folder = os.path.expanduser(preset)
+    return folder if os.path.isdir(folder) else preset
+
+
+def _refusal(preset: str, error: Exception) -> UserError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return UserError(
+        f"trainer.encoder.preset: `{preset}` can't be had: "
+        f"{reason.removesuffix(' A preset must be a one of:')} (allowed: the name of a "
+        "KerasHub preset for pictures, or the folder of one that was downloaded elsewhere)"
+    )
