@@ -10,7 +10,7 @@ from pydantic import Field
 from components import schema
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-
+AS_TRAINED = "as_trained"
 
 EncoderName = Literal[
     "mobilenet_v2",
@@ -21,6 +21,7 @@ EncoderName = Literal[
     "efficientnet_v2_b2",
     "efficientnet_v2_b3",
     "efficientnet_v2_s",
+    "resnet50",
     "resnet50_v2",
     "keras_hub",
 ]
@@ -52,10 +53,11 @@ class EncoderConfig(schema.Config):
         description="2: the encoder sees the picture at twice its size, so that its features "
         "are finer; the masks stay as they are",
     )
-    input_range: tuple[float, float] = Field(
+    input_range: tuple[float, float] | Literal["as_trained"] = Field(
         default=(0.0, 1.0),
-        description="what the model makes of the picture's [0, 1]; ImageNet weights were "
-        "trained on [-1, 1], the tutorial feeds [0, 1]",
+        description="what the model makes of the picture's [0, 1]: two numbers, or `as_trained`, "
+        "which is what the network's ImageNet weights saw ([-1, 1] for the MobileNets; the "
+        "tutorial feeds them [0, 1])",
     )
     fine_tune_from_epoch: int | None = Field(
         default=None,
@@ -63,7 +65,6 @@ class EncoderConfig(schema.Config):
         description="epoch (from 0) from which the encoder trains too, BatchNorm statistics "
         "frozen; null: never, as in the tutorial",
     )
-
     fine_tune_beyond_stride: Literal[1, 2, 4, 8, 16] = Field(
         default=1,
         description="layers up to the skip at this stride stay as they are, which costs less; "
@@ -93,7 +94,7 @@ class EncoderConfig(schema.Config):
             raise ValueError("preset and `name: keras_hub` go together")
         if self.preset and self.weights not in ("imagenet", "none"):
             raise ValueError("weights: with a preset, `imagenet` (the preset's) or `none`")
-        if self.input_range[0] >= self.input_range[1]:
+        if self.input_range != AS_TRAINED and self.input_range[0] >= self.input_range[1]:
             raise ValueError("input_range: the first number must be the smaller one")
         return self
 

@@ -11,7 +11,8 @@ import keras
 
 from components.errors import UserError
 from components.trainer import keras_hub_presets
-from components.trainer.config import EncoderConfig
+from components.trainer.config import AS_TRAINED, EncoderConfig
+from components.trainer.input_scaling import CAFFE, STANDARDISED, SYMMETRIC, InputScaling
 
 ENCODER_NAME = "encoder"
 STRIDES = (2, 4, 8, 16, 32)
@@ -28,13 +29,15 @@ class Network:
 
     Attributes:
       build: its function in keras.applications.
+      scaling: what its ImageNet weights were trained on.
       deepest: the layer to take at stride 32; empty: the last one there.
       takes_alpha: whether it has a width multiplier.
       options: further arguments of `build`. What prepares the picture is left out: it is
-        the config's `input_range`.
+        the U-Net's part.
     """
 
     build: Callable[..., keras.Model]
+    scaling: InputScaling = SYMMETRIC
     deepest: str = ""
     takes_alpha: bool = False
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -45,18 +48,23 @@ _bare: dict[str, Any] = {"include_preprocessing": False}
 
 NETWORKS = {
     # The tutorial's layer; behind it come the 1,280 channels of the classifier.
-    "mobilenet_v2": Network(_applications.MobileNetV2, "block_16_project", takes_alpha=True),
+    "mobilenet_v2": Network(
+        _applications.MobileNetV2, deepest="block_16_project", takes_alpha=True
+    ),
     "mobilenet_v3_small": Network(
         _applications.MobileNetV3Small, takes_alpha=True, options=_bare | {"minimalistic": False}
     ),
     "mobilenet_v3_large": Network(
         _applications.MobileNetV3Large, takes_alpha=True, options=_bare | {"minimalistic": False}
     ),
-    "efficientnet_v2_b0": Network(_applications.EfficientNetV2B0, options=_bare),
-    "efficientnet_v2_b1": Network(_applications.EfficientNetV2B1, options=_bare),
-    "efficientnet_v2_b2": Network(_applications.EfficientNetV2B2, options=_bare),
-    "efficientnet_v2_b3": Network(_applications.EfficientNetV2B3, options=_bare),
-    "efficientnet_v2_s": Network(_applications.EfficientNetV2S, options=_bare),
+    "efficientnet_v2_b0": Network(_applications.EfficientNetV2B0, STANDARDISED, options=_bare),
+    "efficientnet_v2_b1": Network(_applications.EfficientNetV2B1, STANDARDISED, options=_bare),
+    "efficientnet_v2_b2": Network(_applications.EfficientNetV2B2, STANDARDISED, options=_bare),
+    "efficientnet_v2_b3": Network(_applications.EfficientNetV2B3, STANDARDISED, options=_bare),
+    "efficientnet_v2_s": Network(
+        _applications.EfficientNetV2S, InputScaling.to_range(-1, 255 / 128 - 1), options=_bare
+    ),
+    "resnet50": Network(_applications.ResNet50, CAFFE),
     "resnet50_v2": Network(_applications.ResNet50V2),
 }
 
@@ -131,18 +139,26 @@ def batch_norms(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def input_scaling(config: EncoderConfig) -> tuple[list[float], list[float]]:
+def input_scaling(config: EncoderConfig) -> InputScaling:
     """What the model makes of a picture in [0, 1] before the encoder sees it.
 
     Returns:
-      Scale and offset of each channel: of `input_range`, or of the preset.
+      The preset's own; else that of `input_range`.
 
     Raises:
-      UserError: the preset can't be read.
+      UserError: the preset can't be read, or does not say what it was trained on.
     """
     own = keras_hub_presets.scaling(config.preset) if config.preset else None
-    low, high = config.input_range
-    return own or ([high - low] * 3, [low] * 3)
+    if own:
+        return own
+    if config.input_range != AS_TRAINED:
+        return InputScaling.to_range(*config.input_range)
+    if config.preset:
+        raise UserError(
+            f"trainer.encoder.input_range: `{config.preset}` does not say what it was trained on; "
+            "give the range, [-1, 1] for instance"
+        )
+    return NETWORKS[config.name].scaling
 
 
 def check_weights(encoder: EncoderConfig, image_size: tuple[int, int]) -> None:
@@ -154,6 +170,7 @@ def check_weights(encoder: EncoderConfig, image_size: tuple[int, int]) -> None:
       UserError: they can't be had or don't fit.
     """
     if encoder.pretrained or encoder.preset:
+        input_scaling(encoder)
         build_encoder(image_size, encoder)
         keras.backend.clear_session()
 

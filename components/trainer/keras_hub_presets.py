@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import keras
 
 from components.errors import UserError
+from components.trainer.input_scaling import Channels, InputScaling
 
 
 def build_backbone(preset: str, image_size: tuple[int, int], with_weights: bool) -> keras.Model:
@@ -46,12 +48,11 @@ def build_backbone(preset: str, image_size: tuple[int, int], with_weights: bool)
     raise _refusal(preset, reasons[0]) from reasons[0]
 
 
-def scaling(preset: str) -> tuple[list[float], list[float]] | None:
-    """What the preset's own preprocessing makes of a picture in [0, 1].
+def scaling(preset: str) -> InputScaling | None:
+    """What the preset's own preprocessing makes of a picture.
 
     Returns:
-      Scale and offset for each channel; None where the preset says nothing about it, as a
-      bare network's folder does.
+      None where the preset says nothing about it, as a bare network's folder does.
 
     Raises:
       UserError: it can't be read.
@@ -65,16 +66,16 @@ def scaling(preset: str) -> tuple[list[float], list[float]] | None:
         converter = keras_hub.layers.ImageConverter.from_preset(place)
     except Exception as error:
         raise _refusal(preset, error) from error
-    scale, offset = (
-        _per_channel(value, default)
-        for value, default in ((converter.scale, 1), (converter.offset, 0))
+    scale = _per_channel(converter.scale, default=1)
+    # KerasHub's pictures are in [0, 255].
+    return InputScaling(
+        tuple(255 * value for value in scale), _per_channel(converter.offset, default=0)
     )
-    return [255 * value for value in scale], offset  # KerasHub's pictures are in [0, 255]
 
 
-def _per_channel(value: float | list[float] | None, default: float) -> list[float]:
+def _per_channel(value: float | Sequence[float] | None, default: float) -> Channels:
     value = default if value is None else value
-    return [float(one) for one in value] if isinstance(value, list | tuple) else [float(value)] * 3
+    return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),) * 3
 
 
 def _place(preset: str) -> str:

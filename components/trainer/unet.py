@@ -43,10 +43,7 @@ def build_unet(
       UserError: the encoder's weights can't be had or don't fit.
     """
     inputs = keras.Input((*image_size, 3), name="image")
-    scale, offset = input_scaling(encoder)
-    x = inputs
-    if (scale, offset) != ([1.0] * 3, [0.0] * 3):
-        x = keras.layers.Rescaling(scale, offset, name="input_range")(x)
+    x = input_scaling(encoder).apply(inputs)
     if encoder.enlarge > 1:
         x = keras.layers.UpSampling2D(encoder.enlarge, interpolation="bilinear", name="enlarge")(x)
     seen_size = image_size[0] * encoder.enlarge, image_size[1] * encoder.enlarge

@@ -110,7 +110,9 @@ def test_the_encoder_sees_and_gives_what_the_preset_does(presets):
 
 def test_a_preset_without_preprocessing_takes_the_input_range(presets):
     scaling = encoders.input_scaling(config(presets["efficientnet"], input_range=(-1, 1)))
-    assert scaling == ([2.0] * 3, [-1.0] * 3)
+    assert (scaling.scale, scaling.offset) == ((2, 2, 2), (-1, -1, -1))
+    with pytest.raises(UserError, match="input_range: .* does not say what it was trained on"):
+        encoders.check_weights(config(presets["efficientnet"], input_range="as_trained"), SIZE)
 
 
 @pytest.mark.parametrize("name", ["resnet", "efficientnet"])

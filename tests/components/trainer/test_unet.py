@@ -184,6 +184,34 @@ def test_the_input_range_is_part_of_the_model(weights_file):
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-4)
 
 
+PREPARING = (keras.layers.Rescaling, keras.layers.Normalization)
+# What Keras does to a picture in [0, 255]; the others' preprocessing is a part of their model.
+PREPARE = {
+    "mobilenet_v2": keras.applications.mobilenet_v2.preprocess_input,
+    "resnet50": keras.applications.resnet50.preprocess_input,
+    "resnet50_v2": keras.applications.resnet_v2.preprocess_input,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_as_trained_is_what_keras_prepares(name):
+    pictures = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
+    inputs = keras.Input((32, 32, 3))
+    config = EncoderConfig(name=name, weights="none", input_range="as_trained")
+    ours = keras.Model(inputs, encoders.input_scaling(config).apply(inputs))
+    if prepare := PREPARE.get(name):
+        expected = prepare(255 * pictures)
+    else:
+        build = encoders.NETWORKS[name].build
+        network = build(input_shape=(32, 32, 3), include_top=False, weights=None)
+        last = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
+        seen = last.input
+        while not isinstance(seen._keras_history.operation, PREPARING):
+            seen = seen._keras_history.operation.input  # padding
+        expected = keras.Model(network.input, seen).predict_on_batch(255 * pictures)
+    np.testing.assert_allclose(ours.predict_on_batch(pictures), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_mixed_precision_keeps_float32_logits():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
