@@ -128,7 +128,7 @@ def _write(
     base = Path(out, file.output)
     base.parent.mkdir(parents=True, exist_ok=True)
     mask, overlay = f"{base}_mask.png", f"{base}_overlay.jpg"
-    mask_image(prediction.mask, num_classes).save(mask)
+    mask_image(prediction.mask, num_classes).save(mask, compress_level=1)
     overlay_image(picture.image, prediction.mask, num_classes).save(overlay, quality=90)
     shares = tuple(np.round(prediction.shares(num_classes), 6).tolist())
     return Row(file.path, picture.image.size, shares, prediction.confidence, mask, overlay)
