@@ -44,10 +44,16 @@ test: environment
 	@sh infra/databases.sh
 	@pytest $(WORKERS) $(ARGS)
 
-# Ratios, in docs/benchmarks.md; those that need a finished run of `pets` are called by hand.
+# Ratios, in docs/benchmarks.md. Those of the data need dataset and weights (README), and
+# those of a finished run its folder: make bench RUN=runs/pets
+BENCHMARKS = training_step unchanged_run lineage
+DATA_BENCHMARKS = data_steps whole_run
+RUN_BENCHMARKS = input_pipeline predict evaluation batch_prediction
 bench: environment
-	@for benchmark in training_step unchanged_run lineage; do \
-		echo "== $$benchmark"; python tests/benchmarks/$$benchmark.py || exit 1; done
+	@set -e; bench() { echo "== $$1"; python tests/benchmarks/$$1.py $$2; }; \
+	for one in $(BENCHMARKS); do bench $$one; done; \
+	[ -z "$$SEGLINE__DATASET__DATA_DIR" ] || for one in $(DATA_BENCHMARKS); do bench $$one; done; \
+	[ -z "$(RUN)" ] || for one in $(RUN_BENCHMARKS); do bench $$one $(RUN); done
 
 lint: environment
 	@ruff check . && ruff format --check .

@@ -1,6 +1,6 @@
 """Does the memory of `segline predict --beam` stay flat, and how fast is it?
 
-    python tests/benchmarks/batch_prediction.py MODEL_DIR
+    python tests/benchmarks/batch_prediction.py RUN_DIR
 
 writes pictures of 500x375 into a temporary folder, predicts a tenth of them and all of
 them, interleaved, each in a process of its own, and prints the medians: peak memory of
@@ -25,7 +25,7 @@ from PIL import Image
 def main() -> None:
     """Prints the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model_dir")
+    parser.add_argument("run_dir")
     parser.add_argument("--count", type=int, default=1500)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -39,7 +39,7 @@ def main() -> None:
         for number in range(options.rounds):
             for name in counts:
                 out = f"{folder}/out-{name}-{number}"
-                took, peak = predict(options.model_dir, f"{folder}/{name}", out)
+                took, peak = predict(options.run_dir, f"{folder}/{name}", out)
                 seconds[name].append(took)
                 peaks[name].append(peak)
     rates = [
@@ -65,12 +65,12 @@ def write_pictures(folder: Path, count: int) -> None:
         picture.save(folder / f"{number:05d}.jpg", quality=95)
 
 
-def predict(model_dir: str, pictures: str, out: str) -> tuple[float, float]:
+def predict(model: str, pictures: str, out: str) -> tuple[float, float]:
     """Seconds and peak memory (MB) of one call."""
     command = [Path(sys.executable).with_name("segline"), "predict", "--beam", pictures]
     started = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--model", model_dir, "--out", out], stdout=subprocess.DEVNULL
+        [*command, "--model", model, "--out", out], stdout=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -27,6 +27,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import finished_run
+
 WAYS = ("evaluator", "predict")
 
 
@@ -74,16 +76,13 @@ def main() -> None:
     print(f"evaluator / predict: {statistics.median(ratios):.2f} (goal: at least 0.7)")
 
 
-def artifact(run_dir: str, step: str, key: str) -> str:
-    """The latest artifact of a step."""
-    return max(glob.glob(f"{run_dir}/artifacts/{step}/{key}/*"), key=lambda p: int(Path(p).name))
-
-
 def write_parts(run_dir: str, folder: str, repeat: int) -> dict[str, int]:
     """Writes a tenth of the test split and all of it as Examples; gives their counts."""
     import tensorflow as tf
 
-    files = glob.glob(f"{artifact(run_dir, 'TfdsExampleGen', 'examples')}/Split-test/*")
+    files = glob.glob(
+        f"{finished_run.artifact(run_dir, 'TfdsExampleGen', 'examples')}/Split-test/*"
+    )
     records = list(tf.data.TFRecordDataset(sorted(files), "GZIP").as_numpy_iterator()) * repeat
     counts = {}
     for name, count in (("tenth", len(records) // 10), ("whole", len(records))):
@@ -102,23 +101,8 @@ def write_model(run_dir: str, folder: str) -> None:
     from components.trainer.config import ServingConfig
     from components.trainer.export import export_model
 
-    model, card, transform = network(run_dir)
+    model, card, transform = finished_run.network(run_dir)
     export_model(model, transform, card["classes"], f"{folder}/Format-Serving", {}, ServingConfig())
-
-
-def network(run_dir: str) -> tuple:
-    """An untrained network like the latest model's, that one's card, the transform graph."""
-    import tensorflow_transform as tft
-
-    from components.model_card import read_card
-    from components.trainer.config import TrainerConfig
-    from components.trainer.unet import build_unet
-
-    card = read_card(f"{artifact(run_dir, 'Trainer', 'model')}/Format-Serving")
-    config = TrainerConfig.model_validate(card["trainer"])
-    encoder = config.encoder.model_copy(update={"weights": "none", "fine_tune_from_epoch": None})
-    model = build_unet(len(card["classes"]), tuple(card["image_size"]), encoder, config.decoder)
-    return model, card, tft.TFTransformOutput(artifact(run_dir, "Transform", "transform_graph"))
 
 
 def run(way: str, run_dir: str, examples: str, model: str) -> dict:
@@ -186,7 +170,7 @@ def predict(run_dir: str, examples: str, model: str) -> None:
     from components.trainer import input_pipeline
 
     del model
-    unet, _, transform = network(run_dir)
+    unet, _, transform = finished_run.network(run_dir)
     serialized = input_pipeline.read_examples([f"{examples}/Split-test/*"])
     pictures = input_pipeline.prepared_pictures(serialized, transform)
     images = pictures.map(lambda image, mask: image).batch(64).prefetch(2)

@@ -1,12 +1,12 @@
 """Does reading and augmenting keep up with training?
 
-    python tests/benchmarks/input_pipeline.py EXAMPLES_DIR TRANSFORM_GRAPH_DIR [--config pets]
+    python tests/benchmarks/input_pipeline.py RUN_DIR [--config pets]
 
-takes one split's folder of a TfdsExampleGen output and a Transform output. By turns, in one
-process: a bare read of the same files with no decoding; the first epoch of the batches that
-the Trainer feeds (decoding, transform graph, filling the cache, augmentation); the second
-(from the cache); and steps of the config's model, encoder and all. Prints pictures per second
-as multiples of what the steps take up.
+takes the folder of a finished run, such as runs/pets. By turns, in one process: a bare read of
+the same files with no decoding; the first epoch of the batches that the Trainer feeds
+(decoding, transform graph, filling the cache, augmentation); the second (from the cache); and
+steps of the config's model, encoder and all. Prints pictures per second as multiples of what
+the steps take up.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import finished_run
 import keras
 import tensorflow as tf
-import tensorflow_transform as tft
 
 from components.trainer import input_pipeline
 from components.trainer.unet import build_unet, unfreeze_encoder
@@ -35,23 +35,19 @@ _STEPS = 3  # of the model, in a round
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("examples")
-    parser.add_argument("transform_graph")
+    parser.add_argument("run_dir")
     parser.add_argument("--config", default="pets")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    environment = {"SEGLINE__TRAINER__ENCODER__WEIGHTS": "none"}
+    changed = {"WEIGHTS": "none", "FINE_TUNE_FROM_EPOCH": "null"}
     config = load_config(
-        options.config,
-        environment
-        | {
-            "SEGLINE__TRAINER__ENCODER__FINE_TUNE_FROM_EPOCH": "null",
-        },
+        options.config, {f"SEGLINE__TRAINER__ENCODER__{key}": one for key, one in changed.items()}
     )
     settings = config.trainer
-    raw = input_pipeline.read_examples([f"{options.examples}/*"])
+    examples = finished_run.artifact(options.run_dir, "TfdsExampleGen", "examples")
+    raw = input_pipeline.read_examples([f"{examples}/Split-train/*"])
     count = input_pipeline.count_examples(raw)
-    transform = tft.TFTransformOutput(options.transform_graph)
+    transform = finished_run.transform_graph(options.run_dir)
     prepared = input_pipeline.prepared_pictures(raw, transform)
     batches_per_epoch = count // settings.batch_size
 

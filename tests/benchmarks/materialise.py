@@ -1,9 +1,9 @@
 """What should the Transform step leave on disk? Size per example and pictures per second.
 
-    python tests/benchmarks/materialise.py EXAMPLES_DIR TRANSFORM_GRAPH_DIR
+    python tests/benchmarks/materialise.py RUN_DIR
 
-takes one split's folder of a TfdsExampleGen output and a Transform output, and
-compares, interleaved in one process, medians of several rounds:
+takes the folder of a finished run, such as runs/pets, and compares, interleaved in one
+process, medians of several rounds:
 
   on the fly  the raw examples through the transform graph (what segline does)
   float32     materialised as TFX would: a tf.Example of float lists, int64 masks
@@ -23,8 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import finished_run
 import tensorflow as tf
-import tensorflow_transform as tft
 
 from components.trainer import input_pipeline
 
@@ -32,14 +32,14 @@ from components.trainer import input_pipeline
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("examples")
-    parser.add_argument("transform_graph")
+    parser.add_argument("run_dir")
     parser.add_argument("--count", type=int, default=1024, help="examples to use")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
 
-    transform = tft.TFTransformOutput(options.transform_graph)
-    raw = input_pipeline.read_examples([f"{options.examples}/*"]).take(options.count)
+    transform = finished_run.transform_graph(options.run_dir)
+    examples = finished_run.artifact(options.run_dir, "TfdsExampleGen", "examples")
+    raw = input_pipeline.read_examples([f"{examples}/Split-train/*"]).take(options.count)
     prepared = input_pipeline.prepared_pictures(raw, transform)
     count = input_pipeline.count_examples(raw)
     height, width = next(iter(prepared))[1].shape

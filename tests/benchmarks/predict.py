@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import batch_prediction
-import evaluation
+import finished_run
 import keras
 import numpy as np
 import tensorflow as tf
@@ -43,7 +43,7 @@ def main() -> None:
 
     served = ServedModel(options.run_dir)
     keras.config.set_dtype_policy(read_card(served.path)["trainer"]["precision"])
-    network, card, _ = evaluation.network(options.run_dir)
+    network, card, _ = finished_run.network(options.run_dir)
     forward = tf.function(
         lambda images: network(images, training=False),
         input_signature=[tf.TensorSpec([None, *card["image_size"], 3])],
