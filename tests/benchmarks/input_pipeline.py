@@ -1,6 +1,6 @@
 """Does reading and augmenting keep up with training?
 
-    python tests/benchmarks/input_pipeline.py RUN_DIR [--config pets]
+    python tests/benchmarks/input_pipeline.py RUN_DIR
 
 takes the folder of a finished run, such as runs/pets. By turns, in one process: a bare read of
 the same files with no decoding; the first epoch of the batches that the Trainer feeds
@@ -36,12 +36,12 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run_dir")
-    parser.add_argument("--config", default="pets")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     changed = {"WEIGHTS": "none", "FINE_TUNE_FROM_EPOCH": "null"}
     config = load_config(
-        options.config, {f"SEGLINE__TRAINER__ENCODER__{key}": one for key, one in changed.items()}
+        Path(options.run_dir).name,
+        {f"SEGLINE__TRAINER__ENCODER__{key}": one for key, one in changed.items()},
     )
     settings = config.trainer
     examples = finished_run.artifact(options.run_dir, "TfdsExampleGen", "examples")
