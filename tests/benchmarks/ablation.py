@@ -1,12 +1,14 @@
-"""What does each setting of `pets` bring? From the tutorial's settings to it, one at a time.
+"""What does each setting bring?
 
-    python tests/benchmarks/ablation.py [--seeds 2] [--epochs 4] [--pictures 1600] [--out FILE]
+    python tests/benchmarks/ablation.py [--table steps] [--seeds 2] [--epochs 4] [--out FILE]
 
-Every row is a training of its own process, by the product's own code, on the first pictures
-of the training split; it is judged on the split's last 552, never on the test split. It
-prints mean IoU and pixel accuracy, mean over the seeds, and the mean IoU of each. What is in
-FILE already is not done again. `SEGLINE__DATASET__DATA_DIR` and
-`SEGLINE__TRAINER__ENCODER__WEIGHTS` say where data and weights are.
+`steps` goes from the tutorial's settings to those of `pets`, one at a time, each on top of
+those before it; `variants` changes one setting of `pets_fast` alone. Every row is a training
+of its own process, by the product's own code, on the first pictures of the training split; it
+is judged on the split's last 552, never on the test split. It prints mean IoU and pixel
+accuracy, mean over the seeds, and the mean IoU of each. What is in FILE already is not done
+again. `SEGLINE__DATASET__DATA_DIR` and `SEGLINE__TRAINER__ENCODER__WEIGHTS` say where data and
+weights are.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-_PETS, _TUTORIAL = "pets", "pets_tutorial"
+_PETS, _TUTORIAL, _FAST = "pets", "pets_tutorial", "pets_fast"
 # What is taken from pets.yaml in each step, on top of the steps before it.
 STEPS = {
     "the tutorial's settings, in bfloat16": (("precision",),),
@@ -37,6 +39,18 @@ STEPS = {
     "Jaccard loss beside the cross-entropy": (("jaccard_weight",),),
     "the encoder sees the picture enlarged": (("encoder", "enlarge"),),
 }
+# What is changed in pets_fast.yaml, by itself.
+VARIANTS = {
+    "pets_fast": "",
+    "inputs in [0, 1]": "trainer.encoder.input_range=[0,1]",
+    "the encoder is fine-tuned": "trainer.encoder.fine_tune_from_epoch=2",
+    "constant learning rate": "trainer.learning_rate_schedule=constant",
+    "cross-entropy alone": "trainer.jaccard_weight=0",
+    "balanced class weights": "trainer.class_weights=balanced",
+    "flips alone": "trainer.augmentation.min_scale=1",
+    "the tutorial's decoder": "'trainer.decoder={}'",
+}
+TABLES = {"steps": STEPS, "variants": VARIANTS}
 _JUDGED = 552  # 15 % of the training split
 _SIZE = (128, 128)
 
@@ -44,26 +58,31 @@ _SIZE = (128, 128)
 def main() -> None:
     """Trains what is missing, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--table", choices=TABLES, default="steps")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=4, help="the second half is fine-tuned")
+    parser.add_argument(
+        "--epochs", type=int, default=4, help="`steps` fine-tunes in the last quarter"
+    )
     parser.add_argument("--pictures", type=int, default=1600)
     parser.add_argument("--out", default="ablation.jsonl", help="a line for each training")
     parser.add_argument("--one", nargs=2, metavar=("ROW", "SEED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        row, seed = map(int, options.one)
-        print(json.dumps(train(row, seed, options.epochs, options.pictures)))
+        row, seed = options.one[0], int(options.one[1])
+        values = settings(options.table, row, seed, options.epochs)
+        print(json.dumps({"row": row, "seed": seed} | train(values, options.pictures)))
         return
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
     out = Path(options.out)
     for seed in range(options.seeds):
-        for row in range(len(STEPS)):
+        for row in TABLES[options.table]:
             done = (
                 [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
             )
             if any(one["row"] == row and one["seed"] == seed for one in done):
                 continue
-            command = [sys.executable, __file__, "--one", str(row), str(seed)]
+            command = [sys.executable, __file__, "--one", row, str(seed)]
+            command += ["--table", options.table]
             command += ["--epochs", str(options.epochs), "--pictures", str(options.pictures)]
             ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             with out.open("a") as file:
@@ -71,33 +90,38 @@ def main() -> None:
             print(ran.stdout.splitlines()[-1], flush=True)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     print(f"\n{'':<40} mean IoU  accuracy  border   each seed")
-    for row, name in enumerate(STEPS):
-        found = [one for one in rows if one["row"] == row]
+    for name in TABLES[options.table]:
+        found = [one for one in rows if one["row"] == name]
         means = [statistics.mean(one[key] for one in found) for key in ("mean_iou", "accuracy")]
         border = statistics.mean(one["iou"][-1] for one in found)
         each = ", ".join(f"{one['mean_iou']:.4f}" for one in found)
         print(f"{name:<40} {means[0]:.4f}    {means[1]:.4f}    {border:.4f}   {each}")
 
 
-def settings(row: int, seed: int, epochs: int) -> dict:
-    """The trainer's settings of a row: those of the tutorial, and what has been added."""
-    from pipeline.config import load_config
+def settings(table: str, row: str, seed: int, epochs: int) -> dict:
+    """The trainer's settings of a row."""
+    from pipeline.config import load_config, override_config
 
-    best = load_config(_PETS).trainer.model_dump(mode="json")
-    values = load_config(_TUTORIAL).trainer.model_dump(mode="json")
-    for keys in list(STEPS.values())[: row + 1]:
-        for key in keys:
-            source, target = best, values
-            for name in key[:-1]:
-                source, target = source[name], target[name]
-            target[key[-1]] = source[key[-1]]
-    if values["encoder"]["fine_tune_from_epoch"]:
-        values["encoder"]["fine_tune_from_epoch"] = epochs // 2 + 1
+    if table == "variants":
+        config = override_config(load_config(_FAST), VARIANTS[row])
+        values = config.trainer.model_dump(mode="json")
+    else:
+        best, values = (
+            load_config(name).trainer.model_dump(mode="json") for name in (_PETS, _TUTORIAL)
+        )
+        for keys in list(STEPS.values())[: list(STEPS).index(row) + 1]:
+            for key in keys:
+                source, target = best, values
+                for name in key[:-1]:
+                    source, target = source[name], target[name]
+                target[key[-1]] = source[key[-1]]
+        if values["encoder"]["fine_tune_from_epoch"]:
+            values["encoder"]["fine_tune_from_epoch"] = epochs * 3 // 4
     return {**values, "epochs": epochs, "seed": seed, "cache": "none"}
 
 
-def train(row: int, seed: int, epochs: int, pictures: int) -> dict:
-    """Trains one row and counts its confusion matrix on the judged pictures."""
+def train(values: dict, pictures: int) -> dict:
+    """Trains by a row's settings and counts the confusion matrix of the judged pictures."""
     import functools
 
     import tensorflow as tf
@@ -106,11 +130,13 @@ def train(row: int, seed: int, epochs: int, pictures: int) -> dict:
     from components.trainer.config import TrainerConfig
     from components.trainer.export import confusion_matrices
     from components.trainer.fitting import fit, reproducible
+    from components.trainer.sample_weights import resolve_class_weights
     from components.trainer.unet import build_unet
 
-    config = TrainerConfig.model_validate(settings(row, seed, epochs))
+    config = TrainerConfig.model_validate(values)
     data = load_pictures(f"train[:{pictures}]")
     judged = load_pictures(f"train[-{_JUDGED}:]")
+    weights = resolve_class_weights(config.class_weights, data, 3)
     started = time.perf_counter()
     with reproducible(config):
         model = build_unet(3, _SIZE, config.encoder, config.decoder)
@@ -118,7 +144,7 @@ def train(row: int, seed: int, epochs: int, pictures: int) -> dict:
             model,
             tf.distribute.get_strategy(),
             config,
-            functools.partial(input_pipeline.training_batches, data, config, None),
+            functools.partial(input_pipeline.training_batches, data, config, weights),
             judged.take(1).batch(1),
             steps_per_epoch=pictures // config.batch_size,
             validation_steps=1,
@@ -134,8 +160,6 @@ def train(row: int, seed: int, epochs: int, pictures: int) -> dict:
     right = matrix.diagonal()
     iou = right / (matrix.sum(0) + matrix.sum(1) - right)
     return {
-        "row": row,
-        "seed": seed,
         "mean_iou": float(iou.mean()),
         "accuracy": float(right.sum() / matrix.sum()),
         "iou": iou.tolist(),
