@@ -38,7 +38,9 @@ tensorboard: environment
 	@segline tensorboard $(ARGS)
 
 # The tests of a file share what they run, so that a file stays with one process, and in order.
-WORKERS = --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One process more than there are processors: many a test waits for what it has started.
+WORKERS = --numprocesses $(shell expr $$(nproc) + 1) --maxprocesses 4 --dist loadfile \
+	--no-loadscope-reorder
 test: environment
 	@sh infra/browser.sh
 	@sh infra/databases.sh

@@ -20,6 +20,7 @@ from rich.markup import escape
 from components.errors import UserError
 from components.readable import duration_text
 from pipeline.config import PipelineConfig, load_config
+from pipeline.imports import heavy_imports
 from pipeline.run_lock import run_lock
 from pipeline.terminal import print_error, quiet_terminal, user_message
 
@@ -85,10 +86,11 @@ def run_pipeline(runner: str, config: PipelineConfig, console: rich.console.Cons
     Raises:
       StepFailed: a step has failed.
     """
-    from pipeline.pipeline import create_pipeline
-
     module, name = runner.rsplit(".", 1)
-    runner_class = getattr(importlib.import_module(module), name)
+    with heavy_imports():
+        from pipeline.pipeline import create_pipeline
+
+        runner_class = getattr(importlib.import_module(module), name)
     reporting = type(f"Reporting{name}", (ReportedRun, runner_class), {})
     reporting(config, console).run(create_pipeline(config))
 

@@ -16,6 +16,7 @@ import rich.console
 
 from components.errors import UserError
 from pipeline.config import PipelineConfig, load_config, override_config
+from pipeline.imports import heavy_imports
 from pipeline.terminal import ConsoleHandler, print_error
 
 RUNNER = "Kubeflow Pipelines"
@@ -119,16 +120,17 @@ def run_node(
       UserError: there is no such node.
       Exception: whatever the node raises.
     """
-    from ml_metadata import MetadataStore
-    from tfx.orchestration import metadata
-    from tfx.orchestration.local import runner_utils
-    from tfx.orchestration.portable.launcher import Launcher
+    with heavy_imports():
+        from ml_metadata import MetadataStore
+        from tfx.orchestration import metadata
+        from tfx.orchestration.local import runner_utils
+        from tfx.orchestration.portable.launcher import Launcher
 
-    from components import run_record
-    from pipeline.ir import compile_pipeline
-    from pipeline.kubeflow import training_worker
-    from pipeline.reported_run import reported_steps
-    from pipeline.store import connection_config
+        from components import run_record
+        from pipeline.ir import compile_pipeline
+        from pipeline.kubeflow import training_worker
+        from pipeline.reported_run import reported_steps
+        from pipeline.store import connection_config
 
     pipeline = compile_pipeline(config, run_id)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}

@@ -44,11 +44,9 @@ VARIANTS = {
     "pets_fast": "",
     "inputs in [0, 1]": "trainer.encoder.input_range=[0,1]",
     "the encoder is fine-tuned": "trainer.encoder.fine_tune_from_epoch=2",
-    "constant learning rate": "trainer.learning_rate_schedule=constant",
     "cross-entropy alone": "trainer.jaccard_weight=0",
     "balanced class weights": "trainer.class_weights=balanced",
     "flips alone": "trainer.augmentation.min_scale=1",
-    "the tutorial's decoder": "'trainer.decoder={}'",
 }
 TABLES = {"steps": STEPS, "variants": VARIANTS}
 _JUDGED = 552  # 15 % of the training split
