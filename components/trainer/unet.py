@@ -45,7 +45,7 @@ def build_unet(
     inputs = keras.Input((*image_size, 3), name="image")
     x = input_scaling(encoder).apply(inputs)
     if encoder.enlarge > 1:
-        x = keras.layers.UpSampling2D(encoder.enlarge, interpolation="bilinear", name="enlarge")(x)
+        x = _bilinear(encoder.enlarge, "enlarge")(x)
     seen_size = image_size[0] * encoder.enlarge, image_size[1] * encoder.enlarge
     *skips, x = build_encoder(seen_size, encoder)(x)
     block = _BLOCKS[decoder.kind]
@@ -63,9 +63,7 @@ def build_unet(
         return keras.Model(inputs, layer(x), name="unet")
     logits = keras.layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)
     if strides > 1:
-        logits = keras.layers.UpSampling2D(
-            strides, interpolation="bilinear", dtype="float32", name="to_size"
-        )(logits)
+        logits = _bilinear(strides, "to_size")(logits)
     return keras.Model(inputs, logits, name="unet")
 
 
@@ -121,7 +119,7 @@ def _separable(
             keras.layers.Conv2D(filters, 1, use_bias=False, name=f"up_{name}_narrow")(x),
             f"up_{name}_narrow",
         )
-    x = keras.layers.UpSampling2D(interpolation="bilinear", name=f"up_{name}")(x)
+    x = _bilinear(2, f"up_{name}")(x)
     x = keras.layers.Concatenate(name=f"skip_{name}")([x, skip])
     for part in "ab":
         convolution = keras.layers.SeparableConv2D(
@@ -129,6 +127,12 @@ def _separable(
         )
         x = _norm_relu(convolution(x), f"refine_{name}{part}")
     return x
+
+
+def _bilinear(times: int, name: str) -> keras.layers.Layer:
+    # TensorFlow interpolates in float32 whatever it is given, and XLA, which Keras takes on a
+    # GPU, fails where the rest of the model is in another precision (TensorFlow 2.16).
+    return keras.layers.UpSampling2D(times, interpolation="bilinear", dtype="float32", name=name)
 
 
 def _norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
