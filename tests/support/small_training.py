@@ -1,5 +1,6 @@
 """A training of a few seconds."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,3 +21,19 @@ def halves(count=8, side=32):
         masks[index, :, edge:] = 1
     images = masks[..., None].repeat(3, -1) * 0.8 + rng.random((count, side, side, 3)) * 0.2
     return tf.data.Dataset.from_tensor_slices((images.astype(np.float32), masks))
+
+
+def small_encoder(image_size, config):
+    """In place of `unet.build_encoder`, where the encoder is not what matters.
+
+    TensorFlow takes ten seconds to trace a MobileNetV2, and XLA takes minutes on a CPU.
+    """
+    x = inputs = keras.Input((*image_size, 3))
+    skips = []
+    for number in range(5):
+        x = keras.layers.Conv2D(8, 3, strides=2, padding="same", name=f"conv_{number}")(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
+        skips.append(x)
+    encoder = keras.Model(inputs, skips, name="encoder")
+    encoder.trainable = not config.pretrained
+    return encoder

@@ -6,26 +6,27 @@ import os
 import socket
 import subprocess
 import sys
+from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 import small_training
 import tensorflow as tf
-from small_training import SMALL, halves
+from small_training import SMALL, halves, small_encoder
 
 from components import schema
 from components.errors import UserError
-from components.trainer import callbacks, distribution, fitting, input_pipeline, objective
+from components.trainer import callbacks, distribution, fitting, input_pipeline, objective, unet
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
-from components.trainer.encoders import ENCODER_NAME
-from components.trainer.unet import build_unet
+from components.trainer.encoders import ENCODER_NAME, build_encoder
 
 
-def train(config, extra=(), ignore_index=None, data=None, checkpoints=None):
+def train(config, extra=(), ignore_index=None, data=None, checkpoints=None, encoder=small_encoder):
     keras.utils.set_random_seed(config.seed)
-    model = build_unet(2, (32, 32), config.encoder, config.decoder)
+    with mock.patch.object(unet, "build_encoder", encoder):
+        model = unet.build_unet(2, (32, 32), config.encoder, config.decoder)
     data = data or halves()
     fitting.fit(
         model,
@@ -65,16 +66,14 @@ class KillAfter(keras.callbacks.Callback):
             raise Killed
 
 
+FINE_TUNED = {"epochs": 4, "encoder": {"fine_tune_from_epoch": 2}}
+
+
 @pytest.fixture(scope="module")
-def two_phases(tmp_path_factory):
-    """Two epochs with a frozen encoder, two with all of it, on some file's weights."""
-    config = TrainerConfig(**SMALL)
-    path = tmp_path_factory.mktemp("weights") / "encoder.weights.h5"
-    base = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, include_top=False, weights=None)
-    base.save_weights(path)
-    encoder = {"weights": str(path), "alpha": 0.35, "fine_tune_from_epoch": 2}
+def two_phases():
+    """Two epochs with a frozen encoder, two with all of it."""
     config = TrainerConfig(
-        **SMALL | {"epochs": 4, "encoder": encoder, "learning_rate_schedule": "cosine"},
+        **SMALL | FINE_TUNED | {"learning_rate_schedule": "cosine"},
         augmentation={"brightness": 0.2},
     )
     return config, train(config).get_weights()
@@ -156,30 +155,18 @@ def test_phases_of_fine_tuning():
     assert fitting.phases(TrainerConfig())[0].rate(19) == 0.001
 
 
-def test_fine_tuning_changes_the_encoder_from_its_epoch_on(tmp_path):
-    weights = tmp_path / "encoder.weights.h5"
-    keras.applications.MobileNetV2(
-        input_shape=(32, 32, 3), alpha=0.35, include_top=False, weights=None
-    ).save_weights(weights)
-
+def test_fine_tuning_changes_the_encoder_from_its_epoch_on():
     class Encoder(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
             self.sums = []
 
         def on_epoch_end(self, epoch, logs=None):
-            kernel = self.model.get_layer(ENCODER_NAME).get_layer("Conv1").kernel
+            kernel = self.model.get_layer(ENCODER_NAME).get_layer("conv_0").kernel
             self.sums.append(kernel.numpy().sum())
 
     watch = Encoder()
-    config = TrainerConfig(
-        **SMALL
-        | {
-            "epochs": 4,
-            "encoder": {"weights": str(weights), "alpha": 0.35, "fine_tune_from_epoch": 2},
-        }
-    )
-    train(config, [watch])
+    train(TrainerConfig(**SMALL | FINE_TUNED), [watch])
     assert len(watch.sums) == 4
     assert watch.sums[0] == watch.sums[1] != watch.sums[2] != watch.sums[3]
 
@@ -309,7 +296,7 @@ def test_two_workers_train_one_model():
     ]
     (first, last, weights), second_worker = (result_of(worker) for worker in workers)
     alone = keras.callbacks.History()
-    train(TrainerConfig(**SMALL | {"epochs": 15}), [alone])
+    train(TrainerConfig(**SMALL | {"epochs": 15}), [alone], encoder=build_encoder)
     # Not the same: each worker's BatchNorm sees its half of the batch.
     assert first == pytest.approx(alone.history["loss"][0], rel=0.1)
     assert max(last, alone.history["loss"][-1]) < 0.05

@@ -6,21 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_training import SMALL, halves
+from small_training import SMALL, halves, small_encoder
 
 from components.trainer import fitting, input_pipeline, unet
 from components.trainer.config import TrainerConfig
 from pipeline.config import load_config
-
-
-def small_encoder(image_size, config):
-    """Five strides in five layers: XLA takes minutes for MobileNetV2 on a CPU."""
-    x = inputs = keras.Input((*image_size, 3))
-    skips = []
-    for _ in range(5):
-        x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)
-        skips.append(x)
-    return keras.Model(inputs, skips, name="encoder")
 
 
 class Losses(keras.callbacks.Callback):
