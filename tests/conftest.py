@@ -17,8 +17,19 @@ from components import schema
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs come first: a process that took one of them last would keep all waiting."""
-    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+    """Whole runs come first: a process that took one of them last would keep all waiting.
+
+    Among them test_run.py makes the run that most others look at; meanwhile other processes
+    begin with files that don't.
+    """
+    waiting = {item.path for item in items if "first_run" in item.fixturenames}
+    items.sort(
+        key=lambda item: (
+            "end_to_end" not in item.path.parts,
+            item.path.name != "test_run.py",
+            item.path in waiting,
+        )
+    )
 
 
 @pytest.fixture(scope="session")

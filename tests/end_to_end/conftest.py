@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -49,6 +51,8 @@ class Workplace:
     """A working directory with a config, as a user has it."""
 
     folder: Path
+    created: str = ""  # what the two commands have shown
+    ran: str = ""
 
     @property
     def root(self) -> Path:
@@ -94,6 +98,11 @@ class Workplace:
         """Of the latest evaluation, or of another: 0 is the first."""
         return verdict.read_verdict(str(self.outputs("Evaluator/evaluation")[which]))
 
+    @property
+    def first_model(self) -> Path:
+        """The earliest of the pushed ones."""
+        return self.root / "serving" / min(name for name in self.served() if name.isdigit())
+
     def served(self) -> list[str]:
         serving = self.root / "serving"
         return sorted(os.listdir(serving)) if serving.is_dir() else []
@@ -128,12 +137,31 @@ def make_workplace(folder: Path) -> Workplace:
 
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory):
-    """The workplace after one run by the two commands of the documentation."""
-    place = make_workplace(tmp_path_factory.mktemp("work"))
-    runner = str(PROJECT / "pipeline" / "local_runner.py")
-    created = place.call("tfx", "pipeline", "create", "--engine=local", f"--pipeline_path={runner}")
-    assert created.returncode == 0, created.stdout + created.stderr
-    place.created = created
-    place.ran = place.call("tfx", "run", "create", "--engine=local", "--pipeline_name=tiny")
-    assert place.ran.returncode == 0, place.ran.stdout + place.ran.stderr
+    """The workplace after one run by the two commands of the documentation.
+
+    There is one for all processes of the tests. test_run.py goes on with it; the others look
+    at what came first.
+    """
+    common = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    folder, done = common / "first-run", common / "first-run.json"
+    with open(common / "first-run.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            assert not folder.exists(), "the first run has failed in another process"
+            folder.mkdir()
+            place = make_workplace(folder)
+            runner = str(PROJECT / "pipeline" / "local_runner.py")
+            shown = []
+            for command in (
+                ("pipeline", "create", "--engine=local", f"--pipeline_path={runner}"),
+                ("run", "create", "--engine=local", "--pipeline_name=tiny"),
+            ):
+                result = place.call("tfx", *command)
+                assert result.returncode == 0, result.stdout + result.stderr
+                shown.append(result.stdout)
+            done.write_text(json.dumps(shown))
+    place = Workplace(folder)
+    place.created, place.ran = json.loads(done.read_text())
     return place

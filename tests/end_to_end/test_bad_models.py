@@ -100,8 +100,7 @@ class SlowToLoad(Doctored):
 @pytest.fixture(scope="module")
 def gate(first_run, tmp_path_factory):
     """Sends a model through Evaluator, InfraValidator and Pusher; gives the run."""
-    (version,) = first_run.served()[:1]
-    original = tf.saved_model.load(str(first_run.root / "serving" / version))
+    original = tf.saved_model.load(str(first_run.first_model))
     first_run_examples = first_run.outputs("TfdsExampleGen/examples")[0]
 
     def run(kind: type, **limits: int):
@@ -144,7 +143,7 @@ def gate(first_run, tmp_path_factory):
             schema.TRANSFORM_SIGNATURE: original.signatures[schema.TRANSFORM_SIGNATURE],
         }
         tf.saved_model.save(module, target, signatures)
-        card = first_run.root / "serving" / version / "assets.extra"
+        card = first_run.first_model / "assets.extra"
         os.makedirs(f"{target}/assets.extra")
         (folder / "Format-Serving/assets.extra/segline.json").write_text(
             (card / "segline.json").read_text()

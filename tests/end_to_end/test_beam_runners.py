@@ -45,7 +45,7 @@ def portable_run(new_workplace, tmp_path_factory):
     place = new_workplace("portable")
     folder = tmp_path_factory.mktemp("beam")
     with beam_servers.portable_runner(folder, place.environment()) as args:
-        place.ran = place.run(
+        place.result = place.run(
             SEGLINE__RUN__BEAM__RUNNER="PortableRunner", SEGLINE__RUN__BEAM__ARGS=json.dumps(args)
         )
     place.beam_logs = [
@@ -58,15 +58,15 @@ def portable_run(new_workplace, tmp_path_factory):
 def processes_run(new_workplace):
     place = new_workplace("processes")
     args = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
-    place.ran = place.run(SEGLINE__RUN__BEAM__ARGS=json.dumps(args))
+    place.result = place.run(SEGLINE__RUN__BEAM__ARGS=json.dumps(args))
     return place
 
 
 @pytest.mark.parametrize("runner", ["portable", "processes"])
 def test_the_output_is_that_of_the_direct_runner(first_run, runner, request):
     place = request.getfixturevalue(f"{runner}_run")
-    assert place.ran.returncode == 0, place.ran.stdout + place.ran.stderr
-    states = dict(re.findall(r"[✓✗] (\w+) +(done|cached|failed)", place.ran.stdout))
+    assert place.result.returncode == 0, place.result.stdout + place.result.stderr
+    states = dict(re.findall(r"[✓✗] (\w+) +(done|cached|failed)", place.result.stdout))
     assert {states[step] for step in BEAM_STEPS} == {"done"}
 
     expected, made = examples(first_run), examples(place)

@@ -103,7 +103,8 @@ def test_a_run_on_postgresql_and_its_lineage(first_run, postgres_server):
     (run,) = json.loads(ask("runs", "--json"))
     assert (run["state"], run["verdict"]) == ("done", "pushed")
     settings = json.loads(ask("model", "--json"))["training"]["settings"]
-    local = json.loads(first_run.call("segline", "lineage", "model", "--json").stdout)
+    pushed = first_run.first_model.name
+    local = json.loads(first_run.call("segline", "lineage", "model", pushed, "--json").stdout)
     assert settings == local["training"]["settings"] | {"epochs": 1}
     assert "nothing has changed" in ask("changes")
     again = first_run.run(SEGLINE_CONFIG=config, **PASSWORD)

@@ -1,6 +1,5 @@
 """Damaged pictures and records through the model that a run has pushed, and its steps."""
 
-import glob
 import io
 
 import mutations
@@ -22,7 +21,7 @@ NO_EXAMPLE = (*NO_ANSWER, UnicodeDecodeError)
 
 @pytest.fixture(scope="module")
 def model(first_run):
-    return ServedModel(str(first_run.root))
+    return ServedModel(str(first_run.first_model))
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +31,14 @@ def signatures(model):
 
 @pytest.fixture(scope="module")
 def files(first_run):
-    found = sorted(glob.glob(f"{first_run.root}/artifacts/TfdsExampleGen/examples/*/Split-train/*"))
-    return [open(path, "rb").read() for path in found[:4]]
+    found = sorted(first_run.outputs("TfdsExampleGen/examples")[0].glob("Split-train/*"))
+    return [path.read_bytes() for path in found[:4]]
 
 
 @pytest.fixture(scope="module")
 def records(first_run):
-    pattern = f"{first_run.root}/artifacts/TfdsExampleGen/examples/*/Split-test/*"
-    dataset = tf.data.TFRecordDataset(sorted(glob.glob(pattern)), "GZIP")
+    found = sorted(first_run.outputs("TfdsExampleGen/examples")[0].glob("Split-test/*"))
+    dataset = tf.data.TFRecordDataset([str(path) for path in found], "GZIP")
     return list(dataset.take(8).as_numpy_iterator())
 
 

@@ -44,25 +44,25 @@ def states(output):
 
 
 def test_create_registers_the_pipeline_and_runs_nothing(first_run):
-    assert 'Pipeline "tiny" created successfully' in first_run.created.stdout
-    assert "Trainer" not in first_run.created.stdout
+    assert 'Pipeline "tiny" created successfully' in first_run.created
+    assert "Trainer" not in first_run.created
 
 
 def test_every_step_is_shown_with_its_state(first_run):
-    assert states(first_run.ran.stdout) == dict.fromkeys(STEPS, "done")
-    assert "epoch 1/3" in first_run.ran.stdout and "epoch 3/3" in first_run.ran.stdout
+    assert states(first_run.ran) == dict.fromkeys(STEPS, "done")
+    assert "epoch 1/3" in first_run.ran and "epoch 3/3" in first_run.ran
 
 
 def test_the_terminal_shows_nothing_but_the_run(first_run):
     foreign = re.compile(r"^(WARNING|INFO|[EWI]\d{4}|\d{4}-\d\d-\d\d.*tensorflow)|absl|Traceback")
-    for line in first_run.ran.stdout.splitlines():
+    for line in first_run.ran.splitlines():
         assert not foreign.search(line), line
     logs = [file.read_text() for file in (first_run.root / "logs").glob("*.log")]
     assert any("Component Trainer is running" in text for text in logs)
 
 
 def test_the_summary_tells_metrics_blessing_and_paths(first_run):
-    out = first_run.ran.stdout
+    out = first_run.ran
     verdict = first_run.verdict()
     assert f"{verdict.overall['mean_iou']:.4f} (mean)" in out
     assert f"{verdict.overall['pixel_accuracy']:.4f} (pixels)" in out

@@ -36,18 +36,24 @@ def node(place, *names, **environment):
 
 
 @pytest.fixture(scope="module")
-def trained(first_run):
+def place(new_workplace):
+    place = new_workplace("workers")
+    before = node(place, *BEFORE)
+    assert before.communicate(timeout=300)[0].count("done") == len(BEFORE)
+    return place
+
+
+@pytest.fixture(scope="module")
+def trained(place):
     """What chief and worker have printed."""
-    before = node(first_run, *BEFORE)
-    assert before.communicate(timeout=300)[0].count("cached") == len(BEFORE)
-    tuner = node(first_run, "Tuner")
+    tuner = node(place, "Tuner")
     output = tuner.communicate(timeout=300)[0]
     assert tuner.returncode == 0 and "trial 2/2  mean IoU" in output, output
     addresses = [f"127.0.0.1:{beam_servers.free_port()}" for _ in range(2)]
     cluster = {"chief": addresses[:1], "worker": addresses[1:]}
     processes = [
         node(
-            first_run,
+            place,
             "Trainer",
             TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": kind, "index": 0}}),
         )
@@ -64,8 +70,8 @@ def test_both_train_the_same(trained):
     assert len(chief) == 2 and chief == worker
 
 
-def test_the_chief_alone_leaves_a_model_and_a_record(first_run, trained, monkeypatch):
-    monkeypatch.chdir(first_run.folder)
+def test_the_chief_alone_leaves_a_model_and_a_record(place, trained, monkeypatch):
+    monkeypatch.chdir(place.folder)
     run = read_run(open_store(load_config("tiny.yaml")), RUN_ID)
     assert run.steps["Trainer"].state == "done"
     model = run.output("Trainer", "model").uri
@@ -76,8 +82,8 @@ def test_the_chief_alone_leaves_a_model_and_a_record(first_run, trained, monkeyp
         assert "x 2 workers" in json.load(file)["device"]
 
 
-def test_the_tuner_s_find_is_what_was_trained_with_and_is_recorded(first_run, trained, monkeypatch):
-    monkeypatch.chdir(first_run.folder)
+def test_the_tuner_s_find_is_what_was_trained_with_and_is_recorded(place, trained, monkeypatch):
+    monkeypatch.chdir(place.folder)
     store = open_store(load_config("tiny.yaml"))
     run = read_run(store, RUN_ID)
     found = lineage.properties_of(run.output("Tuner", "best_hyperparameters"))
@@ -95,9 +101,9 @@ def test_the_tuner_s_find_is_what_was_trained_with_and_is_recorded(first_run, tr
     assert answer["training"]["settings"]["learning_rate"] == 0.005  # of the config
 
 
-def test_a_worker_whose_chief_was_cached_has_nothing_to_do(first_run, trained):
+def test_a_worker_whose_chief_was_cached_has_nothing_to_do(place, trained):
     cluster = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"]}
     task = {"type": "worker", "index": 0}
-    worker = node(first_run, "Trainer", TF_CONFIG=json.dumps({"cluster": cluster, "task": task}))
+    worker = node(place, "Trainer", TF_CONFIG=json.dumps({"cluster": cluster, "task": task}))
     output = worker.communicate(timeout=200)[0]
     assert worker.returncode == 0 and "nothing to train" in output
