@@ -1,8 +1,13 @@
 """A training of a few seconds."""
 
+import functools
+from unittest import mock
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+from components.trainer import fitting, input_pipeline, unet
 
 SMALL = {
     "encoder": {"weights": "none", "alpha": 0.35},
@@ -37,3 +42,32 @@ def small_encoder(image_size, config):
     encoder = keras.Model(inputs, skips, name="encoder")
     encoder.trainable = not config.pretrained
     return encoder
+
+
+def train(
+    config,
+    callbacks=(),
+    ignore_index=None,
+    data=None,
+    checkpoints=None,
+    class_weights=None,
+    encoder=small_encoder,
+):
+    """Trains by `fitting.fit`, on `halves` or on other data of two classes; gives the model."""
+    data = data or halves()
+    with fitting.reproducible(config):
+        with mock.patch.object(unet, "build_encoder", encoder):
+            model = unet.build_unet(2, (32, 32), config.encoder, config.decoder)
+        fitting.fit(
+            model,
+            tf.distribute.get_strategy(),
+            config,
+            functools.partial(input_pipeline.training_batches, data, config, class_weights),
+            input_pipeline.validation_batches(data, config),
+            steps_per_epoch=2,
+            validation_steps=None,
+            ignore_index=ignore_index,
+            callbacks=list(callbacks),
+            checkpoints=checkpoints,
+        )
+    return model

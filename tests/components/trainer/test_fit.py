@@ -1,47 +1,24 @@
 """Training for real, on a few small pictures."""
 
-import functools
 import json
 import os
 import socket
 import subprocess
 import sys
-from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 import small_training
 import tensorflow as tf
-from small_training import SMALL, halves, small_encoder
+from small_training import SMALL, halves, train
 
 from components import schema
 from components.errors import UserError
-from components.trainer import callbacks, distribution, fitting, input_pipeline, objective, unet
+from components.trainer import callbacks, distribution, fitting, objective
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.encoders import ENCODER_NAME, build_encoder
-
-
-def train(config, extra=(), ignore_index=None, data=None, checkpoints=None, encoder=small_encoder):
-    keras.utils.set_random_seed(config.seed)
-    with mock.patch.object(unet, "build_encoder", encoder):
-        model = unet.build_unet(2, (32, 32), config.encoder, config.decoder)
-    data = data or halves()
-    fitting.fit(
-        model,
-        tf.distribute.get_strategy(),
-        config,
-        functools.partial(input_pipeline.training_batches, data, config, None),
-        input_pipeline.validation_batches(data, config),
-        steps_per_epoch=2,
-        validation_steps=None,
-        ignore_index=ignore_index,
-        callbacks=list(extra),
-        checkpoints=checkpoints,
-    )
-    return model
-
 
 SUPPORT = os.path.dirname(small_training.__file__)
 
