@@ -7,12 +7,12 @@ from typing import Any
 
 from ml_metadata import MetadataStore
 
-from components import lineage, provenance, readable
+from components.common import lineage, provenance, readable
+from components.common.lineage import Lineage
 from components.example_gen import dataset
-from components.lineage import Lineage
-from pipeline.artifacts import find_blessing
-from pipeline.config import PipelineConfig
+from pipeline.config.loading import PipelineConfig
 from pipeline.ir import compile_pipeline, parameters
+from pipeline.metadata.artifacts import find_blessing
 
 # Settings that say where a run takes place, and nothing about the model.
 _ELSEWHERE = ("run.", "kubeflow.", "dataset.data_dir", "dataset.download")

@@ -10,7 +10,7 @@ import sys
 
 import rich.console
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.commands import config, gc, init, kubeflow, lineage, predict
 
 

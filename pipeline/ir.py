@@ -8,7 +8,7 @@ from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
-from pipeline.config import PipelineConfig
+from pipeline.config.loading import PipelineConfig
 from pipeline.pipeline import create_pipeline
 
 

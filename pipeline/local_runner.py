@@ -14,7 +14,7 @@ from pathlib import Path
 # modules are looked for. There `import pipeline` would find pipeline.py.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from pipeline import reported_run  # noqa: E402
+from pipeline.running import reported_run  # noqa: E402
 
 if __name__ == "__main__":
     reported_run.main("tfx.orchestration.local.local_dag_runner.LocalDagRunner")

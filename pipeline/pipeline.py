@@ -15,7 +15,8 @@ from tfx.proto import infra_validator_pb2, pusher_pb2, trainer_pb2, transform_pb
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
 
-from components import provenance, schema
+from components.common import provenance, schema
+from components.common.errors import UserError
 from components.data_validation.drift import (
     DriftValidator,
     StatisticsOfLatestModelStrategy,
@@ -23,7 +24,6 @@ from components.data_validation.drift import (
 )
 from components.data_validation.statistics import statistics_options
 from components.data_validation.validator import StrictExampleValidator
-from components.errors import UserError
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.component import SegmentationEvaluator
 from components.evaluator.eval_config import make_eval_config
@@ -34,8 +34,8 @@ from components.pusher.component import CompletePusher
 from components.reporter.component import Reporter
 from components.trainer.tuner import SegmentationTuner
 from components.trainer.warm_start import LatestModelOfOtherDataStrategy
-from pipeline.config import PipelineConfig, absolute
-from pipeline.store import connection_config
+from pipeline.config.loading import PipelineConfig, absolute
+from pipeline.metadata.store import connection_config
 
 
 def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:

@@ -20,8 +20,8 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as vertex
 from tfx.orchestration.pipeline import Pipeline
 
-from components.errors import UserError
-from pipeline.config import PipelineConfig, load_config
+from components.common.errors import UserError
+from pipeline.config.loading import PipelineConfig, load_config
 from pipeline.pipeline import create_pipeline
 
 _ResourceSpec = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components import schema
+from components.common import schema
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

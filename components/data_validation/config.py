@@ -6,7 +6,7 @@ from typing import Literal
 
 import pydantic
 
-from components import schema
+from components.common import schema
 
 
 class DriftConfig(schema.Config):

@@ -21,8 +21,8 @@ from tfx.proto import distribution_validator_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
 
-from components import earlier_models, lineage, schema
-from components.errors import UserError
+from components.common import earlier_models, lineage, schema
+from components.common.errors import UserError
 
 _LOG = logging.getLogger("segline.drift")
 _STATISTICS_GEN = "StatisticsGen"

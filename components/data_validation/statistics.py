@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components import schema
+from components.common import schema
 
 
 def statistics_options() -> tfdv.StatsOptions:

@@ -12,7 +12,7 @@ from tfx.components.example_validator import executor as tfx_executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 
-from components.errors import UserError
+from components.common.errors import UserError
 
 _MOST_SHOWN = 20
 

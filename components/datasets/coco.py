@@ -14,10 +14,10 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from components import schema
+from components.common import schema
+from components.common.errors import UserError
 from components.datasets.config import FolderConfig
 from components.datasets.folder_files import Matched, Pair, files, some
-from components.errors import UserError
 
 BACKGROUND = 0  # what no annotation covers
 

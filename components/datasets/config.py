@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from components import schema
+from components.common import schema
 
 IMAGE_FOLDER = "image_folder"
 Color = tuple[schema.Byte, schema.Byte, schema.Byte]

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from components import schema
+from components.common import schema
+from components.common.errors import UserError
 from components.datasets.config import FolderConfig
-from components.errors import UserError
 
 SPLIT_FOLDERS = {
     "train": schema.TRAIN,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from components import pictures, schema
+from components.common import pictures, schema
 
 _LARGEST = 100_000_000  # pixels; more is left to ExampleGen, which decodes no such thing
 

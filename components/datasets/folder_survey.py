@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from components import pictures
+from components.common import pictures
+from components.common.errors import UserError
 from components.datasets import folder_files, folder_pictures
 from components.datasets.config import FolderConfig
 from components.datasets.mask_source import MaskFiles, MaskSource, mask_source
-from components.errors import UserError
 
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "photos", "pictures", "jpegimages")
 _MASK_FOLDERS = (

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow_datasets as tfds
 
-from components import schema
+from components.common import schema
+from components.common.errors import UserError
 from components.datasets.config import IMAGE_FOLDER, FolderConfig
 from components.datasets.folder_files import Pair, some, split
 from components.datasets.folder_pictures import read_image, size_of
 from components.datasets.mask_source import MaskSource, mask_source
-from components.errors import UserError
 
 _LOG = logging.getLogger("segline.example_gen")
 _VERSION = "1.0.0"

@@ -8,7 +8,7 @@ from tfx.dsl.components.common import resolver
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.utils import path_utils
 
-from components.model_card import read_card
+from components.common.model_card import read_card
 
 
 class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):

@@ -7,7 +7,7 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
-from components import schema
+from components.common import schema
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

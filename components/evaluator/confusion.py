@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components import schema
+from components.common import schema
 
 
 def scores(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 
-from components import provenance, schema
+from components.common import provenance, schema
 from components.evaluator import metrics
 from components.evaluator.config import EvaluatorConfig, ObjectSizeConfig
 

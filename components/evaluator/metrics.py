@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2 as metrics_pb2
 
-from components import schema
+from components.common import schema
 from components.evaluator import confusion
 from components.evaluator.ranking import RankPictures
 
@@ -22,7 +22,7 @@ class SegmentationMetrics(tfma.metrics.Metric):
     Args:
       class_names: names of the classes, by index.
       min_slice_examples: pictures that a slice needs for `guarded_mean_iou`.
-      name: of the whole; the metrics bear the names of `components.schema`.
+      name: of the whole; the metrics bear the names of `components.common.schema`.
       **settings: further settings of the evaluation that are kept with its config.
     """
 

@@ -15,7 +15,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.api import model_eval_lib
 from tensorflow_model_analysis.extractors import slice_key_extractor
 
-from components import schema
+from components.common import schema
 from components.evaluator.config import ObjectSizeConfig
 from components.evaluator.eval_config import eval_settings
 

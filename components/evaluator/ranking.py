@@ -12,7 +12,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from components import schema
+from components.common import schema
 from components.evaluator import confusion
 
 PICTURES = 4  # of each kind

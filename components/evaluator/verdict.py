@@ -13,7 +13,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_specs
 from tensorflow_model_analysis.proto import validation_result_pb2
 
-from components import schema
+from components.common import schema
 from components.evaluator.eval_config import eval_settings
 from components.evaluator.ranking import Ranking
 

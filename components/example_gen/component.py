@@ -6,7 +6,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components import provenance, schema
+from components.common import provenance, schema
 from components.example_gen.config import DatasetConfig
 from components.example_gen.driver import Driver
 from components.example_gen.executor import Executor

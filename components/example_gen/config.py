@@ -7,7 +7,7 @@ from typing import Any
 
 import pydantic
 
-from components import schema
+from components.common import schema
 from components.datasets.config import IMAGE_FOLDER, FolderConfig
 
 

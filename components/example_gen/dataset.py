@@ -12,9 +12,9 @@ import os
 import tensorflow_datasets as tfds
 
 import components.datasets.synthetic_pets  # noqa: F401  registers it with TFDS
-from components import schema
+from components.common import schema
+from components.common.errors import UserError
 from components.datasets.image_folder import open_folder
-from components.errors import UserError
 from components.example_gen.config import DatasetConfig
 
 _LOG = logging.getLogger("segline.example_gen")

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components import schema
+from components.common import schema
 from components.example_gen import leaks
 from components.example_gen.config import BadExamplesConfig, FeaturesConfig
 from components.example_gen.examination import Examination, Examiner, UnusableError
@@ -24,7 +24,7 @@ class Encoded:
     """What became of one element.
 
     Attributes:
-      record: a serialized tf.Example with the features of `components.schema`.
+      record: a serialized tf.Example with the features of `components.common.schema`.
       picture_hash: as `leaks.picture_hashes` has it.
       problem: why there is no example, in one line; empty: there is one.
     """

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from components import pictures, schema
+from components.common import pictures, schema
 from components.example_gen.config import BadExamplesConfig
 
 _SMALL_SIDE = 32  # pixels

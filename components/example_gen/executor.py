@@ -17,7 +17,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components import schema
+from components.common import schema
 from components.example_gen import leaks, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import (

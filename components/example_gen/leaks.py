@@ -17,8 +17,8 @@ import numpy as np
 import scipy.fft
 import tensorflow as tf
 
-from components import schema
-from components.errors import UserError
+from components.common import schema
+from components.common.errors import UserError
 from components.example_gen.config import LeaksConfig
 
 LEAKS_FILE = "leaks.json"  # in the examples' artifact

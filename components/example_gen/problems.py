@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from components import pictures, schema
+from components.common import pictures, schema
 from components.example_gen.config import BadExamplesConfig
 
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from components import schema
-from components.errors import UserError
+from components.common import schema
+from components.common.errors import UserError
 from components.example_gen.config import BadExamplesConfig
 
 FOLDER = "quarantine"  # in the examples' artifact

@@ -21,7 +21,7 @@ import apache_beam as beam
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components import schema
+from components.common import schema
 from components.example_gen import quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import DatasetIdentity

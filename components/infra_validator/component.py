@@ -6,7 +6,7 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components import provenance
+from components.common import provenance
 from components.infra_validator.config import InfraValidatorConfig
 from components.infra_validator.executor import Executor
 

@@ -7,7 +7,7 @@ from typing import Literal
 import pydantic
 from pydantic import Field
 
-from components import schema
+from components.common import schema
 
 
 class TensorFlowServingConfig(schema.Config):

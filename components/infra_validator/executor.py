@@ -12,11 +12,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.common.model_card import read_card
 from components.infra_validator import serving_check
 from components.infra_validator.clean_process import ServingError, probe
 from components.infra_validator.config import InfraValidatorConfig
 from components.infra_validator.result import ServingCheck, write_check
-from components.model_card import read_card
 
 
 class Executor(base_executor.BaseExecutor):

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components import pictures, schema
+from components.common import pictures, schema
+from components.common.served_model import reason_of
 from components.infra_validator.clean_process import Answer, Call
-from components.served_model import reason_of
 
 BATCH = 8
 # Another batch size may take another kernel, whose rounding turns a pixel on an edge;

@@ -19,8 +19,8 @@ from apache_beam.io import fileio, filesystems
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from PIL import Image
 
-from components.pictures import for_model
-from components.served_model import Prediction, ServedModel
+from components.common.pictures import for_model
+from components.common.served_model import Prediction, ServedModel
 
 FORMATS = ("parquet", "tfrecord")
 COUNTERS = "segline"  # namespace of the counters `pictures` and `failed`

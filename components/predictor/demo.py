@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components import palette
+from components.common import palette
+from components.common.served_model import ServedModel
 from components.predictor.overlay import OPACITY, mask_image, overlay_image
 from components.predictor.picture_files import read_picture
-from components.served_model import ServedModel
 
 _STYLE = """
 footer {display: none !important}

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from components.errors import UserError
+from components.common.errors import UserError
+from components.common.served_model import Prediction, ServedModel
 from components.predictor.overlay import mask_image, overlay_image
 from components.predictor.picture_files import Picture, PictureFile, read_picture
-from components.served_model import Prediction, ServedModel
 
 TABLE_FILE = "predictions.csv"
 _THREADS = 4

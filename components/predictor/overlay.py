@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from PIL import Image
 
-from components import palette
+from components.common import palette
 
 OPACITY = 0.5
 

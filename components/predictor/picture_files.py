@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from components import pictures
-from components.errors import UserError
+from components.common import pictures
+from components.common.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components import palette
+from components.common import palette
 
 # Replaced in the SVG by what the page's style says.
 INK, FAINT = "#010203", "#040506"

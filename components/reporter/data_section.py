@@ -11,7 +11,7 @@ import tensorflow_data_validation as tfdv
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components import pictures, schema
+from components.common import pictures, schema
 from components.data_validation.drift import read_drift
 from components.data_validation.validator import describe_anomalies, read_anomalies
 from components.example_gen import leaks, quarantine

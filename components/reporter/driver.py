@@ -10,7 +10,7 @@ from tfx.orchestration.portable import base_driver as portable_base_driver
 from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import driver_output_pb2
 
-from components import lineage
+from components.common import lineage
 
 
 class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):

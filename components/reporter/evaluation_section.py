@@ -11,7 +11,7 @@ import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.utils import path_utils
 
-from components import schema
+from components.common import schema
 from components.evaluator.verdict import Verdict, slice_name
 from components.reporter import charts, images
 from components.reporter.data_section import split_files

@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.lineage import Lineage
+from components.common.lineage import Lineage
 from components.reporter import page
 
 REPORT_FILE = "report.html"

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from components import palette, schema
+from components.common import palette, schema
 
 _DIFFERENCE = np.array((230, 30, 60), np.float32)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from components import readable
-from components.lineage import EXECUTION, Edge, Lineage, Node
+from components.common import readable
+from components.common.lineage import EXECUTION, Edge, Lineage, Node
 from components.reporter import templates
 
 # Pixels.

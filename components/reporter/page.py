@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components import palette, readable, schema
+from components.common import palette, readable, schema
+from components.common.lineage import Lineage
 from components.evaluator.verdict import Verdict, read_verdict
 from components.infra_validator.result import read_check
-from components.lineage import Lineage
 from components.reporter import (
     data_section,
     evaluation_section,

@@ -12,7 +12,7 @@ import numpy as np
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from PIL import Image
 
-from components import readable
+from components.common import readable
 from components.reporter import architecture, charts, images
 from components.trainer import record
 

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components import palette
-from components.errors import UserError
+from components.common import palette
+from components.common.errors import UserError
 from components.trainer.record import PICTURES_FOLDER
 
 _LOG = logging.getLogger("segline.trainer")

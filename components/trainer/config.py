@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from components import schema
+from components.common import schema
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 AS_TRAINED = "as_trained"

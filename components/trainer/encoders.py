@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.trainer import keras_hub_presets
 from components.trainer.config import AS_TRAINED, EncoderConfig
 from components.trainer.input_scaling import CAFFE, STANDARDISED, SYMMETRIC, InputScaling

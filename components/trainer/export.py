@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import schema
-from components.model_card import write_card
+from components.common import schema
+from components.common.model_card import write_card
 from components.trainer.config import ServingConfig
 from components.trainer.request_check import check_request
 

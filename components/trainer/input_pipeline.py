@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import schema
-from components.errors import UserError
+from components.common import schema
+from components.common.errors import UserError
 from components.trainer.augmentation import augment
 from components.trainer.config import TrainerConfig
 from components.trainer.sample_weights import add_sample_weights

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import keras
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.trainer.input_scaling import Channels, InputScaling
 
 

@@ -20,7 +20,7 @@ import keras
 import tensorflow as tf
 from tensorboard.plugins.hparams import summary_v2 as hparams
 
-from components import readable
+from components.common import readable
 
 HISTORY_FILE = "history.csv"
 PICTURES_FOLDER = "predictions"

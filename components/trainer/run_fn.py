@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import schema
+from components.common import schema
 from components.trainer import (
     callbacks,
     distribution,

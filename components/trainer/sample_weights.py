@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from components import schema
+from components.common import schema
 
 Triple = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 

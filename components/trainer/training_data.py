@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import schema
+from components.common import schema
 from components.trainer import input_pipeline
 from components.trainer.config import TrainerConfig
 

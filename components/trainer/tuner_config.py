@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from components import schema
+from components.common import schema
 from components.trainer.config import TrainerConfig
 
 

@@ -20,8 +20,8 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 
-from components import schema
-from components.errors import UserError
+from components.common import schema
+from components.common.errors import UserError
 from components.trainer import callbacks, distribution, hyperparameters, input_pipeline
 from components.trainer.config import TrainerConfig
 from components.trainer.fitting import fit, reproducible

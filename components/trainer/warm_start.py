@@ -11,7 +11,7 @@ from ml_metadata import MetadataStore
 from tfx import types
 from tfx.dsl.components.common import resolver
 
-from components import earlier_models
+from components.common import earlier_models
 
 # In the Model artifact, beside the SavedModel that is pushed: servers don't need it.
 _WEIGHTS_FILE = "unet.weights.h5"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import pydantic
 
-from components import schema
+from components.common import schema
 
 # The encoder halves the picture five times.
 Side = Annotated[int, pydantic.Field(ge=32, le=2048, multiple_of=32)]

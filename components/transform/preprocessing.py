@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components import pictures, schema
+from components.common import pictures, schema
 from components.transform.config import TransformConfig
 
 

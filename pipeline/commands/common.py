@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import rich.console
 
-from components.errors import UserError
+from components.common.errors import UserError
 
 if TYPE_CHECKING:
     from ml_metadata import MetadataStore
 
-    from pipeline.config import PipelineConfig
+    from pipeline.config.loading import PipelineConfig
 
 
 def add_config(command: argparse.ArgumentParser) -> None:
@@ -49,8 +49,8 @@ def config_and_store(
     options: argparse.Namespace, write: bool = False
 ) -> tuple[PipelineConfig, MetadataStore]:
     """The chosen config, and its ML Metadata, for reading or for writing too."""
-    from pipeline.config import load_config
-    from pipeline.store import open_store
+    from pipeline.config.loading import load_config
+    from pipeline.metadata.store import open_store
 
     config = load_config(options.config)
     return config, open_store(config, write)

@@ -28,21 +28,21 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _list_configs(options: argparse.Namespace) -> None:
-    from pipeline.config import config_names
+    from pipeline.config.loading import config_names
 
     del options
     print("\n".join(config_names()))
 
 
 def _print_reference(options: argparse.Namespace) -> None:
-    from pipeline.config_reference import reference
+    from pipeline.config.reference import reference
 
     del options
     print(reference(), end="")
 
 
 def _check_config(options: argparse.Namespace) -> None:
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     load_config(options.config)
 
@@ -50,13 +50,13 @@ def _check_config(options: argparse.Namespace) -> None:
 def _show_config(options: argparse.Namespace) -> None:
     import yaml
 
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     values = load_config(options.config).model_dump(mode="json")
     print(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), end="")
 
 
 def _print_name(options: argparse.Namespace) -> None:
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     print(load_config(options.config).name)

@@ -43,9 +43,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _gc(options: argparse.Namespace) -> None:
     console = quiet_console()
-    from components.readable import size_text
-    from pipeline import garbage
-    from pipeline.run_lock import run_lock
+    from components.common.readable import size_text
+    from pipeline.metadata import garbage
+    from pipeline.running.run_lock import run_lock
 
     config, store = config_and_store(options, write=options.delete)
     with run_lock(config.folder):

@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _init(options: argparse.Namespace) -> None:
     console = quiet_console()
-    from pipeline.new_config import init
+    from pipeline.commands.new_config import init
 
     init(
         console,

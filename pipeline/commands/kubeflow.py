@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.commands.common import add_config, positive, quiet_console
 
 if TYPE_CHECKING:
-    from pipeline.config import PipelineConfig
+    from pipeline.config.loading import PipelineConfig
     from pipeline.kubeflow.client import Cluster
 
 
@@ -143,7 +143,7 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _config(options: argparse.Namespace) -> PipelineConfig:
-    from pipeline.config import load_config, override_config
+    from pipeline.config.loading import load_config, override_config
 
     config = load_config(options.config)
     for override in getattr(options, "set", []):

@@ -87,10 +87,10 @@ def _report(options: argparse.Namespace) -> None:
     from pathlib import Path
 
     console = quiet_console()
-    from pipeline.config import load_config
-    from pipeline.history import find_run
-    from pipeline.reports import build_report
-    from pipeline.store import open_store
+    from pipeline.commands.reports import build_report
+    from pipeline.config.loading import load_config
+    from pipeline.metadata.history import find_run
+    from pipeline.metadata.store import open_store
 
     config = load_config(options.config)
     store = open_store(config)
@@ -102,8 +102,8 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _lineage_of_model(options: argparse.Namespace) -> None:
-    from pipeline import artifacts, lineage
-    from pipeline.lineage_view import print_tree
+    from pipeline.metadata import artifacts, lineage
+    from pipeline.metadata.lineage_view import print_tree
 
     config, store = config_and_store(options)
     model = artifacts.find_model(store, config.name, options.model)
@@ -117,8 +117,8 @@ def _lineage_of_model(options: argparse.Namespace) -> None:
 
 
 def _lineage_of_data(options: argparse.Namespace) -> None:
-    from pipeline import lineage
-    from pipeline.lineage_view import print_tree
+    from pipeline.metadata import lineage
+    from pipeline.metadata.lineage_view import print_tree
 
     config, store = config_and_store(options)
     found = lineage.describe_data(store, config.name, options.data)
@@ -126,9 +126,9 @@ def _lineage_of_data(options: argparse.Namespace) -> None:
 
 
 def _lineage_of_runs(options: argparse.Namespace) -> None:
-    from pipeline.history import list_runs
-    from pipeline.lineage import describe_run
-    from pipeline.lineage_view import print_runs
+    from pipeline.metadata.history import list_runs
+    from pipeline.metadata.lineage import describe_run
+    from pipeline.metadata.lineage_view import print_runs
 
     config, store = config_and_store(options)
     runs = list_runs(store, config.name, options.limit)
@@ -137,9 +137,9 @@ def _lineage_of_runs(options: argparse.Namespace) -> None:
 
 
 def _lineage_diff(options: argparse.Namespace) -> None:
-    from pipeline.history import find_run
-    from pipeline.lineage import compare
-    from pipeline.lineage_view import print_comparison
+    from pipeline.metadata.history import find_run
+    from pipeline.metadata.lineage import compare
+    from pipeline.metadata.lineage_view import print_comparison
 
     config, store = config_and_store(options)
     first, second = (find_run(store, config.name, name) for name in (options.first, options.second))
@@ -160,7 +160,7 @@ def _lineage_changes(options: argparse.Namespace) -> None:
 
 def _tensorboard(options: argparse.Namespace) -> None:
     console = quiet_console()
-    from pipeline.config import load_config
-    from pipeline.tensorboard import serve
+    from pipeline.commands.tensorboard import serve
+    from pipeline.config.loading import load_config
 
     serve(console, load_config(options.config), options.host, options.port)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.commands.common import positive, quiet_console
 
 
@@ -71,8 +71,8 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
 def _predict(options: argparse.Namespace) -> None:
     _check_predict(options)
     console = quiet_console()
-    from pipeline.config import load_config
-    from pipeline.prediction import predict, predict_with_beam
+    from pipeline.commands.prediction import predict, predict_with_beam
+    from pipeline.config.loading import load_config
 
     if not options.beam:
         model = options.model or load_config().serving_dir
@@ -121,9 +121,9 @@ def _demo(options: argparse.Namespace) -> None:
         import gradio  # noqa: F401
     except ImportError as error:
         raise UserError("the demo needs Gradio: pip install 'segline[demo]'") from error
+    from components.common.served_model import ServedModel
     from components.predictor.demo import launch
-    from components.served_model import ServedModel
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     model = ServedModel(options.model or load_config().serving_dir)
     try:

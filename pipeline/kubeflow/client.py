@@ -17,7 +17,7 @@ import kfp_server_api
 import urllib3
 from kfp_server_api.exceptions import ApiException
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline.kubeflow.schedule import Schedule
 
 _MARK = "segline content "  # followed by the hash of what was scheduled

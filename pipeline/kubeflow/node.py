@@ -14,10 +14,10 @@ import sys
 
 import rich.console
 
-from components.errors import UserError
-from pipeline.config import PipelineConfig, load_config, override_config
-from pipeline.imports import heavy_imports
-from pipeline.terminal import ConsoleHandler, print_error
+from components.common.errors import UserError
+from pipeline.config.loading import PipelineConfig, load_config, override_config
+from pipeline.running.imports import heavy_imports
+from pipeline.running.terminal import ConsoleHandler, print_error
 
 RUNNER = "Kubeflow Pipelines"
 
@@ -87,7 +87,7 @@ def write_changed(config: PipelineConfig, path: str, console: rich.console.Conso
     from ml_metadata import MetadataStore
 
     from pipeline.changes import changes
-    from pipeline.store import connection_config
+    from pipeline.metadata.store import connection_config
 
     # Not open_store: in the first run there is nothing to be opened yet.
     reasons = changes(MetadataStore(connection_config(config)), config)
@@ -126,11 +126,11 @@ def run_node(
         from tfx.orchestration.local import runner_utils
         from tfx.orchestration.portable.launcher import Launcher
 
-        from components import run_record
+        from components.common import run_record
         from pipeline.ir import compile_pipeline
         from pipeline.kubeflow import training_worker
-        from pipeline.reported_run import reported_steps
-        from pipeline.store import connection_config
+        from pipeline.metadata.store import connection_config
+        from pipeline.running.reported_run import reported_steps
 
     pipeline = compile_pipeline(config, run_id)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
@@ -170,8 +170,8 @@ def _copy_report(config: PipelineConfig, run_id: str, target: str) -> None:
     from tfx.dsl.io import fileio
 
     from components.reporter.executor import REPORT_FILE
-    from pipeline.history import read_run
-    from pipeline.store import open_store
+    from pipeline.metadata.history import read_run
+    from pipeline.metadata.store import open_store
 
     report = read_run(open_store(config), run_id).output("Reporter", "report")
     os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)

@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 from kfp import compiler, dsl
 
-from components.errors import UserError
-from pipeline.config import PipelineConfig
+from components.common.errors import UserError
+from pipeline.config.kubeflow import StepConfig
+from pipeline.config.loading import PipelineConfig
 from pipeline.ir import compile_pipeline
-from pipeline.kubeflow.config import StepConfig
 
 # No `from __future__ import annotations`: kfp reads the annotations of tasks.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from components.errors import UserError
+from components.common.errors import UserError
 
 _FIELDS = (
     # name, smallest, largest, names that may stand for numbers

@@ -15,8 +15,8 @@ from tfx.components.trainer import fn_args_utils
 from tfx.orchestration import metadata
 from tfx.orchestration.portable.mlmd import execution_lib
 
-from components import lineage
-from components.errors import UserError
+from components.common import lineage
+from components.common.errors import UserError
 from components.trainer import hyperparameters
 
 TRAINER = "Trainer"

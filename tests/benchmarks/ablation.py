@@ -98,7 +98,7 @@ def main() -> None:
 
 def settings(table: str, row: str, seed: int, epochs: int) -> dict:
     """The trainer's settings of a row."""
-    from pipeline.config import load_config, override_config
+    from pipeline.config.loading import load_config, override_config
 
     if table == "variants":
         config = override_config(load_config(_FAST), VARIANTS[row])
@@ -172,7 +172,7 @@ def load_pictures(split: str):
 
     from components.example_gen.dataset import open_dataset
     from components.transform.preprocessing import prepare_images, prepare_masks
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     config = load_config(_PETS)
     builder = open_dataset(config.dataset)

@@ -80,7 +80,7 @@ def repeat_dataset(name: str, folder: str, copies: int) -> str:
       Its `data_dir`.
     """
     from components.example_gen.dataset import open_dataset
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     builder = open_dataset(load_config(name).dataset)
     target = Path(folder, "data", builder.name, str(builder.version))
@@ -126,7 +126,7 @@ def report(found: dict[tuple[str, str], list[tuple[float, float]]], rounds: int)
 def report_disk(run_dir: str, name: str) -> None:
     """Prints what the examples take, beside the dataset's own files."""
     from components.example_gen.dataset import open_dataset
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     builder = open_dataset(load_config(name).dataset)
     count = sum(builder.info.splits[split].num_examples for split in ("train", "test"))
@@ -161,7 +161,7 @@ def loop(name: str, splits: dict[str, str]) -> None:
     import tensorflow as tf
 
     from components.example_gen.dataset import open_dataset
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     config = load_config(name)
     builder = open_dataset(config.dataset)

@@ -130,9 +130,9 @@ def evaluate(run_dir: str, examples: str, model: str) -> None:
     from tfx.dsl.components.base import base_beam_executor
     from tfx.types import artifact_utils, standard_artifacts
 
+    from components.common.model_card import read_card
     from components.evaluator.eval_config import make_eval_config
-    from components.model_card import read_card
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     config = load_config(Path(run_dir).name, environment={})
     inputs, outputs = {}, {}

@@ -14,7 +14,7 @@ def artifact(run_dir: str, step: str, key: str) -> str:
 
 def network(run_dir: str) -> tuple:
     """An untrained network like the latest model's, that one's card, the transform graph."""
-    from components.model_card import read_card
+    from components.common.model_card import read_card
     from components.trainer.config import TrainerConfig
     from components.trainer.unet import build_unet
 

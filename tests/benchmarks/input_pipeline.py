@@ -27,7 +27,7 @@ import tensorflow as tf
 
 from components.trainer import input_pipeline
 from components.trainer.unet import build_unet, unfreeze_encoder
-from pipeline.config import load_config
+from pipeline.config.loading import load_config
 
 _STEPS = 3  # of the model, in a round
 

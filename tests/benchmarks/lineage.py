@@ -22,9 +22,9 @@ from pathlib import Path
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components import run_record
-from pipeline.config import load_config
-from pipeline.store import place
+from components.common import run_record
+from pipeline.config.loading import load_config
+from pipeline.metadata.store import place
 
 GOAL = 2.0  # seconds
 

@@ -26,10 +26,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.model_card import read_card
+from components.common.model_card import read_card
+from components.common.served_model import ServedModel
 from components.predictor.files import predict_files
 from components.predictor.picture_files import find_pictures
-from components.served_model import ServedModel
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ import tensorflow as tf
 
 from components.trainer.config import DecoderConfig, EncoderConfig
 from components.trainer.unet import build_unet, unfreeze_encoder
-from pipeline.config import load_config
+from pipeline.config.loading import load_config
 
 Size = tuple[int, int]
 _CLASSES = 3

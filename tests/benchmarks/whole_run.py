@@ -92,7 +92,7 @@ def tutorial(config_name: str, epochs: int, folder: Path) -> None:
     from training_step import tutorial as tutorial_model
 
     from components.example_gen.dataset import open_dataset
-    from pipeline.config import load_config
+    from pipeline.config.loading import load_config
 
     config = load_config(config_name)
     size, batch = config.transform.image_size, config.trainer.batch_size

@@ -15,11 +15,11 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types.standard_artifacts import Examples, Model
 
-from components import schema
+from components.common import schema
 from components.evaluator.verdict import read_verdict
 from components.infra_validator.result import read_check
-from pipeline.config import load_config
-from pipeline.history import read_run
+from pipeline.config.loading import load_config
+from pipeline.metadata.history import read_run
 from pipeline.pipeline import make_gate
 
 

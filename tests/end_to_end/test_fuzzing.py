@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import schema
-from components.errors import UserError
-from components.served_model import ServedModel
+from components.common import schema
+from components.common.errors import UserError
+from components.common.served_model import ServedModel
 from components.trainer import input_pipeline
 
 PICTURES, EXAMPLES, FILES = 600, 200, 60

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.served_model import ServedModel
+from components.common.served_model import ServedModel
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -15,12 +15,12 @@ import pytest
 import yaml
 from google.protobuf import json_format
 
+from components.common.lineage import upstream
 from components.evaluator.verdict import read_verdict
-from components.lineage import upstream
-from pipeline.config import load_config
-from pipeline.history import list_runs
+from pipeline.config.loading import load_config
 from pipeline.ir import compile_pipeline
-from pipeline.store import open_store
+from pipeline.metadata.history import list_runs
+from pipeline.metadata.store import open_store
 
 SECRETS = {("segline-metadata", "password"): database_servers.PASSWORD}
 STEPS = {

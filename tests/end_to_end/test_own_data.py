@@ -10,10 +10,10 @@ import tensorflow_datasets as tfds
 import yaml
 from PIL import Image
 
+from components.common.served_model import ServedModel
 from components.datasets.synthetic_pets import BACKGROUND, draw_pet
 from components.evaluator.verdict import read_verdict
 from components.example_gen import quarantine
-from components.served_model import ServedModel
 
 SMALL = {
     "SEGLINE__TRANSFORM__IMAGE_SIZE": "[32, 32]",

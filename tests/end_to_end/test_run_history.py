@@ -20,10 +20,10 @@ import pytest
 
 from components.evaluator.verdict import read_verdict
 from components.reporter.training_section import make as training_section
-from pipeline.config import load_config
-from pipeline.history import find_run, list_runs
-from pipeline.reports import build_report
-from pipeline.store import open_store
+from pipeline.commands.reports import build_report
+from pipeline.config.loading import load_config
+from pipeline.metadata.history import find_run, list_runs
+from pipeline.metadata.store import open_store
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -461,7 +461,7 @@ def test_tensorboard_shows_the_trainings_by_their_runs(history):
 
 
 def test_build_report_of_a_run_whose_files_are_gone(history, tmp_path):
-    from components.errors import UserError
+    from components.common.errors import UserError
 
     store = open_store(config_of(history))
     run = find_run(store, "tiny", history.first["id"])

@@ -9,12 +9,12 @@ import sys
 import beam_servers
 import pytest
 
-from components import lineage
-from pipeline.artifacts import find_model
-from pipeline.config import load_config
-from pipeline.history import read_run
-from pipeline.lineage import describe_model
-from pipeline.store import open_store
+from components.common import lineage
+from pipeline.config.loading import load_config
+from pipeline.metadata.artifacts import find_model
+from pipeline.metadata.history import read_run
+from pipeline.metadata.lineage import describe_model
+from pipeline.metadata.store import open_store
 
 BEFORE = ("TfdsExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform")
 RUN_ID = "two-workers"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.served_model import ServedModel
-from pipeline.storage_faults import explain
+from components.common.served_model import ServedModel
+from pipeline.running.storage_faults import explain
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import yaml
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline.config import load_config
+from pipeline.config.loading import load_config
 
 FOLDER = Path(__file__).resolve().parents[2] / "infra" / "kubernetes"
 CUSTOM_KINDS = ("Kustomization", "InferenceService", "Profile", "TFJob")

@@ -2,7 +2,7 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.changes import changes
-from pipeline.config import load_config
+from pipeline.config.loading import load_config
 
 
 def test_before_the_first_blessed_model_there_is_a_reason(tmp_path):

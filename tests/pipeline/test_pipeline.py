@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from tfx.dsl.compiler.compiler import Compiler
 from tfx.proto import infra_validator_pb2
 
-from pipeline.config import load_config
+from pipeline.config.loading import load_config
 from pipeline.pipeline import create_pipeline
 
 

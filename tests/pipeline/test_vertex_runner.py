@@ -6,9 +6,9 @@ import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from components.errors import UserError
+from components.common.errors import UserError
 from pipeline import vertex_runner
-from pipeline.config import load_config
+from pipeline.config.loading import load_config
 
 SETTINGS = {
     "SEGLINE__RUN__ROOT": "gs://bucket/runs",

@@ -6,9 +6,9 @@ import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from tfx.types import standard_artifacts
 
-from components import schema
+from components.common import schema
+from components.common.errors import UserError
 from components.data_validation import statistics, validator
-from components.errors import UserError
 
 
 def records(count, species=("cat", "dog"), **missing):

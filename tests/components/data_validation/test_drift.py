@@ -8,9 +8,9 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils
 
-from components import schema
+from components.common import schema
+from components.common.errors import UserError
 from components.data_validation import drift, statistics
-from components.errors import UserError
 
 CLASSES = schema.ClassTable(values={"leaf": 1, "soil": 0})
 

@@ -10,13 +10,13 @@ import yaml
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from components import schema
+from components.common import schema
+from components.common.errors import UserError
 from components.datasets.config import FolderConfig
-from components.errors import UserError
 from components.example_gen import dataset
 from components.example_gen.config import DatasetConfig
 from pipeline import cli
-from pipeline.config import load_config
+from pipeline.config.loading import load_config
 
 SIZE = (30, 40)
 CAT, DOG = 17, 300  # ids with gaps; the second needs 16 bits

@@ -10,10 +10,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from components import schema
+from components.common import schema
+from components.common.errors import UserError
 from components.datasets import folder_files, folder_pictures
 from components.datasets.config import FolderConfig
-from components.errors import UserError
 from components.example_gen import dataset
 from components.example_gen.config import DatasetConfig
 

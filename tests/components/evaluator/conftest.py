@@ -14,7 +14,7 @@ from PIL import Image
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
-from components import schema
+from components.common import schema
 from components.evaluator import component
 from components.trainer.export import confusion_matrices
 

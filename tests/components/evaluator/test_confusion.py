@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import schema
+from components.common import schema
 from components.evaluator import confusion
 from components.trainer.export import confusion_matrices
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
 
-from components import schema
+from components.common import schema
 from components.evaluator.config import EvaluatorConfig, ObjectSizeConfig
 from components.evaluator.eval_config import make_eval_config
 from components.evaluator.object_size import object_size

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.example_gen import dataset
 from components.example_gen.config import DatasetConfig, FeaturesConfig, SplitsConfig
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components import schema
+from components.common import schema
 from components.example_gen.config import BadExamplesConfig, FeaturesConfig
 from components.example_gen.encoding import ExampleEncoder
 from components.transform import preprocessing

@@ -11,9 +11,9 @@ import tensorflow_datasets as tfds
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
-from components import schema
+from components.common import schema
+from components.common.errors import UserError
 from components.datasets import synthetic_pets
-from components.errors import UserError
 from components.example_gen import dataset, executor, leaks, quarantine, shards
 from components.example_gen.config import (
     BadExamplesConfig,

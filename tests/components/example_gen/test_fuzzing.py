@@ -13,7 +13,7 @@ from PIL import Image
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
-from components import pictures, schema
+from components.common import pictures, schema
 from components.example_gen import dataset, executor, quarantine
 from components.example_gen.config import (
     BadExamplesConfig,

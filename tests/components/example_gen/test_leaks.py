@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from components.common.errors import UserError
 from components.datasets.synthetic_pets import draw_pet
-from components.errors import UserError
 from components.example_gen import leaks
 from components.example_gen.config import LeaksConfig
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from components import pictures
+from components.common import pictures
 from components.datasets.synthetic_pets import draw_pet
 from components.example_gen.config import BadExamplesConfig, FeaturesConfig
 from components.example_gen.encoding import ExampleEncoder

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import schema
+from components.common import schema
 from components.infra_validator import serving_check
 from components.infra_validator.clean_process import Answer
 

@@ -3,9 +3,9 @@
 import pytest
 import tensorflow as tf
 
-from components import pictures, schema
-from components.model_card import write_card
-from components.served_model import ServedModel
+from components.common import pictures, schema
+from components.common.model_card import write_card
+from components.common.served_model import ServedModel
 from components.trainer.request_check import check_request
 
 CLASSES = schema.ClassTable(values={"dark": 0, "light": 1})

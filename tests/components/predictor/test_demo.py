@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.palette import class_colors
+from components.common.palette import class_colors
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from components.palette import class_colors
+from components.common.palette import class_colors
 from components.predictor.overlay import mask_image, overlay_image
 
 MASK = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.errors import UserError
-from components.pictures import for_model
+from components.common.errors import UserError
+from components.common.pictures import for_model
 from components.predictor.picture_files import find_pictures, read_picture
 
 OUT = "/elsewhere"

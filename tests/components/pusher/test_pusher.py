@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from components.common.served_model import latest_version
 from components.pusher import component
-from components.served_model import latest_version
 
 
 def model(folder, files=3, size=100):

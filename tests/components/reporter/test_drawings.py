@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.lineage import Edge, Lineage, Node
+from components.common.lineage import Edge, Lineage, Node
 from components.reporter import architecture, charts, images, lineage_section
 
 NAMES = ["pet", "background", "border"]

@@ -13,8 +13,8 @@ import small_training
 import tensorflow as tf
 from small_training import SMALL, halves, train
 
-from components import schema
-from components.errors import UserError
+from components.common import schema
+from components.common.errors import UserError
 from components.trainer import callbacks, distribution, fitting, objective
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig

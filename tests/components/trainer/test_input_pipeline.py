@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.trainer import input_pipeline
 from components.trainer.config import AugmentationConfig, TrainerConfig
 

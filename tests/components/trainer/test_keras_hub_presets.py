@@ -9,8 +9,8 @@ import pydantic
 import pytest
 import tensorflow as tf
 
-from components import provenance
-from components.errors import UserError
+from components.common import provenance
+from components.common.errors import UserError
 from components.trainer import encoders, unet
 from components.trainer.config import DecoderConfig, EncoderConfig
 

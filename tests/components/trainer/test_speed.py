@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.input_pipeline import training_batches
-from pipeline.config import load_config
+from pipeline.config.loading import load_config
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "training_step.py"
 SIZE, BATCH = (64, 64), 8

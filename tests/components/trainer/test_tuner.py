@@ -10,8 +10,8 @@ import tensorflow as tf
 from keras_tuner.errors import FatalError
 from small_training import SMALL, halves
 
-from components import schema
-from components.errors import UserError
+from components.common import schema
+from components.common.errors import UserError
 from components.trainer import hyperparameters, tuner_fn
 from components.trainer.config import TrainerConfig
 from components.trainer.training_data import TrainingData

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras.src.applications import mobilenet_v2
 
-from components.errors import UserError
+from components.common.errors import UserError
 from components.trainer import encoders, unet
 from components.trainer.config import DecoderConfig, EncoderConfig
 

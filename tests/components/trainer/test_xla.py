@@ -6,7 +6,7 @@ import pytest
 from small_training import SMALL, train
 
 from components.trainer.config import TrainerConfig
-from pipeline.config import load_config
+from pipeline.config.loading import load_config
 
 
 class Losses(keras.callbacks.Callback):

@@ -7,7 +7,7 @@ import cpu_time
 import numpy as np
 import tensorflow as tf
 
-from components import pictures
+from components.common import pictures
 from components.datasets.synthetic_pets import draw_pet
 from components.transform.preprocessing import prepare_images, prepare_masks
 

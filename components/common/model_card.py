@@ -1,0 +1,43 @@
+"""The saved model's description of itself: `assets.extra/segline.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from components.common import schema
+
+_FOLDER = "assets.extra"  # left alone by TensorFlow and its servers
+_FILE = "segline.json"
+
+
+def write_card(folder: str, classes: schema.ClassTable, description: dict[str, Any]) -> None:
+    """Writes the card into a SavedModel's folder.
+
+    Args:
+      folder: the SavedModel.
+      classes: the class table.
+      description: what else is to be known, as JSON values.
+    """
+    tf.io.gfile.makedirs(os.path.join(folder, _FOLDER))
+    with tf.io.gfile.GFile(os.path.join(folder, _FOLDER, _FILE), "w") as file:
+        json.dump({"classes": classes.model_dump(mode="json"), **description}, file, indent=2)
+
+
+def read_card(folder: str) -> dict[str, Any]:
+    """Reads the card of a SavedModel; `classes` is a ClassTable.
+
+    Raises:
+      ValueError: there is none, or it can't be read.
+    """
+    path = os.path.join(folder, _FOLDER, _FILE)
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            card = json.load(file)
+        card["classes"] = schema.ClassTable.model_validate(card["classes"])
+    except (tf.errors.OpError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} can't be read: {error}") from error
+    return card

@@ -1,0 +1,211 @@
+"""What `segline predict` does, in front of the screen and with Beam."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from components.common import palette, schema
+from components.common.errors import UserError
+from pipeline.config.loading import PipelineConfig
+
+_MOST_ROWS = 40
+
+
+def predict(
+    console: Console,
+    pictures: Sequence[str],
+    model_dir: str,
+    out: str,
+    batch_size: int,
+    flip: bool,
+) -> bool:
+    """Predicts pictures, writes masks and overlays, prints the class shares.
+
+    Args:
+      console: where to.
+      pictures: files and folders.
+      model_dir: the model, a folder of versions, or a pipeline's folder.
+      out: folder for the results.
+      batch_size: pictures that go through the model together.
+      flip: average with the mirror image's prediction.
+
+    Returns:
+      Whether all could be predicted.
+
+    Raises:
+      UserError: no model, no pictures, or the results can't be written.
+    """
+    from components.predictor.picture_files import find_pictures
+
+    files = find_pictures(pictures, out)
+    _make_folder(out)
+    from components.common.served_model import ServedModel
+    from components.predictor.files import predict_files, write_table
+
+    model = ServedModel(model_dir, flip)
+    names = model.classes.names
+    rows = list(
+        track(
+            predict_files(model, files, out, batch_size),
+            "predicting",
+            total=len(files),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal or len(files) <= batch_size,
+        )
+    )
+    good = [row for row in rows if not row.error]
+    table = Table(show_footer=len(good) > 1)
+    table.add_column("picture", footer="mean", overflow="fold")
+    table.add_column("size", justify="right")
+    colors = palette.class_colors(len(names))
+    for index, name in enumerate(names):
+        mean = sum(row.shares[index] for row in good) / len(good) if good else 0
+        style = "rgb({},{},{})".format(*colors[index])
+        table.add_column(f"[{style}]■[/] {name}", justify="right", footer=f"{mean:.1%}")
+    table.add_column("confidence", justify="right")
+    for row in good[:_MOST_ROWS]:
+        size = "{}x{}".format(*row.size)
+        shares = [f"{share:.1%}" for share in row.shares]
+        table.add_row(row.path, size, *shares, f"{row.confidence:.2f}")
+    if good:
+        console.print(table)
+    if len(good) > _MOST_ROWS:
+        console.print(f"… and {len(good) - _MOST_ROWS} more")
+    table_path = write_table(rows, names, out)
+    failed = [row for row in rows if row.error]
+    for row in failed:
+        console.print(f"✗ {row.path}: {row.error}", style="red", markup=False, soft_wrap=True)
+    console.print(
+        f"{len(good)} of {len(rows)} predicted with {model.path}\n"
+        f"masks and overlays in {out}, all numbers in {table_path}",
+        soft_wrap=True,
+    )
+    return not failed
+
+
+def predict_with_beam(
+    console: Console,
+    config: PipelineConfig,
+    pictures: Sequence[str],
+    split: str | None,
+    model_dir: str,
+    out: str,
+    kind: str,
+    batch_size: int,
+    flip: bool,
+    beam_args: Sequence[str],
+) -> bool:
+    """Predicts a TFDS split, or any number of picture files, as a Beam pipeline.
+
+    Args:
+      console: where to.
+      config: says which dataset a split is of.
+      pictures: files, folders and file patterns; empty where there is a split.
+      split: one of the config's splits, or a TFDS split expression.
+      model_dir: the model, a folder of versions, or a pipeline's folder.
+      out: folder for the results.
+      kind: `parquet` or `tfrecord`.
+      batch_size: most pictures that go through the model together.
+      flip: average with the mirror image's prediction.
+      beam_args: Beam's options.
+
+    Returns:
+      Whether all could be predicted.
+
+    Raises:
+      UserError: no model, no pictures, an unknown split.
+    """
+    import apache_beam as beam
+    from apache_beam.io.filesystem import BeamIOError
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.metrics.metric import MetricsFilter
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from components.common.served_model import ServedModel
+    from components.predictor import batch
+
+    model = ServedModel(model_dir, flip)
+    source = batch.ReadPictures(pictures) if not split else _split_reader(config, split)
+    if "://" not in out:
+        _make_folder(out)
+    if FileSystems.match([FileSystems.join(out, "predictions-*")])[0].metadata_list:
+        raise UserError(f"--out: {out} holds predictions already; name another folder")
+    pipeline = beam.Pipeline(options=PipelineOptions(list(beam_args)))
+    _ = (
+        pipeline
+        | "Read" >> source
+        | "Predict" >> batch.PredictPictures(os.path.abspath(model.path), batch_size, flip)
+        | "Write" >> batch.WriteRows(out, kind, model.classes.names)
+    )
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except BeamIOError as error:
+        raise UserError(f"the pictures can't be found: {error}") from error
+    found = {
+        counter.key.metric.name: counter.committed
+        for counter in result.metrics().query(MetricsFilter().with_namespace(batch.COUNTERS))[
+            "counters"
+        ]
+    }
+    total, failed = found.get(batch.PICTURES, 0), found.get(batch.FAILED, 0)
+    if not total:
+        raise UserError(f"no pictures in {', '.join(pictures) or split}")
+    console.print(
+        f"{total - failed} of {total} predicted with {model.path}\n"
+        f"masks and class shares in {out}/predictions-*",
+        soft_wrap=True,
+    )
+    if failed:
+        console.print(f"✗ {failed} could not be predicted; their rows have an `error`", style="red")
+    return not failed
+
+
+def _split_reader(config: PipelineConfig, split: str):  # noqa: ANN202  a Beam type
+    """Reads (id, encoded picture) of a split of the config's dataset."""
+    import apache_beam as beam
+    import tensorflow_datasets as tfds
+
+    from components.example_gen.dataset import check_features, open_dataset
+
+    builder = open_dataset(config.dataset)
+    check_features(builder, config.dataset)
+    expression = getattr(config.dataset.splits, split) if split in schema.SPLITS else split
+    try:
+        if not builder.info.splits[expression].num_examples:
+            raise UserError(f"--split: {expression!r} selects no examples")
+    except (ValueError, KeyError, AssertionError) as error:
+        raise UserError(
+            f"--split: {expression!r} does not fit {builder.info.full_name}, which has "
+            f"{', '.join(builder.info.splits)}"
+        ) from error
+    features = config.dataset.features
+    key = features.example_id or "tfds_id"
+    wanted = dict.fromkeys(filter(None, [features.image, features.example_id]), True)
+    reader = tfds.beam.ReadFromTFDS(
+        builder,
+        split=expression,
+        read_config=tfds.ReadConfig(add_tfds_id=True),
+        decoders=tfds.decode.PartialDecoding(
+            wanted, decoders={features.image: tfds.decode.SkipDecoding()}
+        ),
+    )
+    image = features.image
+
+    def pair(element: dict) -> tuple[str, bytes]:
+        return element[key].numpy().decode(), element[image].numpy()
+
+    return reader | "Pairs" >> beam.Map(pair)
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out: {path} can't be made: {error.strerror}") from error

@@ -1,0 +1,194 @@
+"""Old runs' files: which of them nobody needs any more, and their removal.
+
+ML Metadata forgets nothing: records stay, and the lineage of what is kept stays whole. The
+artifacts whose files go are marked as deleted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator
+
+import tensorflow as tf
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from components.common import lineage, run_record
+from components.common.errors import UserError
+from pipeline.config.loading import PipelineConfig
+from pipeline.metadata.artifacts import (
+    BLESSED,
+    PUSHED,
+    of_pipeline,
+    read_artifacts,
+    text_of,
+    version_state,
+)
+from pipeline.metadata.history import Run, list_runs
+from pipeline.metadata.lineage import model_graph
+
+_SYSTEM = ".system"  # TFX's own, for what an execution needs while it runs
+# What a training or a search that was ended goes on from; by step and folder.
+_UNFINISHED = (("Trainer", "checkpoints"), ("Tuner", "trials"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Removable:
+    """A folder that can go.
+
+    Attributes:
+      path: of the folder.
+      size: bytes.
+      artifact: whose files they are; None: of an execution that did not get to its end.
+    """
+
+    path: str
+    size: int
+    artifact: mlmd.Artifact | None
+
+
+def find_garbage(
+    store: MetadataStore, config: PipelineConfig, keep_runs: int, keep_blessed: int | None
+) -> list[Removable]:
+    """Files of a pipeline that neither a kept run nor a kept model is made from.
+
+    Args:
+      store: ML Metadata.
+      config: of the pipeline.
+      keep_runs: the newest so many runs keep all that they used and made.
+      keep_blessed: so do the models that were blessed last; None: all of them. Pushed
+        versions that are still there are kept in any case.
+
+    Returns:
+      The largest first.
+
+    Raises:
+      UserError: a run is under way.
+    """
+    runs = list_runs(store, config.name)
+    if busy := _under_way(runs):
+        raise UserError(f"run {busy.id} is {busy.state}: wait for its end")
+    kept = _kept(store, config, runs[:keep_runs], keep_blessed)
+    known = read_artifacts(store, of_pipeline(config.name, "uri != ''"))
+    live = {_tail(artifact.uri) for artifact in known if artifact.id in kept}
+    others = {
+        _tail(artifact.uri): artifact
+        for artifact in known
+        if artifact.state != mlmd.Artifact.DELETED and artifact.id not in kept
+    }
+    since = min((run.started for run in runs[:keep_runs]), default=0)
+    found = [
+        Removable(path, _size(path), others.get(_tail(path)))
+        for path in _folders(config.artifacts_dir, since)
+        if _tail(path) not in live
+    ]
+    return sorted(found, key=lambda one: (-one.size, one.path))
+
+
+def remove(store: MetadataStore, garbage: Iterable[Removable]) -> None:
+    """Marks and removes; what a removal that is ended leaves goes with the next one."""
+    for one in garbage:
+        if one.artifact is not None:
+            one.artifact.state = mlmd.Artifact.DELETED
+            one.artifact.custom_properties["state"].string_value = "deleted"  # TFX's own word
+            store.put_artifacts([one.artifact])
+        tf.io.gfile.rmtree(one.path)
+
+
+def _under_way(runs: Iterable[Run]) -> Run | None:
+    """A run that may still write; one on another machine, unless a later one has ended."""
+    for run in runs:
+        if run.state == run_record.RUNNING:
+            return run
+    newest = next(iter(runs), None)
+    return newest if newest and newest.state == run_record.UNFINISHED else None
+
+
+def _tail(path: str) -> str:
+    """`<step>/<output>/<execution>`: a store's executions are numbered, wherever its files lie."""
+    return "/".join(path.rstrip("/").split("/")[-3:])
+
+
+def _kept(
+    store: MetadataStore, config: PipelineConfig, runs: Iterable[Run], keep_blessed: int | None
+) -> set[int]:
+    """Ids of the artifacts that stay."""
+    kept: set[int] = set()
+    for run in runs:
+        ids = {
+            artifact.id
+            for step in run.steps.values()
+            for artifacts in step.outputs.values()
+            for artifact in artifacts
+        }
+        if ids:
+            kept |= _with_siblings(store, lineage.upstream(store, ids))
+    blessings = read_artifacts(store, of_pipeline(config.name, BLESSED))
+    if keep_blessed is not None:
+        blessings = blessings[-keep_blessed:]
+    pushes = [
+        artifact
+        for artifact in read_artifacts(store, of_pipeline(config.name, PUSHED))
+        if version_state(text_of(artifact, "pushed_destination")) != "gone"
+    ]
+    for artifact in (*blessings, *pushes):
+        graph = lineage.upstream(store, [artifact.id])
+        kept |= _with_siblings(store, graph)
+        for model in graph.artifacts:
+            if model.type == "Model":
+                (trained,) = store.get_artifacts_by_id([model.id])
+                kept |= _with_siblings(store, model_graph(store, trained))
+    return kept
+
+
+def _with_siblings(store: MetadataStore, graph: lineage.Lineage) -> set[int]:
+    """Ids of a graph's artifacts, and of what else was made with them (a model's logs)."""
+    executions = [node.id for node in graph.executions]
+    events = store.get_events_by_execution_ids(executions) if executions else []
+    made = {event.artifact_id for event in events if event.type == mlmd.Event.OUTPUT}
+    return made | {node.id for node in graph.artifacts}
+
+
+def _folders(root: str, since: int) -> Iterator[str]:
+    """Folders below the pipeline's root that hold an execution's files each.
+
+    Args:
+      root: `<root>/<step>/<output>/<execution>` are artifacts.
+      since: milliseconds since the epoch; what a training or a search left after that is
+        what the next run goes on from.
+    """
+    for step in _below(root):
+        for output in _below(step):
+            if os.path.basename(output) == _SYSTEM:
+                # TFX empties them itself where it can.
+                for kind in _below(output):
+                    yield from (folder for folder in _below(kind) if any(_files(folder)))
+                continue
+            unfinished = (os.path.basename(step), os.path.basename(output)) in _UNFINISHED
+            for folder in _below(output):
+                if not unfinished or _changed(folder) < since:
+                    yield folder
+
+
+def _below(folder: str) -> list[str]:
+    """The folders in a folder."""
+    if not tf.io.gfile.isdir(folder):
+        return []
+    paths = [os.path.join(folder, name.rstrip("/")) for name in tf.io.gfile.listdir(folder)]
+    return sorted(path for path in paths if tf.io.gfile.isdir(path))
+
+
+def _files(folder: str) -> Iterator[str]:
+    for parent, _, names in tf.io.gfile.walk(folder):
+        yield from (os.path.join(parent, name) for name in names)
+
+
+def _size(folder: str) -> int:
+    return sum(tf.io.gfile.stat(path).length for path in _files(folder))
+
+
+def _changed(folder: str) -> int:
+    """Milliseconds since the epoch of the latest change of a file in it."""
+    times = [tf.io.gfile.stat(path).mtime_nsec // 10**6 for path in _files(folder)]
+    return max(times, default=0)

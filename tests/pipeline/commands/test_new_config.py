@@ -1,0 +1,133 @@
+"""`segline init`, as it is called."""
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline import cli
+from pipeline.config.loading import load_config
+
+RNG = np.random.default_rng(0)
+
+
+def make_folder(root, masks, images="images", mask_folder="masks", suffix="", kind="png"):
+    """Pictures and masks; of each mask its name and its values or colours."""
+    for name, content in masks.items():
+        image, mask = root / images / f"{name}.jpg", root / mask_folder / f"{name}{suffix}.{kind}"
+        for path in (image, mask):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = RNG.integers(0, 255, (*content.shape[:2], 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(image)
+        Image.fromarray(content).save(mask)
+
+
+def values(*choices, size=(12, 16), count=60):
+    masks = {}
+    for index in range(count):
+        masks[f"{index:03d}"] = RNG.choice(np.array(choices, np.uint8), size)
+    return masks
+
+
+def init(capsys, *arguments):
+    """Output and exit status."""
+    status = 0
+    try:
+        cli.main(["init", *map(str, arguments)])
+    except SystemExit as end:
+        status = end.code
+    shown = capsys.readouterr()
+    return shown.out + shown.err, status
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_becomes_a_config_that_is_ready(place, capsys):
+    masks = values(0, 255)
+    make_folder(place / "My Cars", masks, suffix="_mask", kind="gif")
+    Image.new("RGB", (16, 12)).save(place / "My Cars/images/alone.png")
+    (place / "My Cars/images/000.jpg").write_bytes(b"no picture")
+    shown, status = init(capsys, "My Cars")
+    assert status == 0
+    assert "61 pictures" not in shown and "60 pictures in My Cars/images" in shown
+    assert "heights 12–12 (median 12), widths 16–16 (median 16) pixels" in shown
+    assert "without a mask, left out: 1 (alone.png)" in shown
+    assert "can't be used (a run sets them aside): 1 (My Cars/images/000.jpg)" in shown
+    assert "my_cars.yaml is written" in shown and "make run CONFIG=my_cars.yaml" in shown
+    config = load_config("my_cars.yaml", {})
+    assert config.name == "my_cars"
+    assert config.dataset.folder.mask_suffix == "_mask"
+    assert config.classes.values == {"background": 0, "object": 255}
+    seen = np.concatenate([mask.ravel() for name, mask in masks.items() if name != "000"])
+    share = np.mean(seen == 255)
+    assert f"object: 255  # {share:.2%}" in (place / "my_cars.yaml").read_text()
+    assert f"{share:.2%}" in shown
+
+    again, status = init(capsys, "My Cars")
+    assert status == 1 and "my_cars.yaml is there already: --force overwrites it" in again
+    assert init(capsys, "My Cars", "--force")[1] == 0
+
+
+def test_many_values_and_255_for_nothing(place, capsys):
+    masks = values(*range(7, 34, 2), 255)
+    for mask in masks.values():
+        mask[0] = 7
+    masks["000"][3, 3] = 40  # rare
+    make_folder(place / "city", masks, images="leftImg", mask_folder="gtFine")
+    shown, status = init(capsys, "city")
+    assert status == 1 and "city has no folder called images, image" in shown
+    shown, status = init(
+        capsys, "city", "--images", "city/leftImg", "--masks", "city/gtFine", "--out", "c.yaml"
+    )
+    assert status == 0, shown
+    config = load_config("c.yaml", {})
+    assert config.classes.ignore_values == (255,)
+    assert list(config.classes.values.values()) == [*range(7, 34, 2), 40]
+    weights = config.trainer.class_weights
+    assert max(weights) == weights[-1] and sum(weights) == pytest.approx(1, abs=1e-3)
+
+
+def test_coloured_masks_and_folders_of_splits(place, capsys):
+    palette = np.array([[0, 0, 0], [200, 10, 10], [10, 200, 10]], np.uint8)
+    indices = RNG.choice(3, (30, 12, 16), p=[0.7, 0.2, 0.1])
+    names = [f"{part}/{index}" for index, part in enumerate(["train"] * 20 + ["val", "test"] * 5)]
+    make_folder(place / "x", {n: palette[i] for n, i in zip(names, indices, strict=True)})
+    shown, status = init(capsys, "x")
+    assert status == 0, shown
+    folder = load_config("x.yaml", {}).dataset.folder
+    assert folder.split_by == "folders" and "train 20, validation 5, test 5" in shown
+    assert folder.colors == {0: (0, 0, 0), 1: (200, 10, 10), 2: (10, 200, 10)}
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ({"a": np.zeros((4, 4), np.uint8)}, "nothing but the value 0"),
+        ({"a": RNG.integers(0, 255, (40, 40, 3)).astype(np.uint8)}, "more than 256 colours"),
+    ],
+)
+def test_masks_that_make_no_classes(place, capsys, masks, message):
+    make_folder(place / "x", masks)
+    shown, status = init(capsys, "x")
+    assert status == 1 and message in shown and not (place / "x.yaml").exists()
+
+
+def test_folders_that_are_not_there_or_do_not_match(place, capsys):
+    assert "there is no folder nowhere" in init(capsys, "nowhere")[0]
+    make_folder(place / "x", values(0, 1, count=2))
+    for mask in (place / "x/masks").iterdir():
+        mask.rename(mask.with_name(f"other-{mask.name}"))
+    assert "no picture in x/images has a mask of the same name" in init(capsys, "x")[0]
+
+
+def test_the_text_is_yaml_whatever_the_folder_is_called(place, capsys):
+    root = place / "it's: #1"
+    make_folder(root, values(0, 1))
+    assert init(capsys, root.name)[1] == 0
+    (path,) = place.glob("*.yaml")
+    config = yaml.safe_load(path.read_text())
+    assert config["dataset"]["folder"]["images"] == "it's: #1/images"
