@@ -76,7 +76,8 @@ def test_the_users_error_is_found_behind_others():
 def test_the_users_error_is_found_in_beams_text():
     text = (
         "Traceback (most recent call last):\n  File x\n"
-        "components.common.errors.UserError: the mask is 2x4 [while running 'WriteShard-ptransform-5']\n\n"
+        "components.common.errors.UserError: the mask is 2x4 "
+        "[while running 'WriteShard-ptransform-5']\n\n"
         "During handling of the above exception, another exception occurred:\nTraceback …"
     )
     assert user_message(RuntimeError(text)) == "the mask is 2x4"
