@@ -59,6 +59,7 @@ bench: environment
 
 lint: environment
 	@ruff check . && ruff format --check .
+	@said=$$(lint-imports) || { echo "$$said"; exit 1; }
 
 format: environment
 	@ruff check --fix . && ruff format .
