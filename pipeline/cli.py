@@ -10,6 +10,7 @@ import sys
 
 import rich.console
 
+from components.common import provenance
 from components.common.errors import UserError
 from pipeline.commands import config, gc, init, kubeflow, lineage, predict
 
@@ -37,6 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segline", description="TFX pipelines for image segmentation."
     )
+    parser.add_argument("--version", action="version", version=f"segline {provenance.version()}")
     commands = parser.add_subparsers(required=True, metavar="command")
     for module in (init, config, predict, lineage, gc, kubeflow):
         module.add(commands)

@@ -26,6 +26,11 @@ _STACK = (
 )
 
 
+def version() -> str:
+    """segline's own version. pyproject.toml is the one place that says it."""
+    return importlib.metadata.version("segline")
+
+
 def source_fingerprint(*packages: str) -> str:
     """SHA-256 (first 16 hex digits) over the source of component packages.
 

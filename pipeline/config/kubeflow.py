@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from components.common import schema
+from components.common import provenance, schema
 
 Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|[KMGT]i?)?$")]
 
@@ -81,7 +81,9 @@ _TRAINING = StepConfig(
 class KubeflowConfig(schema.Config):
     """How the pipeline runs on Kubeflow Pipelines."""
 
-    image: str = Field(default="segline:latest", description="the image of all steps")
+    image: str = Field(
+        default=f"segline:{provenance.version()}-cpu", description="the image of all steps"
+    )
     volumes: tuple[VolumeConfig, ...] = Field(
         default=(), description="none where run.root is in gs:// or s3://"
     )
