@@ -12,7 +12,8 @@ from components.common import run_record
 from pipeline.config.kubeflow import KubeflowConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-VERSION = re.search(r'^version = "(\d+\.\d+\.\d+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+PROJECT = (ROOT / "pyproject.toml").read_text()
+VERSION = re.search(r'^version = "(\d+\.\d+\.\d+)"$', PROJECT, re.M)[1]
 
 
 def test_the_command_tells_it_at_once():
@@ -33,12 +34,9 @@ def test_ml_metadata_records_it():
 
 
 def test_the_changelog_begins_with_it():
-    first = re.search(r"^## \[(.+?)\] – (unreleased|\d{4}-\d\d-\d\d)$", changelog(), re.M)
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    first = re.search(r"^## \[(.+?)\] – (unreleased|\d{4}-\d\d-\d\d)$", changelog, re.M)
     assert first[1] == VERSION
-
-
-def changelog():
-    return (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_images_are_tagged_with_it():
