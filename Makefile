@@ -1,6 +1,7 @@
 # make run [CONFIG=name-or-path]   set up if needed, then run the pipeline
 # make tensorboard [CONFIG=…]      curves, pictures and hyperparameters of its runs
 # make test                        set up if needed, then run the tests
+# make docs                        the docs as a site, in site/
 
 CONFIG := $(or $(CONFIG),$(SEGLINE_CONFIG),quickstart)
 ENGINE ?= local
@@ -19,10 +20,10 @@ export PYTHONWARNINGS ?= ignore
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run tensorboard test bench lint format lock check-lock audit environment clean
+.PHONY: help run tensorboard test bench lint docs format lock check-lock audit environment clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -4
 
 environment:
 	@sh infra/environment.sh
@@ -60,6 +61,11 @@ bench: environment
 lint: environment
 	@ruff check . && ruff format --check .
 	@said=$$(lint-imports) || { echo "$$said"; exit 1; }
+
+# Material for MkDocs speaks of a MkDocs 2 that nobody here asks for, unless told not to.
+docs: environment
+	@NO_MKDOCS_2_WARNING=true mkdocs build --clean
+	@echo "the docs are in site/index.html"
 
 format: environment
 	@ruff check --fix . && ruff format .

@@ -99,7 +99,7 @@ class DatasetConfig(schema.Config):
         default=None, description="for `name: image_folder`: where pictures and masks lie"
     )
     version: str = pydantic.Field(
-        default="*.*.*", description="TFDS version, * for the newest, such as 4.*.*"
+        default="*.*.*", description="TFDS version, such as `4.*.*`; `*` stands for the newest"
     )
     data_dir: str | None = pydantic.Field(
         default=None,
