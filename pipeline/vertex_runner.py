@@ -45,8 +45,8 @@ def managed_pipeline(config: PipelineConfig) -> Pipeline:
             continue  # a resolver runs nowhere
         step = config.kubeflow.settings(component.id)
         resources = _ResourceSpec()
-        if step.cpu_limit or step.cpu_request:
-            resources.cpu_limit = _cores(step.cpu_limit or step.cpu_request)
+        if cores := step.cpu_limit or step.cpu_request:
+            resources.cpu_limit = _cores(cores)
         if step.memory_limit:
             resources.memory_limit = _gigabytes(step.memory_limit)
         if step.accelerator:

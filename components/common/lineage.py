@@ -163,10 +163,9 @@ class Lineage:
             runs=self.runs,
         )
 
-    def maker(self, artifact: Node) -> Node | None:
-        """The execution that made an artifact; None where the graph ends with it."""
-        keys = (edge.source for edge in self.edges if edge.target == artifact.key)
-        return next((self.node(key) for key in keys), None)
+    def maker(self, artifact: Node) -> Node:
+        """The execution that made an artifact."""
+        return next(self.node(edge.source) for edge in self.edges if edge.target == artifact.key)
 
     def to_json(self) -> str:
         """JSON with sorted keys: equal graphs give equal texts."""

@@ -134,8 +134,8 @@ def pixels_of(encoded: bytes) -> int | None:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(encoded)) as image:
                 return image.width * image.height
-    except Image.DecompressionBombError:
-        return Image.MAX_IMAGE_PIXELS * 2
+    except Image.DecompressionBombError:  # it has more than that
+        return (Image.MAX_IMAGE_PIXELS or 0) * 2
     except Exception:  # Pillow's readers fail in many ways on what is no picture
         return None
 

@@ -64,9 +64,10 @@ class CocoMasks:
         """Finds the picture of each entry: by its path, or else by its name alone."""
         images = files(os.path.expanduser(self._config.images), "images")
         by_name: dict[str, list[str]] = {}
-        for path in images:
-            by_name.setdefault(os.path.basename(path), []).append(path)
-        found, without_picture = {}, []
+        for image in images:
+            by_name.setdefault(os.path.basename(image), []).append(image)
+        found: dict[str, str] = {}
+        without_picture: list[str] = []
         for index, coco in enumerate(self._files):
             for number, entry in coco.imgs.items():
                 name = str(entry["file_name"]).replace("\\", "/")

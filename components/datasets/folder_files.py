@@ -61,10 +61,8 @@ def match(config: FolderConfig) -> Matched:
     Raises:
       UserError: there is no such folder.
     """
-    images, masks = (
-        files(os.path.expanduser(folder), key)
-        for key, folder in (("images", config.images), ("masks", config.masks))
-    )
+    images = files(os.path.expanduser(config.images), "images")
+    masks = files(os.path.expanduser(config.masks or ""), "masks")
     suffix = config.mask_suffix
     by_path = {
         stem.removesuffix(suffix): path for path in masks if (stem := _stem(path)).endswith(suffix)
@@ -98,6 +96,7 @@ def split(pairs: Sequence[Pair], config: FolderConfig) -> dict[str, list[Pair]]:
     if config.split_by == "lists":
         return _split_by_lists(pairs, config)
     for pair in pairs:
+        name: str | None
         if config.split_by == "hash":
             name = _split_of_hash(_stem(pair.name), config.validation, config.test)
         else:
@@ -121,7 +120,8 @@ def _split_of_hash(stem: str, validation: float, test: float) -> str:
 
 def _split_by_lists(pairs: Sequence[Pair], config: FolderConfig) -> dict[str, list[Pair]]:
     known = {key: pair for pair in pairs for key in (pair.name, _stem(pair.name))}
-    result, taken = {}, {}
+    result: dict[str, list[Pair]] = {}
+    taken: dict[str, str] = {}
     for name, path in config.lists.items():
         try:
             with open(os.path.expanduser(path), encoding="utf-8") as file:

@@ -12,6 +12,7 @@ import numpy as np
 from components.common import pictures
 from components.common.errors import UserError
 from components.datasets import folder_files, folder_pictures
+from components.datasets.coco import CocoMasks
 from components.datasets.config import FolderConfig
 from components.datasets.mask_source import MaskFiles, MaskSource, mask_source
 
@@ -87,7 +88,9 @@ def survey(images: str, masks: str | None, annotations: Sequence[str] = ()) -> S
         widths,
         dict(sorted(pixels.items())),
         unreadable,
-        {number: name for name, number in source.categories.items()} if annotations else {},
+        {number: name for name, number in source.categories.items()}
+        if isinstance(source, CocoMasks)
+        else {},
     )
 
 
@@ -125,7 +128,7 @@ def find_suffix(config: FolderConfig) -> str:
     """What most masks' names have more than their pictures', such as `_mask`."""
     images, masks = (
         [os.path.basename(os.path.splitext(name)[0]) for name in folder_files.files(folder, key)]
-        for key, folder in (("images", config.images), ("masks", config.masks))
+        for key, folder in (("images", config.images), ("masks", config.masks or ""))
     )
     stems = set(images)
     suffixes: Counter[str] = Counter()
@@ -153,8 +156,9 @@ def _look(
         if values is None or (problem and not masks_are_files):
             unreadable.append(pair.mask if masks_are_files else pair.image)
             continue
-        image = _pixels(folder_pictures.read_image(_read(pair.image), values.shape[1::-1]))
-        if image is None or image.shape[:2] != values.shape[:2]:
+        height, width = values.shape[:2]
+        image = _pixels(folder_pictures.read_image(_read(pair.image), (width, height)))
+        if image is None or image.shape[:2] != (height, width):
             unreadable.append(pair.image)
             continue
         heights.append(image.shape[0])
@@ -177,8 +181,8 @@ def _look_for_colors(
         except OSError:
             continue  # it is among the unreadable ones already
         found, counts = np.unique(channels, axis=0, return_counts=True)
-        for color, count in zip(found, counts, strict=True):
-            colors[tuple(int(channel) for channel in color)] += int(count)
+        for (red, green, blue), count in zip(found.tolist(), counts.tolist(), strict=True):
+            colors[red, green, blue] += count
         if len(colors) > _MOST_COLORS:
             raise UserError(
                 f"{pair.mask}: the masks have more than {_MOST_COLORS} colours. Masks must be "

@@ -27,7 +27,7 @@ _VERSION = "1.0.0"
 _HASHES_FILE = "hashes.json"
 
 
-class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """The dataset of one state of the folders.
 
     Args:

@@ -135,10 +135,10 @@ def _add_clutter(rng: np.random.Generator, background: np.ndarray) -> np.ndarray
         else:
             end = rng.uniform(0, 1, 2) * (width, height)
             draw.line([tuple(center), tuple(end)], fill=255, width=int(rng.integers(3, 12)))
-        box = layer.getbbox()
-        if box is None:  # it fell outside the picture
+        drawn = layer.getbbox()
+        if drawn is None:  # it fell outside the picture
             continue
-        left, top, right, bottom = box
+        left, top, right, bottom = drawn
         inside = np.asarray(layer)[top:bottom, left:right] > 0
         size, color = (bottom - top, right - left), _color(rng)
         thing = _texture(rng, size, color, contrast=rng.uniform(5, 30), cells=(12,))

@@ -48,7 +48,7 @@ def _create_computations(
     name: str = "segmentation",
     model_names: Sequence[str] = ("",),
     output_names: Sequence[str] = ("",),
-    **unused_options,
+    **unused_options: Any,
 ) -> list[tfma.metrics.MetricComputation | tfma.metrics.DerivedMetricComputation]:
     """The computations for each model: one sum, what is derived from it, one ranking."""
     del name, output_names

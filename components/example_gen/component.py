@@ -22,7 +22,7 @@ class TfdsExampleGenSpec(component_spec.ComponentSpec):
         # Set by the driver at run time.
         "identity": component_spec.ExecutionParameter(type=str, optional=True),
     }
-    INPUTS = {}
+    INPUTS: dict[str, component_spec.ChannelParameter] = {}
     OUTPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
 
 

@@ -115,7 +115,7 @@ class ExampleEncoder:
         height, width = seen.size.tolist()
         feature: dict[str, bytes | int | float] = {
             schema.IMAGE: element[self._config.image],
-            schema.MASK: seen.mask,
+            schema.MASK: bytes(seen.mask),
             schema.EXAMPLE_ID: self.id_of(element),
             schema.HEIGHT: height,
             schema.WIDTH: width,

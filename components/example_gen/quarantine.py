@@ -93,14 +93,17 @@ def to_record(image: bytes, mask: bytes, example_id: bytes, reason: str) -> byte
     return example.SerializeToString(deterministic=True)
 
 
-def read_outcomes(paths: Sequence[str]) -> list[Outcome | None]:
-    """What became of the examples of output files; None where nobody has put it down."""
+def read_outcomes(paths: Sequence[str]) -> list[Outcome]:
+    """What became of the examples of output files.
+
+    Raises:
+      RuntimeError: a file's writer has not put it down.
+    """
     outcomes = []
-    for path in map(_outcome_path, paths):
-        if not tf.io.gfile.exists(path):
-            outcomes.append(None)
-            continue
-        with tf.io.gfile.GFile(path) as file:
+    for path in paths:
+        if not tf.io.gfile.exists(_outcome_path(path)):
+            raise RuntimeError(f"{path}: nobody has put down its counts")
+        with tf.io.gfile.GFile(_outcome_path(path)) as file:
             outcomes.append(Outcome.from_json(json.load(file)))
     return outcomes
 

@@ -171,7 +171,7 @@ def plan_work(shards: Sequence[Shard], workers: int | None) -> list[list[Shard]]
     """
     most = max(1, len(shards) // (_UNITS_PER_WORKER * workers)) if workers else 1
     units = []
-    for _, of_split in itertools.groupby(shards, lambda shard: shard.split):
-        of_split = list(of_split)
+    for _, group in itertools.groupby(shards, lambda shard: shard.split):
+        of_split = list(group)
         units += [of_split[start : start + most] for start in range(0, len(of_split), most)]
     return units

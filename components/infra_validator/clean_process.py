@@ -22,6 +22,7 @@ from components.infra_validator.config import InfraValidatorConfig
 
 PROBE = Path(__file__).with_name("probe.py")
 _START_SECONDS = 600  # for importing TensorFlow: not the model's doing
+_STDERR = "stderr"  # in the work folder
 _POLL_SECONDS = 0.1
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
@@ -95,7 +96,7 @@ def probe(model_dir: str, calls: list[Call], config: InfraValidatorConfig, work_
       ServingError: the model does not load, a limit is exceeded, or the process dies.
     """
     _write_plan(calls, work_dir)
-    watch = _Watch(config)
+    watch = _Watch(config, work_dir)
     with _started(model_dir, work_dir) as process:
         watch.follow(process)
         ready = watch.wait_for("ready", _START_SECONDS, "TensorFlow did not start")
@@ -154,27 +155,28 @@ def _started(model_dir: str, work_dir: str) -> Iterator[subprocess.Popen]:
     """The probe's process; killed at the end, whatever it is doing."""
     environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    with open(os.path.join(work_dir, "stderr"), "wb") as stderr:
+    with open(os.path.join(work_dir, _STDERR), "wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-I", str(PROBE), model_dir, work_dir],
             stdout=subprocess.PIPE,
             stderr=stderr,
             env=environment,
         )
-    process.stderr_path = stderr.name
     try:
         yield process
     finally:
         process.kill()
         process.wait()
-        process.stdout.close()
+        if process.stdout:
+            process.stdout.close()
 
 
 class _Watch:
     """Reads what the probe tells, and looks at the clock and at its memory meanwhile."""
 
-    def __init__(self, config: InfraValidatorConfig) -> None:
+    def __init__(self, config: InfraValidatorConfig, work_dir: str) -> None:
         self._config = config
+        self._stderr = Path(work_dir, _STDERR)
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self.peak_memory_mb = 0.0
 
@@ -183,7 +185,7 @@ class _Watch:
         self._process = process
 
         def read() -> None:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 self._lines.put(line)
             self._lines.put(None)
 
@@ -231,7 +233,7 @@ class _Watch:
     def _last_words(self) -> str:
         """Why the process ended, in one line."""
         status = self._process.wait()
-        stderr = Path(self._process.stderr_path).read_text(errors="replace").strip()
+        stderr = self._stderr.read_text(errors="replace").strip()
         if status < 0:
             return f"the serving process was killed by signal {-status}"
         reason = stderr.splitlines()[-1] if stderr else f"exit status {status}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -153,8 +154,9 @@ def find_faults(
             fault = reason_of(answer.error)
         else:
             fault = _fault_of_outputs(answer.outputs, request.sizes, num_classes)
-            if not fault and request.same_as and served[request.same_as].outputs:
-                fault = _fault_of_difference(answer.outputs, served[request.same_as].outputs)
+            other = served[request.same_as].outputs if request.same_as else None
+            if not fault and other:
+                fault = _fault_of_difference(answer.outputs, other)
             if not fault and evaluated:
                 fault = _fault_of_evaluation(answer.outputs, *evaluated, num_classes)
         if fault:
@@ -203,9 +205,9 @@ def _fault_of_evaluation(
     outputs: dict[str, np.ndarray], evaluated: Answer, prepared: Answer, num_classes: int
 ) -> str:
     """Counts the served masks against the truth, as `evaluate` has counted its own."""
-    for answer in (evaluated, prepared):
-        if answer.outputs is None:
-            return f"the evaluation's signatures fail: {reason_of(answer.error)}"
+    if evaluated.outputs is None or prepared.outputs is None:
+        reason = reason_of(evaluated.error or prepared.error)
+        return f"the evaluation's signatures fail: {reason}"
     truth = prepared.outputs[schema.MASK]
     if truth.shape != outputs[schema.MASK].shape:
         return f"mask is {list(outputs[schema.MASK].shape)}, evaluated was {list(truth.shape)}"
@@ -236,9 +238,7 @@ def _fault_of_refusal(answer: Answer, position: int) -> str:
     return ""
 
 
-def _request(
-    name: str, batch: list[bytes], sizes: list[tuple[int, int]], **known: object
-) -> Request:
+def _request(name: str, batch: list[bytes], sizes: list[tuple[int, int]], **known: Any) -> Request:
     call = Call(name, schema.SERVING_SIGNATURE, schema.IMAGE_BYTES, tuple(batch))
     return Request(call, tuple(sizes), **known)
 

@@ -195,7 +195,7 @@ def _row(key: str, found: Prediction | str, class_names: Sequence[str]) -> dict[
         row["error"] = found
         return row
     height, width = found.mask.shape
-    shares = np.float32(found.shares(len(class_names))).tolist()
+    shares = np.asarray(found.shares(len(class_names)), np.float32).tolist()
     row |= {f"share_{name}": share for name, share in zip(class_names, shares, strict=True)}
     row |= {"width": width, "height": height}
     row |= {"confidence": found.confidence, "mask_png": found.mask_png}

@@ -123,8 +123,8 @@ def _write(
     num_classes: int,
     out: str,
 ) -> Row:
-    if isinstance(prediction, str):
-        return Row(file.path, error=prediction)
+    if isinstance(picture, str) or isinstance(prediction, str):
+        return Row(file.path, error=str(prediction))
     base = Path(out, file.output)
     base.parent.mkdir(parents=True, exist_ok=True)
     mask, overlay = f"{base}_mask.png", f"{base}_overlay.jpg"

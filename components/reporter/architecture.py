@@ -82,7 +82,7 @@ def diagram(layers: list[dict[str, Any]]) -> str:
         figure = Figure((7.2, 0.62 * (deepest + 1) + 0.3), layout="constrained")
         axes = figure.subplots()
         axes.axis("off")
-        places = []
+        places: list[tuple[float, float]] = []
         turned = False
         for stage in drawn:
             turned = turned or bool(places) and not stage.encoder

@@ -70,7 +70,7 @@ def curves(
             axes.set_ylim(bottom=0)
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.grid(axis="y")
         return svg(figure, title)
 
@@ -117,7 +117,7 @@ def class_metrics(values: Mapping[str, Sequence[float]], class_names: Sequence[s
     with matplotlib.rc_context(STYLE):
         if len(class_names) > _MOST_GROUPED:
             label, numbers = next(iter(values.items()))
-            return _horizontal_bars(label, class_names, np.nan_to_num(numbers), colors)
+            return _horizontal_bars(label, class_names, np.nan_to_num(numbers).tolist(), colors)
         figure, axes = _figure(2.6)
         width = 0.8 / len(class_names)
         for index, (name, color) in enumerate(zip(class_names, colors, strict=True)):
@@ -223,6 +223,8 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r"font-family: [^;\"]*; ", "", text)  # the page's
     text = re.sub(r'<g id="[^"]*">', "<g>", text)
     text = text.replace(INK, "currentColor").replace(FAINT, "var(--faint)")
-    size = re.search(r'width="([\d.]+)pt" height="[\d.]+pt"', text)
-    style = f'role="img" style="width: 100%; max-width: {float(size[1]) * 4 / 3:.0f}px"'
-    return re.sub(r"<svg ", f"<svg {style} ", text.replace(size[0], ""), count=1)
+    return re.sub(r'width="([\d.]+)pt" height="[\d.]+pt"', _as_wide_as_fits, text, count=1)
+
+
+def _as_wide_as_fits(size: re.Match[str]) -> str:
+    return f'role="img" style="width: 100%; max-width: {float(size[1]) * 4 / 3:.0f}px"'

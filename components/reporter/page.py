@@ -80,7 +80,7 @@ def render(artifacts: Mapping[str, mlmd.Artifact], lineage: Lineage, run: RunFac
     if "examples" not in artifacts:
         raise ValueError("no examples were made")
     generator = lineage.maker(lineage.node(f"artifact-{artifacts['examples'].id}"))
-    classes = schema.ClassTable.model_validate_json(generator.properties["classes"])
+    classes = schema.ClassTable.model_validate_json(str(generator.properties["classes"]))
     verdict = read_verdict(artifacts["evaluation"].uri) if "evaluation" in artifacts else None
     return templates.render(
         "report.html",
@@ -146,7 +146,7 @@ def _split(lineage: Lineage) -> str:
     """The evaluated split, as the Evaluator was told."""
     for execution in lineage.executions:
         if execution.name == "Evaluator":
-            (split,) = json.loads(execution.properties["example_splits"])
+            (split,) = json.loads(str(execution.properties["example_splits"]))
             return split
     return schema.TEST
 

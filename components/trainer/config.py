@@ -94,7 +94,7 @@ class EncoderConfig(schema.Config):
             raise ValueError("preset and `name: keras_hub` go together")
         if self.preset and self.weights not in ("imagenet", "none"):
             raise ValueError("weights: with a preset, `imagenet` (the preset's) or `none`")
-        if self.input_range != AS_TRAINED and self.input_range[0] >= self.input_range[1]:
+        if isinstance(self.input_range, tuple) and self.input_range[0] >= self.input_range[1]:
             raise ValueError("input_range: the first number must be the smaller one")
         return self
 

@@ -76,7 +76,7 @@ def fit(
                 loss=make_loss(config.jaccard_weight, ignore_index),
                 metrics=[PixelAccuracy(ignore_index)],
             )
-        if done > phase.first_epoch:
+        if checkpoints and done > phase.first_epoch:
             checkpoints.restore(model)
         if done == phase.last_epoch:
             continue

@@ -35,9 +35,7 @@ def describe(values: Mapping[str, Any]) -> str:
 
 def read_config(folder: str) -> dict[str, Any]:
     """What TFX reads from a HyperParameters artifact's folder for `fn_args.hyperparameters`."""
-    (name,) = tf.io.gfile.listdir(folder)
-    with tf.io.gfile.GFile(os.path.join(folder, name)) as file:
-        return json.load(file)
+    return _read_file_of(folder)
 
 
 def read(folder: str) -> dict[str, Any]:
@@ -51,4 +49,10 @@ def read_trials(folder: str) -> list[dict[str, Any]]:
     Returns:
       For each `trial_id`, `score` and the hyperparameters.
     """
-    return read_config(folder)
+    return _read_file_of(folder)
+
+
+def _read_file_of(folder: str) -> Any:
+    (name,) = tf.io.gfile.listdir(folder)
+    with tf.io.gfile.GFile(os.path.join(folder, name)) as file:
+        return json.load(file)

@@ -37,8 +37,9 @@ class InputScaling:
           mean: of a picture in [0, 1], red, green and blue.
           deviation: the same.
         """
-        pairs = list(zip(mean, deviation, strict=True))
-        return cls(tuple(1 / d for _, d in pairs), tuple(-m / d for m, d in pairs))
+        red, green, blue = ((1 / d, -m / d) for m, d in zip(mean, deviation, strict=True))
+        scale, offset = zip(red, green, blue, strict=True)
+        return cls(scale, offset)
 
     def apply(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """[batch, height, width, 3] -> the same shape; the very tensor where it is no change."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 import keras
 
@@ -66,16 +65,17 @@ def scaling(preset: str) -> InputScaling | None:
         converter = keras_hub.layers.ImageConverter.from_preset(place)
     except Exception as error:
         raise _refusal(preset, error) from error
-    scale = _per_channel(converter.scale, default=1)
+    red, green, blue = _per_channel(converter.scale, default=1)
     # KerasHub's pictures are in [0, 255].
-    return InputScaling(
-        tuple(255 * value for value in scale), _per_channel(converter.offset, default=0)
-    )
+    scale = (255 * red, 255 * green, 255 * blue)
+    return InputScaling(scale, _per_channel(converter.offset, default=0))
 
 
-def _per_channel(value: float | Sequence[float] | None, default: float) -> Channels:
-    value = default if value is None else value
-    return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),) * 3
+def _per_channel(value: float | list[float] | tuple[float, ...] | None, default: float) -> Channels:
+    if isinstance(value, list | tuple):
+        red, green, blue = map(float, value)
+        return red, green, blue
+    return (default if value is None else float(value),) * 3
 
 
 def _place(preset: str) -> str:

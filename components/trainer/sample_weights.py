@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components.common import schema
@@ -39,13 +40,13 @@ def resolve_class_weights(
     return normalise(config)
 
 
-def normalise(weights: Sequence[float]) -> np.ndarray:
+def normalise(weights: npt.ArrayLike) -> np.ndarray:
     """Scales weights to sum 1, as the tutorial does; float32."""
     array = np.asarray(weights, np.float64)
     return (array / array.sum()).astype(np.float32)
 
 
-def balanced_weights(pixel_counts: np.ndarray) -> np.ndarray:
+def balanced_weights(pixel_counts: npt.ArrayLike) -> np.ndarray:
     """Weights inverse to the classes' pixel counts, so that each class weighs the same.
 
     A class without pixels gets weight 0.
@@ -74,7 +75,7 @@ def count_pixels(dataset: tf.data.Dataset, num_classes: int) -> np.ndarray:
     return dataset.reduce(zeros, add).numpy()[:num_classes]
 
 
-def add_sample_weights(class_weights: Sequence[float]) -> Callable[[tf.Tensor, tf.Tensor], Triple]:
+def add_sample_weights(class_weights: np.ndarray) -> Callable[[tf.Tensor, tf.Tensor], Triple]:
     """Makes a function for `Dataset.map` that adds each pixel's weight.
 
     Args:

@@ -94,7 +94,7 @@ def apply(trainer: TrainerConfig, values: Mapping[str, Any]) -> TrainerConfig:
     """
     settings = trainer.model_dump()
     for name, value in values.items():
-        section = settings
+        section: Any = settings
         *parents, last = name.split(".")
         for parent in parents:
             section = section.get(parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -70,7 +71,7 @@ def predict(
         table.add_column(f"[{style}]■[/] {name}", justify="right", footer=f"{mean:.1%}")
     table.add_column("confidence", justify="right")
     for row in good[:_MOST_ROWS]:
-        size = "{}x{}".format(*row.size)
+        size = "{}x{}".format(*row.size or ())
         shares = [f"{share:.1%}" for share in row.shares]
         table.add_row(row.path, size, *shares, f"{row.confidence:.2f}")
     if good:
@@ -167,8 +168,8 @@ def predict_with_beam(
     return not failed
 
 
-def _split_reader(config: PipelineConfig, split: str):  # noqa: ANN202  a Beam type
-    """Reads (id, encoded picture) of a split of the config's dataset."""
+def _split_reader(config: PipelineConfig, split: str) -> Any:
+    """A Beam transform that reads (id, encoded picture) of a split of the config's dataset."""
     import apache_beam as beam
     import tensorflow_datasets as tfds
 

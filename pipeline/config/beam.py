@@ -76,6 +76,6 @@ class BeamConfig(BeamStepConfig):
         "`segline predict --beam`), where one has another runner (the same keys)",
     )
 
-    def args_of(self, step: str) -> list[str]:
+    def args_of(self, step: BeamStep) -> list[str]:
         """All options for one step's Beam pipeline."""
         return self.steps.get(step, self).pipeline_args()

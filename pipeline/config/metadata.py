@@ -36,7 +36,7 @@ class Secret(schema.Config):
                 raise UserError(f"the environment variable {self.environment} is not set")
             return value
         try:
-            with open(os.path.expanduser(self.file), encoding="utf-8") as file:
+            with open(os.path.expanduser(self.file or ""), encoding="utf-8") as file:
                 return file.read().strip()
         except OSError as error:
             raise UserError(f"the secret {self.file} can't be read: {error.strerror}") from error

@@ -211,7 +211,8 @@ class Cluster:
         return [run for run in self._all_recurring(experiment_id) if run.display_name == name]
 
     def _all_recurring(self, experiment_id: str) -> list[Any]:
-        runs, token = [], ""
+        runs: list[Any] = []
+        token = ""
         while True:
             page = self._client.list_recurring_runs(
                 experiment_id=experiment_id, page_size=_PAGE, page_token=token

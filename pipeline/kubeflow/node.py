@@ -173,7 +173,7 @@ def _copy_report(config: PipelineConfig, run_id: str, target: str) -> None:
     from pipeline.metadata.history import read_run
     from pipeline.metadata.store import open_store
 
-    report = read_run(open_store(config), run_id).output("Reporter", "report")
+    report = read_run(open_store(config), run_id).made("Reporter", "report")
     os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
     with fileio.open(os.path.join(report.uri, REPORT_FILE), "rb") as source:
         content = source.read()

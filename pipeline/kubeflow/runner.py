@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -50,14 +51,16 @@ def package(config: PipelineConfig, only_if_changed: bool = False) -> list[dict[
     }
     settings = config.model_dump_json(exclude_unset=True)
 
-    @dsl.pipeline(name=config.name.replace("_", "-"), display_name=config.name)
-    def pipeline(run_id: str = "", overrides: str = ""):  # noqa: ANN202  kfp has its own type
+    @dsl.pipeline(  # type: ignore[untyped-decorator]
+        name=config.name.replace("_", "-"), display_name=config.name
+    )
+    def pipeline(run_id: str = "", overrides: str = "") -> None:
         condition = contextlib.nullcontext()
         if only_if_changed:
             decision = _decision(config.kubeflow.image, settings)(overrides=overrides)
             _set_up(decision, DECISION, config.kubeflow.settings(DECISION), config)
             condition = dsl.If(decision.outputs["changed"] == "true", name="if changed")
-        tasks = {}
+        tasks: dict[str, Any] = {}
         with condition:
             for node_id, upstream in nodes.items():
                 step = config.kubeflow.settings(node_id)
@@ -121,30 +124,38 @@ def _component(node_id: str, image: str, settings: str) -> Any:
 
     if node_id == _HTML_STEP:
 
-        def node(run_id: str, overrides: str, report: dsl.Output[dsl.HTML]):  # noqa: ANN202
+        def with_page(
+            run_id: str, overrides: str, report: dsl.Output[dsl.HTML]
+        ) -> dsl.ContainerSpec:
             return spec(*_arguments(run_id, overrides), "--report", report.path)
 
-    else:
+        return _container(with_page, node_id)
 
-        def node(run_id: str, overrides: str):  # noqa: ANN202
-            return spec(*_arguments(run_id, overrides))
+    def node(run_id: str, overrides: str) -> dsl.ContainerSpec:
+        return spec(*_arguments(run_id, overrides))
 
-    node.__name__ = node_id
-    return dsl.container_component(node)
+    return _container(node, node_id)
 
 
 def _decision(image: str, settings: str) -> Any:
     """A container component that decides whether there is a reason to train."""
 
-    def decide(overrides: str, changed: dsl.OutputPath(str)):  # noqa: ANN202
+    def decide(
+        overrides: str,
+        changed: dsl.OutputPath(str),  # type: ignore[valid-type]  # kfp's way to say it
+    ) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
             image=image,
             command=["python", "-m", "pipeline.kubeflow.node"],
             args=["--changed", changed, "--config", settings, *_arguments("", overrides)],
         )
 
-    decide.__name__ = DECISION
-    return dsl.container_component(decide)
+    return _container(decide, DECISION)
+
+
+def _container(function: Callable[..., dsl.ContainerSpec], name: str) -> Any:
+    function.__name__ = name  # kfp names the component after it
+    return dsl.container_component(function)
 
 
 def _arguments(run_id: Any, overrides: Any) -> list[Any]:

@@ -85,9 +85,8 @@ def _is_choice(text: str, low: int, high: int, names: tuple[str, ...]) -> bool:
     if body in ("*", "?"):
         return True
     ends = [_number(end, low, names) for end in body.split("-")]
-    if not 1 <= len(ends) <= 2 or any(end is None or not low <= end <= high for end in ends):
-        return False
-    return ends[0] <= ends[-1]
+    known = [end for end in ends if end is not None and low <= end <= high]
+    return 1 <= len(known) == len(ends) <= 2 and known[0] <= known[-1]
 
 
 def _number(text: str, low: int, names: tuple[str, ...]) -> int | None:

@@ -68,6 +68,16 @@ class Run:
         """An artifact of this run, made in it or cached; None where it did not get so far."""
         return self.steps[step].output(key) if step in self.steps else None
 
+    def made(self, step: str, key: str) -> mlmd.Artifact:
+        """The same, of a step that is done.
+
+        Raises:
+          LookupError: it has not made it.
+        """
+        if found := self.output(step, key):
+            return found
+        raise LookupError(f"run {self.id}: {step} has made no {key}")
+
     def artifacts(self) -> dict[str, mlmd.Artifact]:
         """The artifacts by the names under which the report wants them."""
         wanted = {

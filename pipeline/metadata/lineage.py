@@ -251,7 +251,7 @@ def _evaluation(store: MetadataStore, graph: Lineage, evaluator: Node) -> dict[s
     evaluation = graph.outputs(evaluator, "evaluation")[0]
     return {
         "run": evaluator.run_id,
-        "split": json.loads(evaluator.properties["example_splits"])[0],
+        "split": json.loads(str(evaluator.properties["example_splits"]))[0],
         **_blessing(graph.outputs(evaluator, "blessing")[0]),
         "baseline": _earlier_model(store, graph, evaluator, "baseline_model"),
         "metrics": evaluation.properties,

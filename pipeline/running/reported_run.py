@@ -67,7 +67,7 @@ def _succeeds(
             run_pipeline(runner, config, console)
     except StepFailed as failure:
         console.print()
-        print_error(console, failure.__cause__, f"{failure.step} failed.", place(config))
+        print_error(console, failure.cause, f"{failure.step} failed.", place(config))
         console.print(
             "\n[dim]The steps before it need not run again, and what was pushed before is "
             f"still in place. Mend the cause and give the same command; log: {log_path}[/dim]",
@@ -96,11 +96,17 @@ def run_pipeline(runner: str, config: PipelineConfig, console: rich.console.Cons
 
 
 class StepFailed(Exception):
-    """A step of the run has failed; `__cause__` says why."""
+    """A step of the run has failed.
 
-    def __init__(self, step: str) -> None:
+    Attributes:
+      step: its name.
+      cause: what it raised.
+    """
+
+    def __init__(self, step: str, cause: BaseException) -> None:
         super().__init__(step)
         self.step = step
+        self.cause = cause
 
 
 class ReportedRun:
@@ -153,15 +159,15 @@ class ReportedRun:
             reported_steps(self._console) as failures,
         ):
             try:
-                super().run_with_ir(pipeline, run_options)
-            except Exception as error:
+                super().run_with_ir(pipeline, run_options)  # type: ignore[misc]  # a mixin
+            except Exception:
                 if not failures:
                     raise
                 step, cause = failures[0]  # Beam wraps what a step raises
-                raise StepFailed(step) from (cause or error)
+                raise StepFailed(step, cause) from cause
             if failures:
                 step, cause = failures[0]
-                raise StepFailed(step) from cause
+                raise StepFailed(step, cause) from cause
         self._report_outcome(store, run_id, time.monotonic() - started)
 
     def _report_outcome(self, store: MetadataStore, run_id: str, seconds: float) -> None:
@@ -172,7 +178,7 @@ class ReportedRun:
 
         run = read_run(store, run_id)
         print_summary(self._console, self._config, run)
-        made = os.path.join(run.output("Reporter", "report").uri, REPORT_FILE)
+        made = os.path.join(run.made("Reporter", "report").uri, REPORT_FILE)
         report = os.path.join(self._config.folder, REPORT_FILE)
         # Written aside and renamed: a browser never sees half a page.
         shutil.copy(made, f"{report}.new")
@@ -219,7 +225,7 @@ def recorded_run(
     try:
         yield
     except StepFailed as failure:
-        reason = user_message(failure.__cause__) or repr(failure.__cause__)
+        reason = user_message(failure.cause) or repr(failure.cause)
         run_record.end(store, record, run_record.FAILED, f"{failure.step}: {reason}")
         raise
     except Exception as error:

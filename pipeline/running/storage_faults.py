@@ -68,7 +68,7 @@ def explain(error: BaseException, store: str = "its store") -> str | None:
 
 
 def _texts(error: BaseException | None) -> list[str]:
-    texts = []
+    texts: list[str] = []
     while error is not None and len(texts) < 50:  # chains of exceptions can be circles
         texts.append(str(error))
         error = error.__cause__ or error.__context__

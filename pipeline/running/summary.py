@@ -29,16 +29,16 @@ def print_summary(console: Console, config: PipelineConfig, run: Run) -> None:
       config: the run's config.
       run: the run, all steps done.
     """
-    verdict = read_verdict(run.output("Evaluator", "evaluation").uri)
+    verdict = read_verdict(run.made("Evaluator", "evaluation").uri)
     console.print()
     console.print(metrics_table(config, verdict))
     if len(verdict.metrics) > 1:
         console.print()
         console.print(slices_table(verdict))
     console.print()
-    pushed = run.output("Pusher", "pushed_model")
+    pushed = run.made("Pusher", "pushed_model")
     is_pushed = pushed.custom_properties["pushed"].int_value
-    infra_blessing = run.output("InfraValidator", "blessing")
+    infra_blessing = run.made("InfraValidator", "blessing")
     if not verdict.blessed:
         console.print("[bold red]Not blessed, not pushed[/bold red]")
     elif not infra_blessing.custom_properties["blessed"].int_value:
