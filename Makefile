@@ -60,6 +60,7 @@ bench: environment
 
 lint: environment
 	@ruff check . && ruff format --check .
+	@mypy --no-error-summary
 	@said=$$(lint-imports) || { echo "$$said"; exit 1; }
 
 # Material for MkDocs speaks of a MkDocs 2 that nobody here asks for, unless told not to.
