@@ -34,6 +34,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
     yield server
     server.shutdown()
+    server.server_close()
     assert server.problems == []  # nothing was said that the API has not
 
 

@@ -20,15 +20,13 @@ with run_lock(sys.argv[1]):
 
 def test_a_second_run_is_refused_until_the_first_has_ended_however(tmp_path):
     folder = str(tmp_path / "runs/pets")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, folder], stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout.readline() == "held\n"
-    refusal = rf"under way \(process {holder.pid}\): wait"
-    with pytest.raises(UserError, match=refusal), run_lock(folder):
-        pass
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
+    hold = [sys.executable, "-c", HOLD, folder]
+    with subprocess.Popen(hold, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        refusal = rf"under way \(process {holder.pid}\): wait"
+        with pytest.raises(UserError, match=refusal), run_lock(folder):
+            pass
+        holder.send_signal(signal.SIGKILL)
     with run_lock(folder):
         assert Path(folder, "run.lock").read_text() == str(os.getpid())
 
