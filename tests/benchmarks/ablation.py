@@ -19,10 +19,9 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import one_training
 
 _PETS, _TUTORIAL, _FAST = "pets", "pets_tutorial", "pets_fast"
 # What is taken from pets.yaml in each step, on top of the steps before it.
@@ -50,7 +49,6 @@ VARIANTS = {
 }
 TABLES = {"steps": STEPS, "variants": VARIANTS}
 _JUDGED = 552  # 15 % of the training split
-_SIZE = (128, 128)
 
 
 def main() -> None:
@@ -120,69 +118,23 @@ def settings(table: str, row: str, seed: int, epochs: int) -> dict:
 
 def train(values: dict, pictures: int) -> dict:
     """Trains by a row's settings and counts the confusion matrix of the judged pictures."""
-    import functools
-
-    import tensorflow as tf
-
-    from components.trainer import input_pipeline
     from components.trainer.config import TrainerConfig
-    from components.trainer.export import confusion_matrices
-    from components.trainer.fitting import fit, reproducible
-    from components.trainer.sample_weights import resolve_class_weights
-    from components.trainer.unet import build_unet
-
-    config = TrainerConfig.model_validate(values)
-    data = load_pictures(f"train[:{pictures}]")
-    judged = load_pictures(f"train[-{_JUDGED}:]")
-    weights = resolve_class_weights(config.class_weights, data, 3)
-    started = time.perf_counter()
-    with reproducible(config):
-        model = build_unet(3, _SIZE, config.encoder, config.decoder)
-        fit(
-            model,
-            tf.distribute.get_strategy(),
-            config,
-            functools.partial(input_pipeline.training_batches, data, config, weights),
-            judged.take(1).batch(1),
-            steps_per_epoch=pictures // config.batch_size,
-            validation_steps=1,
-            ignore_index=None,
-            callbacks=[],
-        )
-        seconds = time.perf_counter() - started
-        matrix = tf.zeros([3, 3], tf.int64)
-        for images, masks in judged.batch(32):
-            predicted = tf.argmax(model(images, training=False), -1)
-            matrix += tf.reduce_sum(confusion_matrices(tf.cast(masks, tf.int64), predicted, 3), 0)
-    matrix = matrix.numpy()
-    right = matrix.diagonal()
-    iou = right / (matrix.sum(0) + matrix.sum(1) - right)
-    return {
-        "mean_iou": float(iou.mean()),
-        "accuracy": float(right.sum() / matrix.sum()),
-        "iou": iou.tolist(),
-        "seconds": seconds,
-    }
-
-
-def load_pictures(split: str):
-    """(image float32 in [0, 1], mask uint8 of class indices) of a split, in memory."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    from components.example_gen.dataset import open_dataset
-    from components.transform.preprocessing import prepare_images, prepare_masks
     from pipeline.config.loading import load_config
 
     config = load_config(_PETS)
-    builder = open_dataset(config.dataset)
-    skip = dict.fromkeys(("image", "segmentation_mask"), tfds.decode.SkipDecoding())
-    images, masks = [], []
-    for batch in builder.as_dataset(split, decoders=skip).batch(64):
-        images.append(prepare_images(batch["image"], _SIZE)[0])
-        mask = prepare_masks(batch["segmentation_mask"], _SIZE, config.classes)
-        masks.append(tf.cast(mask, tf.uint8))
-    return tf.data.Dataset.from_tensor_slices((tf.concat(images, 0), tf.concat(masks, 0)))
+    data = one_training.load_pictures(config, f"train[:{pictures}]")
+    judged = one_training.load_pictures(config, f"train[-{_JUDGED}:]")
+    trained = one_training.train(
+        TrainerConfig.model_validate(values), len(config.classes), data, [judged]
+    )
+    (matrix,) = trained.matrices
+    iou = one_training.class_iou(matrix)
+    return {
+        "mean_iou": float(iou.mean()),
+        "accuracy": float(matrix.diagonal().sum() / matrix.sum()),
+        "iou": iou.tolist(),
+        "seconds": trained.seconds,
+    }
 
 
 if __name__ == "__main__":
