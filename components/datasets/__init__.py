@@ -1,1 +1,5 @@
-"""TFDS datasets of our own: drawn animals, and folders of pictures and masks."""
+"""Where pictures and masks come from, if not from TFDS: drawn animals, folders, COCO annotations.
+
+No step: ExampleGen opens `synthetic_pets` and `image_folder` (settings: `config`) as it opens
+any TFDS dataset, and `segline init` asks `folder_survey` what is in a folder.
+"""

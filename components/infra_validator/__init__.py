@@ -1,1 +1,5 @@
-"""InfraValidator: can the exported model be served? Asked before it is pushed."""
+"""InfraValidator: can the exported model be served? Asked before it is pushed.
+
+From outside: `config`; for the chain `component` and `serving_check`; `result` reads back how the
+check went.
+"""

@@ -1,1 +1,6 @@
-"""The report of a run: one self-contained HTML page."""
+"""The report of a run: one self-contained HTML page.
+
+From outside: `component`, for the chain; `executor` says where the page lies; `page` and
+`lineage_section` build it, or its graph alone, without a run. It alone reads what other steps
+wrote, through their readers.
+"""

@@ -1,4 +1,5 @@
 """What a YAML file may say: PipelineConfig, composed of the steps' own config classes.
 
-Outside, take `loading` (PipelineConfig, load_config) and `reference` (the page about them).
+From outside: `loading` (PipelineConfig, load_config), `reference` (the page about them), and
+`kubeflow` for who writes the package.
 """

@@ -1,1 +1,5 @@
-"""The pipeline on Kubeflow: package, cluster, and what its containers do."""
+"""The pipeline on Kubeflow: its package, the cluster, and what its containers do.
+
+From outside, `segline kubeflow` takes `runner` (the package), `client` (the cluster) and `schedule`
+(when). `node` and `training_worker` are run in containers.
+"""

@@ -1,4 +1,5 @@
 """The ML Metadata store: opening it, and what it knows of runs, models and their making.
 
-Outside, open it by `store`; ask `history` (runs), `artifacts`, `lineage`; `garbage` frees disk.
+From outside: `store` opens it; ask `history` (runs), `artifacts` and `lineage`, which
+`lineage_view` shows; `garbage` frees disk.
 """

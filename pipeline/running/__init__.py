@@ -1,4 +1,5 @@
 """What watches and tells of a run: terminal, summary, the lock, errors in a person's words.
 
-Outside, `reported_run` runs the pipeline so; `terminal`, `run_lock` and `imports` serve others.
+From outside: `reported_run` runs the pipeline so; `terminal`, `run_lock` and `imports` serve
+others.
 """
