@@ -84,7 +84,7 @@ def _page_of(target: str) -> str:
 
 
 def _source_page(target: str) -> str:
-    return f"source/{target}.md"
+    return f"source/{target.lstrip('.')}.md"  # MkDocs leaves out what begins with a dot
 
 
 def _show(target: str) -> str:
