@@ -71,26 +71,34 @@ docs: environment
 format: environment
 	@ruff check --fix . && ruff format .
 
-# Brings the locks up to date with pyproject.toml; UPGRADE=--upgrade takes newer versions.
-UV = $(shell command -v uv || echo .tools/bin/uv)
-COMPILE = $(UV) pip compile --quiet --python-version 3.10 --generate-hashes --no-annotate \
-	--no-header $(UPGRADE) pyproject.toml
-LOCKS = requirements.lock requirements-dev.lock requirements-gpu.lock
+# Brings the locks of both stacks up to date with pyproject.toml; UPGRADE=--upgrade takes newer
+# versions. The current stack's hold for Python 3.11 to 3.13.
+UV = $(shell sh infra/uv.sh)
+LOCKS = infra/locks
+COMPILE = $(UV) pip compile --quiet --generate-hashes --no-annotate --no-header $(UPGRADE)
+COMPILE_current = $(COMPILE) --universal --fork-strategy fewest --python-version 3.11
+COMPILE_older = $(COMPILE) --python-platform x86_64-manylinux_2_36 --python-version 3.11
+define lock_stack
+$(COMPILE_$1) -c $(LOCKS)/$1/stack.in pyproject.toml --extra dev -o $(LOCKS)/$1/dev.lock
+$(COMPILE_$1) -c $(LOCKS)/$1/dev.lock pyproject.toml -o $(LOCKS)/$1/run.lock
+$(COMPILE_$1) -c $(LOCKS)/$1/dev.lock pyproject.toml --extra gpu -o $(LOCKS)/$1/gpu.lock
+endef
 lock:
-	$(COMPILE) --extra dev -o requirements-dev.lock
-	$(COMPILE) -c requirements-dev.lock -o requirements.lock
-	$(COMPILE) -c requirements-dev.lock --extra gpu -o requirements-gpu.lock
+	$(call lock_stack,current)
+	$(call lock_stack,older)
+	echo uv | $(COMPILE) - -o $(LOCKS)/uv.txt
 
 check-lock:
-	@mkdir -p .tools
-	@for lock in $(LOCKS); do cp $$lock .tools/$$lock; done
+	@mkdir -p .tools && rm -rf .tools/locks && cp -r $(LOCKS) .tools/locks
 	@$(MAKE) --no-print-directory lock >/dev/null
-	@for lock in $(LOCKS); do cmp $$lock .tools/$$lock || \
-		{ echo "$$lock is stale: run 'make lock' and commit it"; exit 1; }; done
+	@diff -rq $(LOCKS) .tools/locks || \
+		{ echo "the locks were stale; they are up to date now: commit them"; exit 1; }
 
 # Known faults of what is locked; docs/security.md has what they mean here.
 audit:
-	$(UV) tool run pip-audit --disable-pip --require-hashes --requirement requirements.lock
+	@for stack in current older; do echo "== the $$stack stack"; \
+		$(UV) tool run pip-audit --disable-pip --require-hashes \
+			--requirement $(LOCKS)/$$stack/run.lock; done
 
 clean:
 	rm -rf .venv .tools *.egg-info

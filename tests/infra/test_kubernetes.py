@@ -137,7 +137,7 @@ def test_the_only_secret_is_the_one_of_the_documentation():
 
 
 def test_beam_is_the_locked_one():
-    lock = (FOLDER.parents[1] / "requirements.lock").read_text()
+    lock = (FOLDER.parents[1] / "infra/locks/current/run.lock").read_text()
     version = re.search(r"^apache-beam==(\S+)", lock, re.M)[1]
     image = yaml.safe_load_all((FOLDER / "beam/job-server.yaml").read_text())
     (container,) = list(image)[1]["spec"]["template"]["spec"]["containers"]

@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.problems.append(str(error))
             return self.answer({"message": str(error)}, 400)
         identity = f"{kind[:3]}-{len(self.server.requests)}"
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        now = datetime.datetime.now(datetime.UTC).isoformat()
         thing = {**body, IDS[kind]: identity, "created_at": now}
         if kind == "recurringruns":
             thing["status"] = "DISABLED" if body.get("mode") == "DISABLE" else "ENABLED"
