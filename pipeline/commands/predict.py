@@ -72,6 +72,7 @@ def _predict(options: argparse.Namespace) -> None:
     _check_predict(options)
     console = quiet_console()
     from pipeline.commands.prediction import predict, predict_with_beam
+    from pipeline.config.beam import BeamStepConfig
     from pipeline.config.loading import load_config
 
     if not options.beam:
@@ -82,6 +83,7 @@ def _predict(options: argparse.Namespace) -> None:
     else:
         # Pictures with a model of their own need no config.
         config = load_config()
+        beam_config = BeamStepConfig.of_args(options.beam_args) if options.beam_args else None
         good = predict_with_beam(
             console,
             config,
@@ -92,7 +94,7 @@ def _predict(options: argparse.Namespace) -> None:
             options.format,
             options.batch_size,
             options.flip,
-            options.beam_args or config.run.beam.args_of("Predict"),
+            beam_config.pipeline_args() if beam_config else config.run.beam.args_of("Predict"),
         )
     if not good:
         sys.exit(1)
