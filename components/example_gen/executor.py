@@ -14,11 +14,10 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 from tfx import types
-from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components.common import schema
-from components.example_gen import leaks, quarantine
+from components.common import beam_engine, counts, schema
+from components.example_gen import attempts, leaks, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import (
     DatasetIdentity,
@@ -31,20 +30,38 @@ from components.example_gen.shards import Shard, WriteShards, plan_shards, plan_
 _LOG = logging.getLogger("segline.example_gen")
 
 
-def _gather(shards: list[Shard], repeats: bool) -> dict[str, quarantine.Outcome]:
-    """What became of each split's examples; those with an id seen before are set aside.
+def _publish(
+    artifact_uri: str, shards: list[Shard], totals: dict[str, int], repeats: bool
+) -> dict[str, quarantine.Outcome]:
+    """Gives the output files their names.
 
     Args:
-      shards: the output files, all there.
+      artifact_uri: of the examples.
+      shards: the output files.
+      totals: examples of each split, as the dataset tells.
       repeats: whether ids can repeat: TFDS's own can't.
+
+    Returns:
+      What became of each split's examples; those with an id seen before are set aside.
+
+    Raises:
+      RuntimeError: a file or an example was lost, whatever the engine says.
     """
-    splits = {}
+    splits, chosen = {}, []
     for split in schema.SPLITS:
         paths = [shard.path for shard in shards if shard.split == split]
-        outcomes = quarantine.read_outcomes(paths)
+        of_split, outcomes = attempts.choose(artifact_uri, paths)
         if repeats:
-            quarantine.set_repeated_aside(paths, outcomes)
+            files = [(attempt.records, attempt.aside) for attempt in of_split]
+            quarantine.set_repeated_aside(files, outcomes)
         splits[split] = quarantine.merge(outcomes)
+        if splits[split].read != totals[split]:
+            raise RuntimeError(
+                f"split {split}: {splits[split].read} examples were read, the dataset has "
+                f"{totals[split]}"
+            )
+        chosen += of_split
+    attempts.publish(artifact_uri, chosen)
     return splits
 
 
@@ -89,7 +106,7 @@ def _identify(config: DatasetConfig, artifact: types.Artifact) -> DatasetIdentit
     return identity
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class Executor(beam_engine.EngineExecutor):
     """Executor of TfdsExampleGen."""
 
     def Do(
@@ -116,6 +133,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         uris = {split: artifact_utils.get_split_uri([artifact], split) for split in schema.SPLITS}
         for uri in uris.values():
             tf.io.gfile.makedirs(uri)
+        attempts.open_folder(artifact.uri)
 
         shards = plan_shards(identity, config, uris)
         work = plan_work(shards, self._local_workers())
@@ -126,12 +144,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "SpreadOverWorkers" >> beam.Reshuffle()
                 | "WriteShards" >> beam.ParDo(WriteShards(identity.data_path, config, classes))
             )
-        # Every file's records were counted by who wrote it; here it is made sure
-        # that no whole file was lost, whatever the runner.
-        lost = [shard.path for shard in shards if not tf.io.gfile.exists(shard.path)]
-        if lost:
-            raise RuntimeError(f"{len(lost)} of {len(shards)} files were not written: {lost[:3]}")
-        splits = _gather(shards, repeats=config.features.example_id is not None)
+        repeats = config.features.example_id is not None
+        splits = _publish(artifact.uri, shards, identity.splits, repeats)
         quarantine.check(splits, config.bad_examples)
         quarantine.write_report(artifact.uri, splits)
         found = _find_leaks(splits, config)
@@ -145,7 +159,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     split,
                     os.path.join(artifact.uri, quarantine.FOLDER),
                 )
-            artifact.set_int_custom_property(f"{split}_examples", len(outcome.good))
+            artifact.set_int_custom_property(counts.examples_property(split), len(outcome.good))
             artifact.set_int_custom_property(f"{split}_set_aside", len(outcome.set_aside))
         for split in (schema.VALIDATION, schema.TEST):
             count = sum(leak.split == split for leak in found)

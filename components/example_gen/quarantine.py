@@ -20,7 +20,7 @@ from components.common.errors import UserError
 from components.example_gen.config import BadExamplesConfig
 
 FOLDER = "quarantine"  # in the examples' artifact
-_REPORT, _OUTCOMES = "report.json", ".outcomes"
+_REPORT = "report.json"
 _REASON = "reason"
 _MOST_TOLD = 20
 # TFX's files are gzip files; the pictures in them are compressed already, and would get
@@ -64,19 +64,6 @@ class Outcome:
         return cls(values["read"], values["good"], values["hashes"], bad)
 
 
-def write_outcome(path: str, outcome: Outcome, records: Sequence[bytes]) -> None:
-    """Puts down what became of an output file's examples.
-
-    Args:
-      path: of the output file, `<artifact>/Split-<split>/<name>.gz`.
-      outcome: the counts and reasons.
-      records: what was set aside, from `to_record`.
-    """
-    if records:
-        _write_records(_quarantine_path(path), records)
-    _write_json(_outcome_path(path), dataclasses.asdict(outcome))
-
-
 def to_record(image: bytes, mask: bytes, example_id: bytes, reason: str) -> bytes:
     """An example that is set aside, as a serialized tf.Example."""
     values = {
@@ -93,40 +80,26 @@ def to_record(image: bytes, mask: bytes, example_id: bytes, reason: str) -> byte
     return example.SerializeToString(deterministic=True)
 
 
-def read_outcomes(paths: Sequence[str]) -> list[Outcome]:
-    """What became of the examples of output files.
-
-    Raises:
-      RuntimeError: a file's writer has not put it down.
-    """
-    outcomes = []
-    for path in paths:
-        if not tf.io.gfile.exists(_outcome_path(path)):
-            raise RuntimeError(f"{path}: nobody has put down its counts")
-        with tf.io.gfile.GFile(_outcome_path(path)) as file:
-            outcomes.append(Outcome.from_json(json.load(file)))
-    return outcomes
-
-
-def set_repeated_aside(paths: Sequence[str], outcomes: Sequence[Outcome]) -> None:
+def set_repeated_aside(files: Sequence[tuple[str, str]], outcomes: Sequence[Outcome]) -> None:
     """Takes every example out of a split whose id another one has before it.
 
     Args:
-      paths: the split's output files, in order.
+      files: for each of the split's output files, in order, where its examples are, and where
+        what is set aside of them is, or goes.
       outcomes: what became of their examples; changed.
     """
     seen: set[str] = set()
-    for path, outcome in zip(paths, outcomes, strict=True):
+    for (path, aside), outcome in zip(files, outcomes, strict=True):
         repeated = set()
         for position, example_id in enumerate(outcome.good):
             if example_id in seen:
                 repeated.add(position)
             seen.add(example_id)
         if repeated:
-            _take_out(path, outcome, repeated)
+            _take_out(path, aside, outcome, repeated)
 
 
-def _take_out(path: str, outcome: Outcome, positions: set[int]) -> None:
+def _take_out(path: str, aside: str, outcome: Outcome, positions: set[int]) -> None:
     reason = "another example before it has the same id"
     records = list(tf.data.TFRecordDataset(path, "GZIP").as_numpy_iterator())
     bad = []
@@ -139,15 +112,14 @@ def _take_out(path: str, outcome: Outcome, positions: set[int]) -> None:
         outcome.set_aside.append(SetAside(outcome.good[position], reason))
     for kept in (outcome.good, outcome.hashes):
         kept[:] = [one for at, one in enumerate(kept) if at not in positions]
-    aside = _quarantine_path(path)
     if tf.io.gfile.exists(aside):
         bad = [*tf.data.TFRecordDataset(aside, "GZIP").as_numpy_iterator(), *bad]
-    _write_records(aside, bad)
-    _write_records(path, [one for at, one in enumerate(records) if at not in positions])
+    write_records(aside, bad)
+    write_records(path, [one for at, one in enumerate(records) if at not in positions])
 
 
 def write_report(artifact_uri: str, splits: dict[str, Outcome]) -> None:
-    """Writes `report.json`, and removes the output files' own notes."""
+    """Writes `report.json`."""
     report = {
         split: {
             "read": outcome.read,
@@ -156,8 +128,9 @@ def write_report(artifact_uri: str, splits: dict[str, Outcome]) -> None:
         }
         for split, outcome in splits.items()
     }
-    _write_json(os.path.join(artifact_uri, FOLDER, _REPORT), report)
-    tf.io.gfile.rmtree(os.path.join(artifact_uri, FOLDER, _OUTCOMES))
+    tf.io.gfile.makedirs(os.path.join(artifact_uri, FOLDER))
+    with tf.io.gfile.GFile(os.path.join(artifact_uri, FOLDER, _REPORT), "w") as file:
+        json.dump(report, file, indent=1, ensure_ascii=False)
 
 
 def read_report(artifact_uri: str) -> dict[str, list[SetAside]]:
@@ -202,27 +175,16 @@ def merge(outcomes: Sequence[Outcome]) -> Outcome:
     )
 
 
-def _quarantine_path(path: str) -> str:
+def aside_path(path: str) -> str:
+    """Where what is set aside of an output file, `<artifact>/Split-<split>/<name>`, is found."""
     split, name = os.path.split(path)
     artifact, split_folder = os.path.split(split)
     return os.path.join(artifact, FOLDER, f"{split_folder.removeprefix('Split-')}-{name}")
 
 
-def _outcome_path(path: str) -> str:
-    folder, name = os.path.split(_quarantine_path(path))
-    return os.path.join(folder, _OUTCOMES, f"{name}.json")
-
-
-def _write_records(path: str, records: Sequence[bytes]) -> None:
-    """Aside, then renamed: complete or not there."""
-    tf.io.gfile.makedirs(os.path.dirname(path))
+def write_records(path: str, records: Sequence[bytes]) -> None:
+    """Writes beside, then renames: complete or not there."""
     with tf.io.TFRecordWriter(f"{path}.partial", RECORD_OPTIONS) as writer:
         for record in records:
             writer.write(record)
     tf.io.gfile.rename(f"{path}.partial", path, overwrite=True)
-
-
-def _write_json(path: str, values: object) -> None:
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(path, "w") as file:
-        json.dump(values, file, indent=1, ensure_ascii=False)

@@ -22,7 +22,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components.common import schema
-from components.example_gen import quarantine
+from components.example_gen import attempts, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import DatasetIdentity
 from components.example_gen.encoding import Element, Encoded, ExampleEncoder
@@ -46,14 +46,11 @@ class Shard:
         """The part of the split, for TFDS."""
         return tfds.even_splits(self.expression, n=self.count)[self.index]
 
-    @property
-    def partial(self) -> str:
-        """Where the file is written before it bears its name."""
-        return f"{self.path}.partial"
-
 
 class WriteShards(beam.DoFn):
     """Writes shards that follow one another, reads them back, and yields their paths.
+
+    It writes an attempt at each (attempts.py): an engine may have several workers do the same.
 
     To open a part of a dataset takes TFDS as long as to read a few hundred examples, so that
     it is worth while to write several files from one.
@@ -80,17 +77,18 @@ class WriteShards(beam.DoFn):
         )
 
     def process(self, shards: Sequence[Shard]) -> Iterator[str]:
-        """Writes aside and renames, so that no half-written file bears a final name."""
+        """Writes them; what was written is what was read, or nobody takes it for an attempt."""
         encoded = self._encode(functools.reduce(operator.add, [one.part for one in shards]))
         expected = [self._builder.info.splits[one.part].num_examples for one in shards]
+        begun = [attempts.begin(shard.path) for shard in shards]
         outcomes = [
-            self._write(shard, itertools.islice(encoded, count))
-            for shard, count in zip(shards, expected, strict=True)
+            self._write(attempt, itertools.islice(encoded, count))
+            for attempt, count in zip(begun, expected, strict=True)
         ]
         left = sum(1 for _ in encoded)
         read = sum(outcome.read for outcome in outcomes) + left
         written = sum(len(outcome.good) for outcome in outcomes)
-        files = tf.data.TFRecordDataset([shard.partial for shard in shards], "GZIP")
+        files = tf.data.TFRecordDataset([attempt.records for attempt in begun], "GZIP")
         found = sum(len(batch) for batch in files.batch(_AT_A_TIME))
         if read != sum(expected) or found != written:
             raise RuntimeError(
@@ -98,9 +96,9 @@ class WriteShards(beam.DoFn):
                 f"{sum(expected)} examples, {read} were read; {written} were written, {found} "
                 "can be read back"
             )
-        for shard in shards:
-            tf.io.gfile.rename(shard.partial, shard.path, overwrite=True)
-            yield shard.path
+        for attempt, outcome in zip(begun, outcomes, strict=True):
+            attempt.commit(outcome)
+            yield attempt.path
 
     def _encode(self, part: tfds.typing.SplitArg) -> Iterator[tuple[Element, Encoded]]:
         dataset = self._builder.as_dataset(
@@ -124,10 +122,10 @@ class WriteShards(beam.DoFn):
                 yield from zip(ahead[0], ahead[1].result(), strict=True)
 
     def _write(
-        self, shard: Shard, encoded: Iterator[tuple[Element, Encoded]]
+        self, attempt: attempts.Attempt, encoded: Iterator[tuple[Element, Encoded]]
     ) -> quarantine.Outcome:
         outcome, aside = quarantine.Outcome(), []
-        with tf.io.TFRecordWriter(shard.partial, quarantine.RECORD_OPTIONS) as writer:
+        with tf.io.TFRecordWriter(attempt.records, quarantine.RECORD_OPTIONS) as writer:
             for element, result in encoded:
                 example_id = self._encoder.id_of(element)
                 name = example_id.decode(errors="replace")
@@ -140,7 +138,7 @@ class WriteShards(beam.DoFn):
                     writer.write(result.record)
                     outcome.good.append(name)
                     outcome.hashes.append(result.picture_hash)
-        quarantine.write_outcome(shard.path, outcome, aside)
+        attempt.set_aside(aside)
         return outcome
 
 

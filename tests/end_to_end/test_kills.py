@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 # test_pusher.py.)
 KILLS = (
     ("TfdsExampleGen", 0.0),
-    ("TfdsExampleGen", "TfdsExampleGen/examples/*/Split-*/*.gz"),
+    ("TfdsExampleGen", "TfdsExampleGen/examples/*/.attempts/*.json"),
     ("StatisticsGen", 1.5),
     ("Transform", "Transform/transform_graph/*/transform_fn/*"),
     ("Evaluator", 3.0),
