@@ -22,7 +22,7 @@ from components.data_validation.drift import (
     StatisticsOfLatestModelStrategy,
     comparators,
 )
-from components.data_validation.statistics import statistics_options
+from components.data_validation.statistics import CompleteStatisticsGen, statistics_options
 from components.data_validation.validator import StrictExampleValidator
 from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.component import SegmentationEvaluator
@@ -57,7 +57,9 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     example_gen = TfdsExampleGen(config.dataset, config.classes)
     examples = example_gen.outputs["examples"]
 
-    statistics_gen = tfx.StatisticsGen(examples, stats_options=statistics_options())
+    statistics_gen = CompleteStatisticsGen(examples, stats_options=statistics_options()).with_id(
+        "StatisticsGen"
+    )
     schema_gen = make_schema_gen(config, statistics_gen)
     example_validator = StrictExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]

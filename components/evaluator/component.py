@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -11,11 +12,12 @@ from tfx.components.evaluator import executor as tfx_executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 
-from components.evaluator.verdict import read_verdict
+from components.common import beam_engine, counts, schema
+from components.evaluator.verdict import Verdict, read_verdict
 
 
-class Executor(tfx_executor.Executor):
-    """Evaluates as TFX does, then writes the outcome on the artifacts.
+class Executor(beam_engine.EngineExecutor, tfx_executor.Executor):
+    """Evaluates as TFX does, counts the pictures, then writes the outcome on the artifacts.
 
     The evaluation gets the metrics of the whole split as custom properties (NaN is
     left out, and so are the differences to a baseline, which are no property of the
@@ -29,16 +31,43 @@ class Executor(tfx_executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Evaluates one model."""
+        """Evaluates one model.
+
+        Raises:
+          UserError: not all pictures of the split were evaluated.
+        """
         super().Do(input_dict, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
         verdict = read_verdict(evaluation.uri)
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        for split in json.loads(exec_properties["example_splits"]):
+            check_pictures(verdict, split, counts.count_examples(examples, split))
         for name, value in verdict.overall.items():
             if not math.isnan(value) and not name.endswith("_diff"):
                 evaluation.set_float_custom_property(name, value)
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         reasons = verdict.failures or verdict.checks
         blessing.set_string_custom_property("reason", "; ".join(str(check) for check in reasons))
+
+
+def check_pictures(verdict: Verdict, split: str, expected: int) -> None:
+    """Makes sure that no picture of the split, and no slice, got lost.
+
+    Args:
+      verdict: of the evaluation.
+      split: its name.
+      expected: how many pictures it has.
+
+    Raises:
+      UserError: some did.
+    """
+    totals: dict[tuple[str, ...], int] = {}
+    for key, values in verdict.metrics.items():
+        features = tuple(feature for feature, _ in key)
+        totals[features] = totals.get(features, 0) + int(values[schema.EXAMPLE_COUNT])
+    for features, total in totals.items():
+        slices = f" by {' and '.join(features)}" if features else ""
+        counts.check_count(f"pictures of split {split} were evaluated{slices}", total, expected)
 
 
 class SegmentationEvaluator(Evaluator):

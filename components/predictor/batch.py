@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import tensorflow as tf
 from apache_beam.io import fileio, filesystems
 from apache_beam.ml.inference.base import ModelHandler, RunInference
@@ -23,9 +24,8 @@ from components.common.pictures import for_model
 from components.common.served_model import Prediction, ServedModel
 
 FORMATS = ("parquet", "tfrecord")
-COUNTERS = "segline"  # namespace of the counters `pictures` and `failed`
-PICTURES, FAILED = "pictures", "failed"
 _FILE_PREFIX = "predictions"
+_AT_A_TIME = 256
 
 Keyed = tuple[str, bytes | str]  # id of a picture, and its content or an error
 
@@ -45,6 +45,14 @@ class ReadPictures(beam.PTransform):
             os.path.join(pattern, "**") if os.path.isdir(pattern) else pattern
             for pattern in patterns
         ]
+
+    def count(self) -> int:
+        """How many pictures there are now."""
+        return sum(
+            _is_picture(found.path)
+            for matched in filesystems.FileSystems.match(self._patterns)
+            for found in matched.metadata_list
+        )
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Keyed]:
         """Matches, spreads the paths (not the pictures) over the workers, reads."""
@@ -74,7 +82,7 @@ class PredictPictures(beam.PTransform):
 
     def expand(self, pictures: beam.PCollection[Keyed]) -> beam.PCollection[dict[str, Any]]:
         """One row for each picture."""
-        return pictures | "Segment" >> RunInference(self._handler) | "Count" >> beam.Map(_counted)
+        return pictures | "Segment" >> RunInference(self._handler)
 
 
 class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], ServedModel]):
@@ -143,6 +151,37 @@ class WriteRows(beam.PTransform):
         )
 
 
+def find_results(folder: str) -> list[str]:
+    """The files that `WriteRows` wrote."""
+    pattern = filesystems.FileSystems.join(folder, f"{_FILE_PREFIX}-*")
+    return [found.path for found in filesystems.FileSystems.match([pattern])[0].metadata_list]
+
+
+def count_rows(folder: str, kind: str) -> tuple[int, int]:
+    """Reads what `WriteRows` wrote.
+
+    Args:
+      folder: where the files are.
+      kind: `parquet` or `tfrecord`.
+
+    Returns:
+      The number of rows, and how many of them have an error.
+    """
+    total = failed = 0
+    for path in find_results(folder):
+        if kind == "parquet":
+            with filesystems.FileSystems.open(path) as file:
+                for batch in pq.ParquetFile(file).iter_batches(columns=["error"]):
+                    total += len(batch)
+                    failed += len(batch) - batch.column(0).null_count
+            continue
+        for records in tf.data.TFRecordDataset(path, "GZIP").batch(_AT_A_TIME):
+            errors = tf.io.parse_example(records, {"error": tf.io.VarLenFeature(tf.string)})
+            total += len(records)
+            failed += len(errors["error"].values)
+    return total, failed
+
+
 def arrow_schema(class_names: Sequence[str]) -> pa.Schema:
     """Columns of the result; those of the prediction are null where `error` is not."""
     return pa.schema(
@@ -199,11 +238,4 @@ def _row(key: str, found: Prediction | str, class_names: Sequence[str]) -> dict[
     row |= {f"share_{name}": share for name, share in zip(class_names, shares, strict=True)}
     row |= {"width": width, "height": height}
     row |= {"confidence": found.confidence, "mask_png": found.mask_png}
-    return row
-
-
-def _counted(row: dict[str, Any]) -> dict[str, Any]:
-    beam.metrics.Metrics.counter(COUNTERS, PICTURES).inc()
-    if row["error"] is not None:
-        beam.metrics.Metrics.counter(COUNTERS, FAILED).inc()
     return row
