@@ -144,6 +144,60 @@ def test_beam_is_the_locked_one():
     assert container["image"].endswith(f":{version}")
 
 
+def test_flinks_ports_are_those_of_its_configuration():
+    """Service, containers and network policy against the settings: a port that Flink chooses
+    at random (`blob.server.port` is one, by default) is reached by nobody."""
+    configuration, service, job_manager = yaml.safe_load_all(
+        (FOLDER / "beam/job-manager.yaml").read_text()
+    )
+    settings = yaml.safe_load(configuration["data"]["flink-conf.yaml"])
+    (task_manager,) = yaml.safe_load_all((FOLDER / "beam/task-manager.yaml").read_text())
+    ports = {
+        port["name"]: port["containerPort"]
+        for deployment in (job_manager, task_manager)
+        for container in deployment["spec"]["template"]["spec"]["containers"]
+        for port in container["ports"]
+    }
+    keys = {
+        "rpc": "jobmanager.rpc.port",
+        "blob": "blob.server.port",
+        "rest": "rest.port",
+        "data": "taskmanager.data.port",
+        "task-rpc": "taskmanager.rpc.port",
+    }
+    assert {name: settings[key] for name, key in keys.items()} == {
+        name: ports[name] for name in keys
+    }
+    assert settings["jobmanager.rpc.address"] == service["metadata"]["name"]
+    for port in service["spec"]["ports"]:
+        assert ports[port["targetPort"]] == port["port"] == settings[keys[port["name"]]]
+    policies = {
+        policy["metadata"]["name"]: policy
+        for policy in yaml.safe_load_all((FOLDER / "beam/network-policy.yaml").read_text())
+    }
+    own, job_server = policies["segline-flink"]["spec"]["ingress"]
+    assert {port["port"] for port in own["ports"]} == set(keys)
+    assert {port["port"] for port in job_server["ports"]} == {"rest"}
+
+
+def test_flink_goes_on_without_a_task_manager_and_uses_all_of_them():
+    configuration, *_ = yaml.safe_load_all((FOLDER / "beam/job-manager.yaml").read_text())
+    settings = yaml.safe_load(configuration["data"]["flink-conf.yaml"])
+    assert settings["restart-strategy"] == "fixed-delay"
+    assert settings["restart-strategy.fixed-delay.attempts"] >= 1
+    (task_manager,) = yaml.safe_load_all((FOLDER / "beam/task-manager.yaml").read_text())
+    slots = settings["taskmanager.numberOfTaskSlots"] * task_manager["spec"]["replicas"]
+    # The job server does not see `parallelism.default`: the options must say it.
+    guide = (FOLDER.parents[1] / "docs/how-to/beam.md").read_text()
+    assert f"--parallelism={slots}" in guide
+    server = (FOLDER / "beam/job-server.yaml").read_text()
+    assert f"--flink-master={service_address(settings)}" in server
+
+
+def service_address(settings):
+    return f"{settings['jobmanager.rpc.address']}:{settings['rest.port']}"
+
+
 def test_the_backup_can_be_restored(tmp_path):
     """The script of the CronJob, on a real server; then its dump, in an empty database."""
     if not database_servers.mariadb_path():
