@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ LOADS = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source
 
 def build(root, site):
     return subprocess.run(
-        ["mkdocs", "build", "--site-dir", str(site)],
+        [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(site)],
         cwd=root,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "true"},
         capture_output=True,
