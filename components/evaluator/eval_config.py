@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 
 from components.common import provenance, schema
 from components.evaluator import metrics
@@ -14,7 +14,7 @@ from components.evaluator.config import EvaluatorConfig, ObjectSizeConfig
 
 def make_eval_config(
     config: EvaluatorConfig, classes: schema.ClassTable, slice_by: Sequence[str]
-) -> tfma.EvalConfig:
+) -> config_pb2.EvalConfig:
     """Which signature is called, which metrics are computed, which slices, which thresholds.
 
     Args:
@@ -49,25 +49,25 @@ def make_eval_config(
         object_size=config.object_size,
         code=provenance.source_fingerprint("evaluator"),
     )
-    metric = tfma.MetricConfig(
+    metric = config_pb2.MetricConfig(
         class_name=metrics.SegmentationMetrics.__name__,
         module=metrics.__name__,
         config=settings.model_dump_json(),
     )
-    return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(signature_name=schema.EVALUATE_SIGNATURE)],
+    return config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(signature_name=schema.EVALUATE_SIGNATURE)],
         metrics_specs=[
-            tfma.MetricsSpec(
-                metrics=[tfma.MetricConfig(class_name="ExampleCount"), metric],
+            config_pb2.MetricsSpec(
+                metrics=[config_pb2.MetricConfig(class_name="ExampleCount"), metric],
                 per_slice_thresholds={
-                    name: tfma.PerSliceMetricThresholds(thresholds=per_slice)
+                    name: config_pb2.PerSliceMetricThresholds(thresholds=per_slice)
                     for name, per_slice in thresholds.items()
                 },
             )
         ],
         slicing_specs=[
-            tfma.SlicingSpec(),
-            *(tfma.SlicingSpec(feature_keys=[name]) for name in slices),
+            config_pb2.SlicingSpec(),
+            *(config_pb2.SlicingSpec(feature_keys=[name]) for name in slices),
         ],
     )
 
@@ -88,7 +88,7 @@ class EvalSettings(schema.Config):
     code: str
 
 
-def eval_settings(eval_config: tfma.EvalConfig) -> EvalSettings:
+def eval_settings(eval_config: config_pb2.EvalConfig) -> EvalSettings:
     """Reads the settings back from what `make_eval_config` made."""
     (config,) = {
         metric.config
@@ -99,22 +99,22 @@ def eval_settings(eval_config: tfma.EvalConfig) -> EvalSettings:
     return EvalSettings.model_validate_json(config)
 
 
-def _threshold(*features: str, **bounds: Any) -> tfma.PerSliceMetricThreshold:
+def _threshold(*features: str, **bounds: Any) -> config_pb2.PerSliceMetricThreshold:
     """For the whole split, or for every value of a feature.
 
     Without any slicing spec it would hold for all slices.
     """
-    return tfma.PerSliceMetricThreshold(
-        slicing_specs=[tfma.SlicingSpec(feature_keys=features)],
-        threshold=tfma.MetricThreshold(**bounds),
+    return config_pb2.PerSliceMetricThreshold(
+        slicing_specs=[config_pb2.SlicingSpec(feature_keys=features)],
+        threshold=config_pb2.MetricThreshold(**bounds),
     )
 
 
-def _allowed_drop(drop: float) -> tfma.GenericChangeThreshold:
-    return tfma.GenericChangeThreshold(
-        direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -drop}
+def _allowed_drop(drop: float) -> config_pb2.GenericChangeThreshold:
+    return config_pb2.GenericChangeThreshold(
+        direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -drop}
     )
 
 
-def _floor(value: float) -> tfma.GenericValueThreshold:
-    return tfma.GenericValueThreshold(lower_bound={"value": value})
+def _floor(value: float) -> config_pb2.GenericValueThreshold:
+    return config_pb2.GenericValueThreshold(lower_bound={"value": value})

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.api import model_eval_lib
 from tensorflow_model_analysis.extractors import slice_key_extractor
+from tensorflow_model_analysis.proto import config_pb2
 
 from components.common import schema
 from components.evaluator.config import ObjectSizeConfig
@@ -44,7 +45,7 @@ def object_size(matrix: np.ndarray, class_names: Sequence[str], config: ObjectSi
 
 
 def custom_extractors(
-    eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
+    eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor] | None:
     """TFMA's own extractors, and before the slicing the one that adds `object_size`.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_specs
-from tensorflow_model_analysis.proto import validation_result_pb2
+from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
 
 from components.common import schema
 from components.evaluator.eval_config import eval_settings
@@ -158,12 +158,12 @@ def _slice_of(key: Iterable[tuple[str, Any]]) -> Slice:
     return tuple(sorted((feature, str(value)) for feature, value in key))
 
 
-def _has_baseline(config: tfma.EvalConfig) -> bool:
+def _has_baseline(config: config_pb2.EvalConfig) -> bool:
     return any(spec.is_baseline for spec in config.model_specs)
 
 
 def _checks(
-    config: tfma.EvalConfig,
+    config: config_pb2.EvalConfig,
     metrics: dict[Slice, dict[str, float]],
     validation: validation_result_pb2.ValidationResult,
 ) -> list[Check]:

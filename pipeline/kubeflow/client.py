@@ -40,7 +40,7 @@ class _Client(kfp.Client):
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
         """Asks once: kfp's own asks five times, five seconds apart, whatever the answer."""
         del sleep_duration
-        return self._healthz_api.get_healthz()
+        return self._healthz_api.healthz_service_get_healthz()
 
 
 @dataclasses.dataclass(frozen=True)

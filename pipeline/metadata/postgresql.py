@@ -34,7 +34,7 @@ def replace_text(message: Message, old: str, new: str) -> None:
     """
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_STRING:
-            if field.label == FieldDescriptor.LABEL_REPEATED:
+            if not isinstance(value, str):
                 value[:] = [text.replace(old, new) for text in value]
             elif old in value:
                 setattr(message, field.name, value.replace(old, new))
@@ -75,7 +75,7 @@ def order_as_asked(request: Message, response: Message) -> None:
 
 
 def _parts(field: FieldDescriptor, value: Any) -> list[Message]:
-    if field.label != FieldDescriptor.LABEL_REPEATED:
+    if isinstance(value, Message):
         return [value]
     if field.message_type.GetOptions().map_entry:
         values = list(value.values())
