@@ -14,6 +14,10 @@ from components.common.errors import UserError
 BeamStep = Literal["TfdsExampleGen", "StatisticsGen", "Evaluator", "Predict"]
 
 _ALL_CORES = ("--direct_running_mode=multi_threading", "--direct_num_workers=0")
+# Newer DirectRunners (Beam 2.72, 2.77) try Prism first, for which they load a program from the
+# internet. They leave Prism alone where triggers may be unsafe (direct_runner.py:127-128 in
+# 2.77); no pipeline of ours has triggers, so that nothing else changes.
+_WITHOUT_PRISM = "--allow_unsafe_triggers"
 
 # Where workers of other machines find segline and its libraries.
 _ENVIRONMENTS = ("--environment_config", "--sdk_container_image")
@@ -80,8 +84,10 @@ class BeamStepConfig(schema.Config):
     def pipeline_args(self) -> list[str]:
         """All options for Beam, the runner's name included."""
         args = [f"--runner={self.runner}", *self.args]
-        if self.runner == "DirectRunner" and not self._has("--direct_"):
-            args += _ALL_CORES
+        if self.runner == "DirectRunner":
+            args.append(_WITHOUT_PRISM)
+            if not self._has("--direct_"):
+                args += _ALL_CORES
         if self._has(_ENDPOINT) and not self._has("--job_server_timeout", "--job-server-timeout"):
             args.append(f"--job_server_timeout={_DAY}")
         if not self._has("--sdk_container_image"):

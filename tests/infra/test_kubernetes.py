@@ -7,10 +7,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import apache_beam
 import database_servers
 import kubernetes_validate
 import pytest
 import yaml
+from apache_beam.options.pipeline_options import FlinkRunnerOptions
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
@@ -141,7 +143,13 @@ def test_beam_is_the_locked_one():
     version = re.search(r"^apache-beam==(\S+)", lock, re.M)[1]
     image = yaml.safe_load_all((FOLDER / "beam/job-server.yaml").read_text())
     (container,) = list(image)[1]["spec"]["template"]["spec"]["containers"]
-    assert container["image"].endswith(f":{version}")
+    image, tag = container["image"].split(":")
+    assert tag == version
+    flink = re.fullmatch(r"apache/beam_flink([\d.]+)_job_server", image)[1]
+    for name in ("job-manager", "task-manager"):
+        assert f"image: flink:{flink}\n" in (FOLDER / f"beam/{name}.yaml").read_text()
+    if apache_beam.__version__ == version:
+        assert flink in FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS
 
 
 def test_flinks_ports_are_those_of_its_configuration():
@@ -150,7 +158,7 @@ def test_flinks_ports_are_those_of_its_configuration():
     configuration, service, job_manager = yaml.safe_load_all(
         (FOLDER / "beam/job-manager.yaml").read_text()
     )
-    settings = yaml.safe_load(configuration["data"]["flink-conf.yaml"])
+    settings = yaml.safe_load(configuration["data"]["config.yaml"])
     (task_manager,) = yaml.safe_load_all((FOLDER / "beam/task-manager.yaml").read_text())
     ports = {
         port["name"]: port["containerPort"]
@@ -182,8 +190,8 @@ def test_flinks_ports_are_those_of_its_configuration():
 
 def test_flink_goes_on_without_a_task_manager_and_uses_all_of_them():
     configuration, *_ = yaml.safe_load_all((FOLDER / "beam/job-manager.yaml").read_text())
-    settings = yaml.safe_load(configuration["data"]["flink-conf.yaml"])
-    assert settings["restart-strategy"] == "fixed-delay"
+    settings = yaml.safe_load(configuration["data"]["config.yaml"])
+    assert settings["restart-strategy.type"] == "fixed-delay"
     assert settings["restart-strategy.fixed-delay.attempts"] >= 1
     (task_manager,) = yaml.safe_load_all((FOLDER / "beam/task-manager.yaml").read_text())
     slots = settings["taskmanager.numberOfTaskSlots"] * task_manager["spec"]["replicas"]

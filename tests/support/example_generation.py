@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfx.dsl.components.base import base_beam_executor
@@ -10,15 +11,18 @@ from tfx.types import standard_artifacts
 from components.common import schema
 from components.example_gen import dataset, executor
 from components.example_gen.config import DatasetConfig
+from pipeline.config.beam import BeamStepConfig
 
-TWO_THREADS = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
+TWO_THREADS = BeamStepConfig(
+    args=("--direct_running_mode=multi_threading", "--direct_num_workers=2")
+).pipeline_args()
 
 
 def generate(
     config: DatasetConfig,
     classes: schema.ClassTable,
     folder: Path,
-    beam_args: tuple[str, ...] = TWO_THREADS,
+    beam_args: Sequence[str] = TWO_THREADS,
     driver: bool = True,
 ) -> standard_artifacts.Examples:
     """Runs it.

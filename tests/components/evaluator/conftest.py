@@ -17,6 +17,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.common import schema
 from components.evaluator import component
 from components.trainer.export import confusion_matrices
+from pipeline.config.beam import BeamStepConfig
 
 
 def png(mask: np.ndarray) -> bytes:
@@ -73,7 +74,9 @@ def evaluate(tmp_path):
             os.makedirs(artifact.uri)
             outputs[key] = [artifact]
         context = base_beam_executor.BaseBeamExecutor.Context(
-            beam_pipeline_args=[], tmp_dir=str(tmp_path / "tmp"), unique_id="1"
+            beam_pipeline_args=BeamStepConfig(args=("--direct_num_workers=1",)).pipeline_args(),
+            tmp_dir=str(tmp_path / "tmp"),
+            unique_id="1",
         )
         component.Executor(context).Do(
             inputs,

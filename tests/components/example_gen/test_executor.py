@@ -20,6 +20,7 @@ from components.example_gen.config import (
     FeaturesConfig,
     SplitsConfig,
 )
+from pipeline.config.beam import BeamStepConfig
 
 COUNT = 23
 
@@ -114,6 +115,7 @@ def test_the_same_bytes_on_every_run(config, pet_classes, tmp_path):
     for name, workers in (("first", 1), ("second", 3)):
         (tmp_path / name).mkdir()
         args = ("--direct_running_mode=multi_threading", f"--direct_num_workers={workers}")
+        args = BeamStepConfig(args=args).pipeline_args()
         generate(config, pet_classes, tmp_path / name, args)
 
     def contents(name):

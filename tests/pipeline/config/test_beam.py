@@ -73,6 +73,14 @@ def test_a_command_lines_options_are_held_to_the_same():
         BeamStepConfig.of_args(["--runner=FlinkRunner"])
 
 
+def test_this_machines_runner_is_never_prism(caplog):
+    """Which a newer DirectRunner would take, and load from the internet."""
+    caplog.set_level("INFO")
+    with beam.Pipeline(argv=BeamConfig().args_of("Evaluator")) as pipeline:
+        _ = pipeline | beam.Create([1]) | beam.Map(lambda one: one)
+    assert "Prism" not in caplog.text
+
+
 def test_why_dask_is_refused(tmp_path):
     """Of three sums by key that have one source, Beam 2.77's DaskRunner makes the last."""
     pytest.importorskip("distributed")
