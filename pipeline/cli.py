@@ -12,7 +12,7 @@ import rich.console
 
 from components.common import provenance
 from components.common.errors import UserError
-from pipeline.commands import config, gc, init, kubeflow, lineage, predict
+from pipeline.commands import config, gc, init, kubeflow, lineage, metrics, predict
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,6 +40,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"segline {provenance.version()}")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for module in (init, config, predict, lineage, gc, kubeflow):
+    for module in (init, config, predict, lineage, gc, metrics, kubeflow):
         module.add(commands)
     return parser

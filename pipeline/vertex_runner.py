@@ -21,6 +21,7 @@ from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as vertex
 from tfx.orchestration.pipeline import Pipeline
 
 from components.common.errors import UserError
+from pipeline.config.kubeflow import cores
 from pipeline.config.loading import PipelineConfig, load_config
 from pipeline.pipeline import create_pipeline
 
@@ -45,8 +46,8 @@ def managed_pipeline(config: PipelineConfig) -> Pipeline:
             continue  # a resolver runs nowhere
         step = config.kubeflow.settings(component.id)
         resources = _ResourceSpec()
-        if cores := step.cpu_limit or step.cpu_request:
-            resources.cpu_limit = _cores(cores)
+        if quantity := step.cpu_limit or step.cpu_request:
+            resources.cpu_limit = cores(quantity)
         if step.memory_limit:
             resources.memory_limit = _gigabytes(step.memory_limit)
         if step.accelerator:
@@ -72,10 +73,6 @@ def make_runner(config: PipelineConfig) -> vertex.KubeflowV2DagRunner:
             default_image={vertex._DEFAULT_IMAGE_PATH_KEY: config.kubeflow.image, **images},
         )
     )
-
-
-def _cores(quantity: str) -> float:
-    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
 def _gigabytes(quantity: str) -> float:

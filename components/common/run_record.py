@@ -128,6 +128,8 @@ def ensure(
 ) -> None:
     """Records a run whose steps are processes of their own; whichever comes first does it.
 
+    A step that begins after the run had ended (somebody has it tried again) opens it anew.
+
     Args:
       store: the pipeline's ML Metadata.
       run_id: TFX's id of the run.
@@ -135,13 +137,29 @@ def ensure(
       runner: name of the runner.
       steps: names of all steps.
     """
-    if read(store, [run_id]):
+    known = read(store, [run_id]).get(run_id)
+    if known:
+        if known.outcome or tuple(known.steps) != tuple(steps):
+            opened = dataclasses.replace(known, outcome="", ended=0, error="", steps=tuple(steps))
+            _write(store, opened)
         return
     record = _new(run_id, config, runner)
     with contextlib.suppress(errors.AlreadyExistsError):  # another step was faster
         _write(
             store, dataclasses.replace(record, process=0, process_started=0.0, steps=tuple(steps))
         )
+
+
+def note_error(store: MetadataStore, run_id: str, error: str) -> None:
+    """Keeps the reason why a step has failed, until the run's end is recorded.
+
+    Args:
+      store: the pipeline's ML Metadata.
+      run_id: TFX's id of the run; nothing is kept of one that was not recorded.
+      error: for people: `step: reason`.
+    """
+    if known := read(store, [run_id]).get(run_id):
+        _write(store, dataclasses.replace(known, error=error))
 
 
 def end(store: MetadataStore, record: RunRecord, outcome: str, error: str = "") -> None:

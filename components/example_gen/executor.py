@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import (
 from tfx import types
 from tfx.types import artifact_utils
 
-from components.common import beam_engine, counts, schema
+from components.common import beam_engine, counts, cpus, schema
 from components.example_gen import attempts, leaks, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import (
@@ -170,4 +170,4 @@ class Executor(beam_engine.EngineExecutor):
         options = PipelineOptions(self._beam_pipeline_args)
         if options.view_as(StandardOptions).runner not in (None, "DirectRunner"):
             return None
-        return options.view_as(DirectOptions).direct_num_workers or os.cpu_count()
+        return options.view_as(DirectOptions).direct_num_workers or cpus.usable_cpus()

@@ -37,6 +37,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="keep only the models that were blessed last, and what led to them; default: all",
     )
     command.add_argument("--delete", action="store_true", help="remove them")
+    command.add_argument(
+        "--wait", action="store_true", help="for the end of what writes there, instead of failing"
+    )
     add_config(command)
     command.set_defaults(function=_gc)
 
@@ -48,7 +51,7 @@ def _gc(options: argparse.Namespace) -> None:
     from pipeline.running.run_lock import run_lock
 
     config, store = config_and_store(options, write=options.delete)
-    with run_lock(config.folder):
+    with run_lock(config.folder, options.wait):
         found = garbage.find_garbage(store, config, options.keep, options.keep_blessed)
         if options.delete:
             garbage.remove(store, found)

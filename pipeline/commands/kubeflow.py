@@ -56,6 +56,17 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     status.set_defaults(function=_status)
 
+    stop = verbs.add_parser(
+        "stop",
+        help="end runs that are under way",
+        description="Ends one run, or all that have taken too long: a pod that never gets its "
+        "GPU would block a schedule for ever.",
+    )
+    which = stop.add_mutually_exclusive_group(required=True)
+    which.add_argument("run", nargs="?", metavar="RUN", help="Kubeflow's id of a run")
+    which.add_argument("--older-than", metavar="TIME", help="90m, 6h, 1d")
+    stop.set_defaults(function=_stop)
+
     for verb in (submit, schedule):
         verb.add_argument(
             "--set",
@@ -64,7 +75,7 @@ def add(commands: argparse._SubParsersAction) -> None:
             metavar="KEY=VALUE",
             help="overrides for these runs, such as trainer.epochs=2",
         )
-    for verb in (submit, schedule, status):
+    for verb in (submit, schedule, status, stop):
         verb.add_argument("--host", help="default: KF_PIPELINES_ENDPOINT, or kfp's configuration")
         verb.add_argument("--namespace", help="of the user; default: kfp's configuration")
         verb.add_argument("--token", metavar="FILE", help="file with a bearer token")
@@ -76,7 +87,7 @@ def add(commands: argparse._SubParsersAction) -> None:
             help="a first task decides: train only where data, config, code or libraries are "
             "others than those of the latest blessed model",
         )
-    for verb in (compile_, submit, schedule, status):
+    for verb in (compile_, submit, schedule, status, stop):
         add_config(verb)
 
 
@@ -109,18 +120,37 @@ def _schedule(options: argparse.Namespace) -> None:
     config = _config(options)
     experiment = options.experiment or config.name
     name = options.name or config.name
-    if options.disable or options.delete:
-        action = "disable" if options.disable else "delete"
-        getattr(_cluster(options), action)(experiment, name)
-        console.print(f"{name}: {action}d")
+    if options.disable:
+        _cluster(options).disable(experiment, name)
+        console.print(f"{name}: disabled")
         return
-    when = parse_cron(options.cron) if options.cron else parse_interval(options.every)
+    if options.delete:
+        gone = _cluster(options).delete(experiment, name)
+        wait = "disabled; a run of it is under way: give the command again when that has ended"
+        console.print(f"{name}: {'deleted' if gone else wait}", soft_wrap=True)
+        return
+    when = parse_cron(options.cron) if options.cron else parse_interval(options.every, "--every")
     cluster = _cluster(options)
     with _package(config, options.only_if_changed) as package:
         done = cluster.schedule(
             package, experiment, name, when, _parameters(options), options.catch_up
         )
     console.print(f"{name}: {done}, {when}")
+
+
+def _stop(options: argparse.Namespace) -> None:
+    from pipeline.kubeflow.schedule import parse_interval
+
+    console = quiet_console()
+    experiment = options.experiment or _config(options).name
+    older_than = 0
+    if options.older_than:
+        older_than = parse_interval(options.older_than, "--older-than").interval_seconds
+    stopped = _cluster(options).stop(experiment, options.run, older_than)
+    for run in stopped:
+        console.print(f"{run.id}: ended, begun {run.created}")
+    if options.run and not stopped:
+        raise UserError(f"{options.run}: no such run of {experiment} is under way")
 
 
 def _status(options: argparse.Namespace) -> None:

@@ -12,6 +12,11 @@ from components.common import provenance, schema
 Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|[KMGT]i?)?$")]
 
 
+def cores(quantity: str) -> float:
+    """`500m` -> 0.5."""
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
 class Toleration(schema.Config):
     """A taint that a step may run in spite of, as Kubernetes writes it."""
 
@@ -22,6 +27,19 @@ class Toleration(schema.Config):
     value: str | None = Field(default=None, description="for `Equal`: of the taint")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         default=None, description="of the taint; null: any"
+    )
+
+
+class NodeAffinity(schema.Config):
+    """A condition on the labels of a node. Needs Kubeflow Pipelines 2.14: older ones ignore it."""
+
+    key: str = Field(description="of the node's label")
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"] = Field(
+        default="In", description="how the label and `values` are compared"
+    )
+    values: tuple[str, ...] = Field(default=(), description="none for Exists and DoesNotExist")
+    weight: int | None = Field(
+        default=None, ge=1, le=100, description="null: it must hold; a number: it is preferred"
     )
 
 
@@ -38,11 +56,20 @@ class StepConfig(schema.Config):
     )
     accelerator_count: pydantic.PositiveInt = Field(default=1, description="of them")
     node_selector: dict[str, str] = Field(default_factory=dict, description="node labels")
+    node_affinity: tuple[NodeAffinity, ...] = Field(
+        default=(), description="conditions on node labels, for what node_selector can't say"
+    )
     tolerations: tuple[Toleration, ...] = Field(default=(), description="tolerated taints")
+    labels: dict[str, str] = Field(default_factory=dict, description="of the step's pod")
+    annotations: dict[str, str] = Field(default_factory=dict, description="of the step's pod")
     shared_memory: Quantity | None = Field(
         default=None, description="size of /dev/shm, such as 2Gi; null: the node's default"
     )
-    retries: int | None = Field(default=None, ge=0, description="after the first failure")
+    retries: int | None = Field(
+        default=None,
+        ge=0,
+        description="after the first failure; which failures count, Kubeflow's version decides",
+    )
     timeout_seconds: pydantic.PositiveInt | None = Field(
         default=None, description="after which the step's pod is ended"
     )
@@ -60,6 +87,22 @@ class SecretVariable(schema.Config):
     variable: str = Field(description="name of the environment variable")
     secret: str = Field(description="name of the secret")
     key: str = Field(description="key in the secret")
+
+
+class ConfigMap(schema.Config):
+    """A config map, as files or as environment variables of every step."""
+
+    name: str = Field(description="of the config map")
+    mount_path: str | None = Field(default=None, description="folder where its keys are files")
+    variables: dict[str, str] = Field(
+        default_factory=dict, description="environment variable -> key in the config map"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _used(self) -> ConfigMap:
+        if not self.mount_path and not self.variables:
+            raise ValueError("mount_path, variables: one of them is needed")
+        return self
 
 
 class VolumeConfig(schema.Config):
@@ -84,11 +127,24 @@ class KubeflowConfig(schema.Config):
     image: str = Field(
         default=f"segline:{provenance.version()}-cpu", description="the image of all steps"
     )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        default=None, description="null: Kubernetes' own rule"
+    )
+    image_pull_secrets: tuple[str, ...] = Field(
+        default=(), description="names of the secrets that the registry asks for"
+    )
     volumes: tuple[VolumeConfig, ...] = Field(
-        default=(), description="none where run.root is in gs:// or s3://"
+        default=(), description="none where run.root is in gs://"
     )
     secrets: tuple[SecretVariable, ...] = Field(
         default=(), description="such as the password of ML Metadata's database"
+    )
+    config_maps: tuple[ConfigMap, ...] = Field(
+        default=(), description="such as a certificate authority or a proxy's address"
+    )
+    pod_fields: dict[str, str] = Field(
+        default_factory=dict,
+        description="environment variable -> field of the pod, such as spec.nodeName",
     )
     step: StepConfig = Field(
         default=StepConfig(cpu_request="1", memory_request="4Gi", memory_limit="16Gi", retries=2),

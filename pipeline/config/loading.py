@@ -27,6 +27,7 @@ from components.transform.config import TransformConfig
 from pipeline.config.beam import BeamConfig
 from pipeline.config.kubeflow import KubeflowConfig
 from pipeline.config.metadata import MetadataConfig
+from pipeline.config.notify import NotifyConfig
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "configs"
 CONFIG_VARIABLE = "SEGLINE_CONFIG"
@@ -48,6 +49,25 @@ class RunConfig(schema.Config):
     cache: bool = Field(default=True, description="take unchanged steps from earlier runs")
     metadata: MetadataConfig = MetadataConfig()
     beam: BeamConfig = BeamConfig()
+    notify: tuple[NotifyConfig, ...] = Field(
+        default=(), description="who is told how a run has ended, and of what"
+    )
+    refused_fails: bool = Field(
+        default=False,
+        description="whether a run whose model is refused counts as failed, so that whoever "
+        "watches runs sees it; what was made stays as it is",
+    )
+
+    @pydantic.field_validator("root", "serving_dir")
+    @classmethod
+    def _scheme(cls, path: str | None) -> str | None:
+        scheme = (path or "").partition("://")[0]
+        if path and scheme != path and scheme != "gs":
+            raise ValueError(
+                f"{path}: TensorFlow can't write to {scheme}://; a folder, a mounted volume or "
+                "gs:// it can"
+            )
+        return path
 
 
 class PipelineConfig(schema.Config):

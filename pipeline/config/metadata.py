@@ -42,6 +42,20 @@ class Secret(schema.Config):
             raise UserError(f"the secret {self.file} can't be read: {error.strerror}") from error
 
 
+class TlsConfig(schema.Config):
+    """How the connection to the database's server is encrypted. All are paths, in PEM."""
+
+    ca: str = Field(description="certificate authority that has signed the server's certificate")
+    cert: str | None = Field(default=None, description="certificate of this client, if asked for")
+    key: str | None = Field(default=None, description="key of `cert`")
+
+    @pydantic.model_validator(mode="after")
+    def _pair(self) -> TlsConfig:
+        if bool(self.cert) != bool(self.key):
+            raise ValueError("cert, key: one needs the other")
+        return self
+
+
 class MetadataConfig(schema.Config):
     """ML Metadata's database."""
 
@@ -60,4 +74,9 @@ class MetadataConfig(schema.Config):
     user: str = Field(default="segline", description="on the server")
     password: Secret | None = Field(
         default=None, description="where the user's password is found; null: none is needed"
+    )
+    tls: TlsConfig | None = Field(
+        default=None,
+        description="encrypted, and only with a server whose certificate is right; null: as the "
+        "server likes it",
     )

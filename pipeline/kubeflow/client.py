@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import kfp
 import kfp_server_api
-import urllib3
-from kfp_server_api.exceptions import ApiException
 
 from components.common.errors import UserError
+from pipeline.kubeflow.api_errors import clear_errors
 from pipeline.kubeflow.schedule import Schedule
 
 _MARK = "segline content "  # followed by the hash of what was scheduled
 _PAGE = 100
 TIMEOUT_SECONDS = (10.0, 60.0)  # for the connection, and for each answer
+# All others are ends (backend/api/v2beta1/run.proto, RuntimeState); none is said of a run whose
+# workflow is not there yet.
+_UNDER_WAY = (None, "", "RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED")
 
 
 class _Client(kfp.Client):
@@ -71,7 +73,7 @@ class Cluster:
         self._host = host or os.environ.get("KF_PIPELINES_ENDPOINT") or "the configured host"
         self._namespace = namespace
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it tells of every attempt
-        with self._clear_errors("the service"):
+        with clear_errors(self._host, "the service"):
             self._client = _Client(
                 host=host, namespace=namespace or "kubeflow", existing_token=token
             )
@@ -86,7 +88,7 @@ class Cluster:
           name: of the run, for people.
           parameters: the run's.
         """
-        with self._clear_errors(f"run {name}"):
+        with clear_errors(self._host, f"run {name}"):
             run = self._client.create_run_from_pipeline_package(
                 package,
                 arguments=parameters,
@@ -107,8 +109,10 @@ class Cluster:
     ) -> str:
         """Makes the recurring run of a name be as described; says what was done.
 
-        Recurring runs can't be changed: one with other content is deleted once its
-        successor is there, so that there is never none.
+        Recurring runs can't be changed: one with other content is disabled, and enabled
+        again where its successor can't be made. To delete it would end its running runs too
+        (their workflows are its own), so that is done once there are none: with the next
+        `schedule`.
 
         Args:
           package: path of the compiled YAML.
@@ -122,26 +126,31 @@ class Cluster:
           `created`, `unchanged` or `replaced`.
         """
         content = _MARK + _fingerprint(package, schedule, parameters, catch_up)
-        with self._clear_errors(f"recurring run {name}"):
+        with clear_errors(self._host, f"recurring run {name}"):
             experiment_id = self._experiment(experiment)
             before = self._recurring(experiment_id, name)
             enabled = [run for run in before if run.status != "DISABLED"]
-            if len(before) == 1 and enabled and before[0].description == content:
+            if [run.description for run in enabled] == [content]:
+                self._delete_idle(experiment_id, [run for run in before if run not in enabled])
                 return "unchanged"
-            self._client.create_recurring_run(
-                experiment_id=experiment_id,
-                job_name=name,
-                description=content,
-                cron_expression=schedule.cron or None,
-                interval_second=schedule.interval_seconds or None,
-                max_concurrency=1,
-                no_catchup=not catch_up,
-                params=parameters,
-                pipeline_package_path=package,
-                enable_caching=False,
-            )
-            for run in before:
-                self._client.delete_recurring_run(run.recurring_run_id)
+            with contextlib.ExitStack() as undo:
+                for run in enabled:
+                    self._client.disable_recurring_run(run.recurring_run_id)
+                    undo.callback(self._client.enable_recurring_run, run.recurring_run_id)
+                self._client.create_recurring_run(
+                    experiment_id=experiment_id,
+                    job_name=name,
+                    description=content,
+                    cron_expression=schedule.cron or None,
+                    interval_second=schedule.interval_seconds or None,
+                    max_concurrency=1,
+                    no_catchup=not catch_up,
+                    params=parameters,
+                    pipeline_package_path=package,
+                    enable_caching=False,
+                )
+                undo.pop_all()
+            self._delete_idle(experiment_id, before)
         return "replaced" if before else "created"
 
     def disable(self, experiment: str, name: str) -> None:
@@ -150,19 +159,50 @@ class Cluster:
         Raises:
           UserError: there is none.
         """
-        with self._clear_errors(f"recurring run {name}"):
+        with clear_errors(self._host, f"recurring run {name}"):
             for run in self._existing(experiment, name):
                 self._client.disable_recurring_run(run.recurring_run_id)
 
-    def delete(self, experiment: str, name: str) -> None:
-        """Removes the recurring run of a name.
+    def delete(self, experiment: str, name: str) -> bool:
+        """Removes the recurring run of a name, unless that would end a run of it.
+
+        Returns:
+          Whether all is gone; else it is only disabled, until its run has ended.
 
         Raises:
           UserError: there is none.
         """
-        with self._clear_errors(f"recurring run {name}"):
-            for run in self._existing(experiment, name):
-                self._client.delete_recurring_run(run.recurring_run_id)
+        with clear_errors(self._host, f"recurring run {name}"):
+            found = self._existing(experiment, name)
+            for run in found:
+                self._client.disable_recurring_run(run.recurring_run_id)
+            return self._delete_idle(found[0].experiment_id, found)
+
+    def stop(self, experiment: str, run_id: str | None, older_than: float) -> list[RunStatus]:
+        """Ends runs that are under way; their last task still tells of it.
+
+        Args:
+          experiment: where they are looked for.
+          run_id: this one; None: all that are old enough.
+          older_than: seconds since they were created.
+
+        Returns:
+          Those that were ended.
+        """
+        with clear_errors(self._host, f"experiment {experiment}"):
+            experiment_id = self._client.get_experiment(
+                experiment_name=experiment, namespace=self._namespace
+            ).experiment_id
+            now = datetime.datetime.now(datetime.timezone.utc)
+            late = [
+                run
+                for run in self._under_way(experiment_id)
+                if (run_id is None or run.run_id == run_id)
+                and (now - run.created_at).total_seconds() >= older_than
+            ]
+            for run in late:
+                self._client.terminate_run(run.run_id)
+        return [_status(run) for run in late]
 
     def status(
         self, experiment: str, limit: int = 10
@@ -172,7 +212,7 @@ class Cluster:
         Returns:
           (name, state and schedule of each recurring run; runs, newest first).
         """
-        with self._clear_errors(f"experiment {experiment}"):
+        with clear_errors(self._host, f"experiment {experiment}"):
             experiment_id = self._client.get_experiment(
                 experiment_name=experiment, namespace=self._namespace
             ).experiment_id
@@ -183,17 +223,7 @@ class Cluster:
             found = self._client.list_runs(
                 experiment_id=experiment_id, page_size=limit, sort_by="created_at desc"
             )
-        runs = [
-            RunStatus(
-                id=run.run_id,
-                name=run.display_name,
-                state=run.state or "",
-                created=str(run.created_at),
-                error=run.error.message if run.error else "",
-            )
-            for run in found.runs or []
-        ]
-        return recurring, runs
+        return recurring, [_status(run) for run in found.runs or []]
 
     def _experiment(self, name: str) -> str:
         return self._client.create_experiment(name, namespace=self._namespace).experiment_id
@@ -206,6 +236,26 @@ class Cluster:
         if not found:
             raise UserError(f"there is no recurring run {name!r} in experiment {experiment!r}")
         return found
+
+    def _delete_idle(self, experiment_id: str, recurring: list[Any]) -> bool:
+        """Deletes those of which no run is under way; tells whether these were all."""
+        busy = {run.recurring_run_id for run in self._under_way(experiment_id)}
+        for one in recurring:
+            if one.recurring_run_id not in busy:
+                self._client.delete_recurring_run(one.recurring_run_id)
+        return not any(one.recurring_run_id in busy for one in recurring)
+
+    def _under_way(self, experiment_id: str) -> list[Any]:
+        runs: list[Any] = []
+        token = ""
+        while True:
+            page = self._client.list_runs(
+                experiment_id=experiment_id, page_size=_PAGE, page_token=token
+            )
+            runs += [run for run in page.runs or [] if run.state in _UNDER_WAY]
+            token = page.next_page_token
+            if not token:
+                return runs
 
     def _recurring(self, experiment_id: str, name: str) -> list[Any]:
         return [run for run in self._all_recurring(experiment_id) if run.display_name == name]
@@ -222,41 +272,15 @@ class Cluster:
             if not token:
                 return runs
 
-    @contextlib.contextmanager
-    def _clear_errors(self, what: str) -> Iterator[None]:
-        """One line for each way in which a cluster can fail."""
-        try:
-            yield
-        except ApiException as error:
-            raise UserError(f"{self._host}: {_reason(error, what)}") from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            reason = str(getattr(error, "reason", None) or error).split(">: ")[-1]
-            raise UserError(
-                f"{self._host} can't be reached: {reason} (--host or KF_PIPELINES_ENDPOINT "
-                "names it; is a port-forward or VPN needed?)"
-            ) from error
-        except ValueError as error:  # how kfp reports an experiment that is not there
-            raise UserError(f"{self._host}: {error}") from error
 
-
-def _reason(error: ApiException, what: str) -> str:
-    known = {
-        401: "it doesn't know you: give a valid --token, or log in with kfp's own configuration",
-        403: f"you are not allowed to use {what}; ask for the role, or name another --namespace",
-        404: f"{what} is not there; is it Kubeflow Pipelines 2 at this address?",
-        409: f"{what} exists already",
-    }
-    if error.status in known:
-        return f"{known[error.status]} (HTTP {error.status})"
-    return f"{what}: HTTP {error.status} {error.reason or ''}: {_message(error)}"
-
-
-def _message(error: ApiException) -> str:
-    """The server's own words."""
-    try:
-        return str(json.loads(error.body).get("message", ""))[:300]
-    except (TypeError, ValueError, AttributeError):
-        return str(error.body or "")[:300]
+def _status(run: kfp_server_api.V2beta1Run) -> RunStatus:
+    return RunStatus(
+        id=run.run_id,
+        name=run.display_name,
+        state=run.state or "",
+        created=str(run.created_at),
+        error=run.error.message if run.error else "",
+    )
 
 
 def _trigger(trigger: kfp_server_api.V2beta1Trigger) -> str:

@@ -63,18 +63,22 @@ def parse_cron(text: str) -> Schedule:
     return Schedule(cron=" ".join(parts))
 
 
-def parse_interval(text: str) -> Schedule:
+def parse_interval(text: str, option: str) -> Schedule:
     """Reads `90m`, `6h`, `1d`.
+
+    Args:
+      text: the interval.
+      option: where it was given, for the message.
 
     Raises:
       UserError: it is no interval, or too short.
     """
     found = re.fullmatch(r"(\d+)([smhdw])", text)
     if not found:
-        raise UserError(f"--every: {text!r} is no interval; write 90m, 6h or 1d")
+        raise UserError(f"{option}: {text!r} is no interval; write 90m, 6h or 1d")
     seconds = int(found[1]) * _UNITS[found[2]]
     if seconds < _SHORTEST_SECONDS:
-        raise UserError(f"--every: {text} is too short, at least {_SHORTEST_SECONDS}s")
+        raise UserError(f"{option}: {text} is too short, at least {_SHORTEST_SECONDS}s")
     return Schedule(interval_seconds=seconds)
 
 

@@ -67,6 +67,34 @@ def find_blessing(store: MetadataStore, pipeline: str) -> mlmd.Artifact | None:
     return next(reversed(read_artifacts(store, query)), None)
 
 
+def earlier_blessed(
+    store: MetadataStore, pipeline: str, blessing: mlmd.Artifact | None, metric: str
+) -> float | None:
+    """A metric of the model that was blessed last, another than the one in question.
+
+    Args:
+      store: ML Metadata.
+      pipeline: name of the pipeline.
+      blessing: the ModelBlessing of the model in question; None: there is none.
+      metric: name of the metric.
+
+    Returns:
+      None where no other model was blessed.
+    """
+    found = read_artifacts(store, of_pipeline(pipeline, BLESSED))
+    earlier = [one for one in found if blessing is None or one.id < blessing.id]
+    if not earlier:
+        return None
+    events = store.get_events_by_artifact_ids([earlier[-1].id])
+    makers = [event.execution_id for event in events if event.type == mlmd.Event.OUTPUT]
+    made = store.get_events_by_execution_ids(makers[:1])
+    siblings = [event.artifact_id for event in made if event.type == mlmd.Event.OUTPUT]
+    for artifact in store.get_artifacts_by_id(siblings):
+        if metric in artifact.custom_properties:
+            return artifact.custom_properties[metric].double_value
+    return None
+
+
 def name_of(model: mlmd.Artifact) -> str:
     """For people: `version 1795422112`, `model 18`."""
     version = text_of(model, "pushed_version")

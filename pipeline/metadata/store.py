@@ -15,6 +15,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.common.errors import UserError
 from pipeline.config.loading import PipelineConfig
+from pipeline.config.metadata import TlsConfig
 from pipeline.metadata.postgresql import mend_stores
 
 _ATTEMPTS = 5
@@ -42,7 +43,20 @@ def connection_config(config: PipelineConfig) -> mlmd.ConnectionConfig:
         server = connection.mysql
         server.database, server.port = settings.database, settings.port or 3306
     server.host, server.user, server.password = settings.host, settings.user, password
+    if settings.tls:
+        _encrypt(connection, settings.tls)
     return connection
+
+
+def _encrypt(connection: mlmd.ConnectionConfig, tls: TlsConfig) -> None:
+    if connection.HasField("postgresql"):
+        options = connection.postgresql.ssloption
+        options.sslmode, options.sslrootcert = "verify-full", tls.ca
+        options.sslcert, options.sslkey = tls.cert or "", tls.key or ""
+    else:
+        options = connection.mysql.ssl_options
+        options.ca, options.verify_server_cert = tls.ca, True
+        options.cert, options.key = tls.cert or "", tls.key or ""
 
 
 def check_not_lost(config: PipelineConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import importlib
 import logging
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import rich.console
 from rich.markup import escape
 
+from components.common import cpus
 from components.common.errors import UserError
 from components.common.readable import duration_text
 from pipeline.config.loading import PipelineConfig, load_config
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from ml_metadata import MetadataStore
     from tfx.orchestration.portable.data_types import ExecutionInfo
     from tfx.proto.orchestration import pipeline_pb2
+
+    from pipeline.metadata.history import Run
 
 
 def main(runner: str) -> None:
@@ -60,11 +64,17 @@ def _succeeds(
 ) -> bool:
     """Runs the pipeline and tells what went wrong, if anything did."""
     from pipeline.metadata.store import place
+    from pipeline.running.notices import of_failure, refusal
+    from pipeline.running.receivers import tell
+
+    def tell_of_failure(error: BaseException, step: str = "", run_id: str = "") -> None:
+        reason = user_message(error, place(config)) or repr(error)
+        tell(config.run.notify, of_failure(config, run_id, step, reason))
 
     console.print(f"[bold]segline[/bold]  {config.name}  [dim]log {log_path}[/dim]")
     try:
         with run_lock(config.folder):
-            run_pipeline(runner, config, console)
+            run = run_pipeline(runner, config, console)
     except StepFailed as failure:
         console.print()
         print_error(console, failure.cause, f"{failure.step} failed.", place(config))
@@ -73,26 +83,34 @@ def _succeeds(
             f"still in place. Mend the cause and give the same command; log: {log_path}[/dim]",
             soft_wrap=True,
         )
+        tell_of_failure(failure.cause, failure.step, failure.run_id)
     except Exception as error:
         print_error(console, error, "The pipeline could not run.", place(config))
+        tell_of_failure(error)
     else:
-        return True
+        return not (config.run.refused_fails and refusal(run))
     return False
 
 
-def run_pipeline(runner: str, config: PipelineConfig, console: rich.console.Console) -> None:
+def run_pipeline(runner: str, config: PipelineConfig, console: rich.console.Console) -> Run:
     """Runs a config's pipeline with a runner, reporting each step.
+
+    Returns:
+      The run, all steps done.
 
     Raises:
       StepFailed: a step has failed.
     """
     module, name = runner.rsplit(".", 1)
+    cpus.let_beam_count_them()
     with heavy_imports():
         from pipeline.pipeline import create_pipeline
 
         runner_class = getattr(importlib.import_module(module), name)
     reporting = type(f"Reporting{name}", (ReportedRun, runner_class), {})
-    reporting(config, console).run(create_pipeline(config))
+    reported = reporting(config, console)
+    reported.run(create_pipeline(config))
+    return reported.outcome
 
 
 class StepFailed(Exception):
@@ -100,12 +118,14 @@ class StepFailed(Exception):
 
     Attributes:
       step: its name.
+      run_id: of the run.
       cause: what it raised.
     """
 
-    def __init__(self, step: str, cause: BaseException) -> None:
+    def __init__(self, step: str, run_id: str, cause: BaseException) -> None:
         super().__init__(step)
         self.step = step
+        self.run_id = run_id
         self.cause = cause
 
 
@@ -164,16 +184,18 @@ class ReportedRun:
                 if not failures:
                     raise
                 step, cause = failures[0]  # Beam wraps what a step raises
-                raise StepFailed(step, cause) from cause
+                raise StepFailed(step, run_id, cause) from cause
             if failures:
                 step, cause = failures[0]
-                raise StepFailed(step, cause) from cause
-        self._report_outcome(store, run_id, time.monotonic() - started)
+                raise StepFailed(step, run_id, cause) from cause
+        self.outcome = self._report_outcome(store, run_id, time.monotonic() - started)
 
-    def _report_outcome(self, store: MetadataStore, run_id: str, seconds: float) -> None:
-        """Prints the summary; the report of this run becomes the pipeline's latest."""
+    def _report_outcome(self, store: MetadataStore, run_id: str, seconds: float) -> Run:
+        """Prints and tells the outcome; the report of this run becomes the pipeline's latest."""
         from components.reporter.executor import REPORT_FILE
         from pipeline.metadata.history import read_run
+        from pipeline.running.notices import of_outcome
+        from pipeline.running.receivers import tell
         from pipeline.running.summary import print_summary
 
         run = read_run(store, run_id)
@@ -185,6 +207,9 @@ class ReportedRun:
         os.replace(f"{report}.new", report)
         self._console.print(f"report  {report}")
         self._console.print(f"run     {run_id}, {duration_text(seconds)}")
+        notice = of_outcome(store, self._config, run)
+        tell(self._config.run.notify, dataclasses.replace(notice, report=os.path.abspath(report)))
+        return run
 
 
 def tells_no_secret(record: logging.LogRecord) -> bool:

@@ -1,42 +1,104 @@
-"""One run of a pipeline at a time on a machine."""
+"""One run of a pipeline at a time on a machine; on a cluster, one writer of what runs share."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
+import time
 from collections.abc import Iterator
+from typing import TextIO
 
 from components.common.errors import UserError
 
 _LOCK_FILE = "run.lock"
+# They write to folders that the next run goes on from, or that are served; the others write to
+# folders of their own execution.
+_ALONE = ("Tuner", "Trainer", "Pusher")
+_PAUSE_SECONDS = 2.0
+_LOG = logging.getLogger("segline")
 
 
 @contextlib.contextmanager
-def run_lock(folder: str) -> Iterator[None]:
+def run_lock(folder: str, wait: bool = False) -> Iterator[None]:
     """Holds a pipeline's folder while a run writes there.
 
     The system lets go of it when the process ends, however it ends.
 
     Args:
       folder: the pipeline's.
+      wait: for the end of who holds it.
 
     Raises:
-      UserError: another run holds it.
+      UserError: another run holds it, or its disk knows no locks.
     """
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, _LOCK_FILE)
-    with open(path, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise UserError(
-                f"another run of this pipeline is under way (process {holder}): wait for its "
-                f"end and give the command again. ({path})"
-            ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    with _held(os.path.join(folder, _LOCK_FILE), fcntl.LOCK_EX, f"process {os.getpid()}", wait):
         yield
+
+
+@contextlib.contextmanager
+def step_lock(folder: str, step: str, run_id: str) -> Iterator[None]:
+    """Holds what one step of a run writes to, on a volume that many machines mount.
+
+    Steps of several runs may work side by side, but a training, a search and a push wait for
+    each other; nothing may tidy up meanwhile. A machine that dies loses its locks: at once
+    on one machine, after the lease (90 s) of NFS's server.
+
+    Args:
+      folder: the pipeline's. A bucket knows no locks: there nothing is held.
+      step: name of the step.
+      run_id: for the message of those who wait.
+
+    Raises:
+      UserError: the volume knows no locks.
+    """
+    if "://" in folder:
+        yield
+        return
+    os.makedirs(folder, exist_ok=True)
+    with contextlib.ExitStack() as locks:
+        holder = f"run {run_id}"
+        locks.enter_context(_held(os.path.join(folder, _LOCK_FILE), fcntl.LOCK_SH, "", True))
+        if step in _ALONE:
+            path = os.path.join(folder, f"{step.lower()}.lock")
+            locks.enter_context(_held(path, fcntl.LOCK_EX, holder, True))
+        yield
+
+
+@contextlib.contextmanager
+def _held(path: str, kind: int, holder: str, wait: bool) -> Iterator[None]:
+    """A lock on a file, which then says who has it (a shared one does not)."""
+    told = False
+    with open(path, "a+", encoding="utf-8") as file:
+        while not _taken(file, kind):
+            file.seek(0)
+            other = file.read().strip() or "unknown"
+            if not wait:
+                raise UserError(
+                    f"another run of this pipeline is under way ({other}): wait for its "
+                    f"end and give the command again. ({path})"
+                )
+            if not told:
+                _LOG.info("waiting: %s is held by %s", path, other)
+                told = True
+            time.sleep(_PAUSE_SECONDS)
+        if holder:
+            file.truncate(0)
+            file.write(holder)
+            file.flush()
+        yield
+
+
+def _taken(file: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise UserError(
+            f"{file.name} can't be locked ({error.strerror}): two runs could write to the same "
+            "files. Mount the volume with locks (NFS: version 4, without nolock)."
+        ) from error
+    return True

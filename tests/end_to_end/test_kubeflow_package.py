@@ -12,6 +12,7 @@ import time
 import database_servers
 import kfp_harness
 import pytest
+import receivers
 import yaml
 from google.protobuf import json_format
 
@@ -22,7 +23,6 @@ from pipeline.ir import compile_pipeline
 from pipeline.metadata.history import list_runs
 from pipeline.metadata.store import open_store
 
-SECRETS = {("segline-metadata", "password"): database_servers.PASSWORD}
 STEPS = {
     "cpu_request": "500m",
     "memory_limit": "8Gi",
@@ -41,19 +41,42 @@ TRAINER = {
 
 
 @pytest.fixture(scope="module")
+def owner():
+    """Whom the config names to be told."""
+    with receivers.Webhook() as webhook:
+        yield webhook
+
+
+@pytest.fixture(scope="module")
+def secrets(owner):
+    return {
+        ("segline-metadata", "password"): database_servers.PASSWORD,
+        ("segline-notify", "webhook"): owner.url,
+    }
+
+
+@pytest.fixture(scope="module")
 def cluster(new_workplace, mariadb_server):
     """A workplace whose config is for a cluster, and its compiled package."""
     place = new_workplace("kubeflow")
     config = yaml.safe_load((place.folder / "tiny.yaml").read_text())
+    config["dataset"]["data_dir"] = str(place.folder / "volume" / "tfds")
     config["run"] = {
         "root": str(place.folder / "volume" / "runs"),
         "metadata": mariadb_server.create("kubeflow"),
+        "notify": [
+            {
+                "webhook": {"url": {"environment": "WEBHOOK"}},
+                "events": ["failed", "refused", "pushed", "recovered"],
+            }
+        ],
     }
     config["kubeflow"] = {
         "image": "registry.example/segline:cpu",
         "volumes": [{"claim": "segline-data", "mount_path": str(place.folder / "volume")}],
         "secrets": [
-            {"variable": "SEGLINE_TEST_PASSWORD", "secret": "segline-metadata", "key": "password"}
+            {"variable": "SEGLINE_TEST_PASSWORD", "secret": "segline-metadata", "key": "password"},
+            {"variable": "WEBHOOK", "secret": "segline-notify", "key": "webhook"},
         ],
         "step": STEPS,
         "steps": {"Trainer": TRAINER},
@@ -65,9 +88,9 @@ def cluster(new_workplace, mariadb_server):
 
 
 @pytest.fixture(scope="module")
-def package(cluster):
+def package(cluster, secrets):
     path = cluster.folder / "package.yaml"
-    return kfp_harness.PackageRunner(path, cluster.folder / "tasks", SECRETS)
+    return kfp_harness.PackageRunner(path, cluster.folder / "tasks", secrets)
 
 
 def test_it_is_what_kubeflow_reads(package):
@@ -75,8 +98,10 @@ def test_it_is_what_kubeflow_reads(package):
 
     spec = json_format.ParseDict(package.spec, pipeline_spec_pb2.PipelineSpec())
     assert spec.schema_version == "2.1.0"
-    assert set(spec.root.dag.tasks) == set(package.tasks)
-    assert set(spec.root.input_definitions.parameters) == {"run_id", "overrides"}
+    assert set(spec.root.dag.tasks) == {"exit-handler-1", "runend"}
+    steps = spec.components["comp-exit-handler-1"].dag.tasks
+    assert {*steps, "runend"} == set(package.tasks)
+    assert set(spec.root.input_definitions.parameters) == {"overrides"}
     (report,) = spec.components["comp-reporter"].output_definitions.artifacts.values()
     assert report.artifact_type.schema_title == "system.HTML"
 
@@ -90,16 +115,13 @@ def test_tasks_are_the_pipelines_nodes_in_its_order(cluster, package, monkeypatc
         assert task["taskInfo"]["name"] == node.node_info.id
         expected = sorted(name.lower() for name in node.upstream_nodes)
         assert sorted(task.get("dependentTasks", [])) == expected
-    assert len(package.tasks) == 11
+    assert len(package.tasks) == 12  # and the run's end
 
 
 def test_resources_retries_and_images(package):
-    executors = package.spec["deploymentSpec"]["executors"]
-    kubernetes = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for name, task in package.tasks.items():
         is_trainer = name == "trainer"
-        container = executors[f"exec-{name}"]["container"]
-        platform_ = kubernetes[f"exec-{name}"]
+        container, platform_ = package.container(name), package.kubernetes(name)
         flavour = "gpu" if is_trainer else "cpu"
         assert container["image"] == f"registry.example/segline:{flavour}"
         assert container["command"] == ["python", "-m", "pipeline.kubeflow.node"]
@@ -113,9 +135,9 @@ def test_resources_retries_and_images(package):
         (mount,) = platform_["pvcMount"]
         assert mount["constant"] == "segline-data"
         assert platform_["activeDeadlineSeconds"] == 3600
-    gpu = executors["exec-trainer"]["container"]["resources"]["accelerator"]
+    gpu = package.container("trainer")["resources"]["accelerator"]
     assert (gpu["type"], gpu["count"]) == ("nvidia.com/gpu", "2")
-    trainer = kubernetes["exec-trainer"]
+    trainer = package.kubernetes("trainer")
     assert trainer["nodeSelector"] == {"labels": {"pool": "gpu"}}
     assert trainer["tolerations"] == [
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -158,7 +180,7 @@ def first_job(cluster, package):
 
 
 def test_its_tasks_lead_to_a_pushed_model_though_the_trainer_was_killed(cluster, first_job):
-    assert len(first_job) == 11
+    assert len(first_job) == 12
     for name, result in first_job.items():
         assert result.codes[-1] == 0, result.output[-4000:]
         assert len(result.codes) == (2 if name == "trainer" else 1)
@@ -182,15 +204,28 @@ def test_its_result_is_the_local_runners(cluster, first_job, first_run, monkeypa
     assert record.runner == "Kubeflow Pipelines"
 
 
-def test_kubeflow_gets_the_report(cluster, first_job):
-    report = cluster.folder / "tasks/job-1/reporter-report/report"
+def test_kubeflow_gets_the_report_and_the_metrics(cluster, package, first_job, first_run):
+    report = package.artifact("job-1", "reporter", "report")
     (made,) = (cluster.folder / "volume/runs/tiny/artifacts/Reporter/report").iterdir()
     assert report.read_bytes() == (made / "report.html").read_bytes()
+    metrics, local = first_job["evaluator"].metrics, first_run.verdict(0).overall
+    assert metrics["mean_iou"] == pytest.approx(local["mean_iou"])
+    assert {"iou_pet", "iou_border", "pixel_accuracy"} <= set(metrics)
 
 
-def test_a_second_job_is_served_from_the_cache(cluster, package, first_job, monkeypatch):
+def test_the_owner_is_told_of_the_new_model(first_job, owner):
+    (body,) = (body for body in owner.bodies if "run: job-1" in body["text"])
+    assert body["text"].startswith("tiny: a new model is served")
+    assert f"mean IoU: {first_job['evaluator'].metrics['mean_iou']:.4f}" in body["text"]
+    assert "no model was blessed before" in body["text"]
+    assert "volume/runs/tiny/artifacts/Reporter/report/" in body["text"]
+    assert owner.url not in "".join(result.output for result in first_job.values())
+
+
+def test_a_second_job_is_served_from_the_cache(cluster, package, first_job, owner, monkeypatch):
+    """A run of its own, whatever the first one has left under its id."""
     results = package.run("job-2")
-    assert all(result.codes == [0] for result in results.values()) and len(results) == 11
+    assert all(result.codes == [0] for result in results.values()) and len(results) == 12
     monkeypatch.setenv("SEGLINE_TEST_PASSWORD", database_servers.PASSWORD)
     store = open_store(load_config(str(cluster.folder / "tiny.yaml")))
     second, first = list_runs(store, "tiny")
@@ -198,23 +233,25 @@ def test_a_second_job_is_served_from_the_cache(cluster, package, first_job, monk
     states = {step.name: step.state for step in second.steps.values()}
     assert states.pop("LatestBlessedModel") == "done"
     assert set(states.values()) == {"cached"} and len(states) == 10
-    assert (cluster.folder / "tasks/job-2/reporter-report/report").is_file()
+    assert package.artifact("job-2", "reporter", "report").is_file()
+    assert not any("job-2" in body["text"] for body in owner.bodies)  # no news
     assert len(list((cluster.folder / "volume/runs/tiny/serving").iterdir())) == 1
 
 
 @pytest.fixture(scope="module")
-def only_if_changed(cluster):
+def only_if_changed(cluster, secrets):
     """The same pipeline behind a task that looks for a reason to run it."""
     done = cluster.call("segline", "kubeflow", "compile", "--only-if-changed", "--out", "if.yaml")
     assert done.returncode == 0, done.stderr
-    return kfp_harness.PackageRunner(cluster.folder / "if.yaml", cluster.folder / "tasks", SECRETS)
+    return kfp_harness.PackageRunner(cluster.folder / "if.yaml", cluster.folder / "tasks", secrets)
 
 
 def test_a_package_with_a_condition_is_what_kubeflow_reads(only_if_changed, package):
     from kfp.pipeline_spec import pipeline_spec_pb2
 
     spec = json_format.ParseDict(only_if_changed.spec, pipeline_spec_pb2.PipelineSpec())
-    assert sorted(spec.root.dag.tasks) == ["changes", "condition-1"]
+    assert sorted(spec.root.dag.tasks) == ["exit-handler-1", "runend"]
+    assert sorted(spec.components["comp-exit-handler-1"].dag.tasks) == ["changes", "condition-2"]
     assert set(only_if_changed.tasks) == {"changes", *package.tasks}
     trainer = only_if_changed.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     before = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
@@ -222,20 +259,35 @@ def test_a_package_with_a_condition_is_what_kubeflow_reads(only_if_changed, pack
     assert trainer["exec-changes"]["pvcMount"]
 
 
-def test_nothing_changed_nothing_runs(cluster, only_if_changed, first_job):
+def test_nothing_changed_nothing_runs(cluster, only_if_changed, first_job, owner):
     results = only_if_changed.run("job-4")
-    assert set(results) == {"changes"}
+    assert set(results) == {"changes", "runend"}
+    assert not any("job-4" in body["text"] for body in owner.bodies)
     assert "Nothing has changed since the latest blessed model" in results["changes"].output
 
 
 def test_a_change_is_a_reason_to_run_and_a_task_that_fails_says_why(
-    cluster, only_if_changed, first_job
+    cluster, only_if_changed, first_job, owner
 ):
     """To a feature that is not there, so that the run ends soon."""
     results = only_if_changed.run("job-5", {"overrides": "dataset.features.image=photo"})
     assert "config: dataset.features.image: image -> photo" in results["changes"].output
-    assert set(results) == {"changes", "tfdsexamplegen"}
+    assert set(results) == {"changes", "tfdsexamplegen", "runend"}
     failed = results["tfdsexamplegen"]
     assert failed.codes == [1, 1]  # tried again, as the config says
     assert "has no feature 'photo'" in failed.output
     assert "Traceback" not in failed.output.split("TfdsExampleGen failed.")[-1]
+    (body,) = (body for body in owner.bodies if "run: job-5" in body["text"])
+    assert body["text"].startswith("tiny: TfdsExampleGen failed")
+    assert "has no feature 'photo'" in body["text"]
+
+
+def test_an_id_that_is_none_is_refused(cluster, secrets):
+    """As Kubeflow before 2.5 gives it: from the second run on nothing would be trained."""
+    path = cluster.folder / "package.yaml"
+    old = kfp_harness.PackageRunner(path, cluster.folder / "tasks", secrets, version=(2, 4))
+    results = old.run("job-6")
+    assert set(results) == {"tfdsexamplegen", "runend"}
+    for result in results.values():
+        assert result.codes[-1] == 1
+        assert "'{{$.pipeline_job_uuid}}' is no run's id" in result.output

@@ -102,6 +102,16 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer({"message": f"{kind} {identity} not found"}, 404)
         if self.command == "DELETE":
             del things[identity]
+            if kind == "recurringruns":
+                # Its workflows are its own, and go with it (kubeflow/pipelines@2.16.0
+                # backend/src/apiserver/resource/resource_manager.go:1469, no propagation policy).
+                runs = self.server.store["runs"]
+                for run in [
+                    name for name in runs if runs[name].get("recurring_run_id") == identity
+                ]:
+                    del runs[run]
+        elif verb == "terminate":
+            things[identity]["state"] = "CANCELING"
         elif verb in ("enable", "disable"):
             things[identity]["status"] = f"{verb}d".upper()
         return self.answer(things.get(identity, {}))

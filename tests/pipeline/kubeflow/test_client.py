@@ -1,5 +1,6 @@
 """`segline kubeflow …` over real HTTP."""
 
+import datetime
 import json
 import re
 
@@ -10,7 +11,7 @@ from pipeline import cli
 
 CLUSTER_CONFIG = """
 name: leaves
-dataset: {name: synthetic_pets}
+dataset: {name: synthetic_pets, data_dir: /mnt/segline/tfds}
 classes: {values: {pet: 1, background: 2, border: 3}}
 trainer: {encoder: {weights: none}}
 run:
@@ -64,7 +65,7 @@ def test_submit_starts_a_run_with_the_compiled_package(server, capsys):
         "overrides": "trainer.epochs=2 trainer.seed=5",
     }
     spec = run["pipeline_spec"]["pipeline_spec"]
-    assert spec["pipelineInfo"]["name"] == "leaves" and "trainer" in spec["root"]["dag"]["tasks"]
+    assert spec["pipelineInfo"]["name"] == "leaves" and "comp-trainer" in spec["components"]
     assert "exec-trainer" in json.dumps(run["pipeline_spec"]["platform_spec"])
     (experiment,) = server.store["experiments"].values()
     assert experiment["display_name"] == "leaves"
@@ -92,21 +93,76 @@ def test_a_schedule_is_made_kept_and_replaced(server, capsys):
     assert len(recurring) == 4
 
 
-def test_a_new_schedule_is_there_before_the_old_one_goes(server, capsys):
+def run_of(server, recurring_run, state, hours=0.0):
+    """A run that a schedule has begun, as the server's scheduler does."""
+    begun = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=hours)
+    run_id = f"run-of-{recurring_run}"
+    (experiment,) = server.store["experiments"]
+    server.store["runs"][run_id] = {
+        "run_id": run_id,
+        "experiment_id": experiment,
+        "display_name": "leaves",
+        "state": state,
+        "recurring_run_id": recurring_run,
+        "created_at": begun.isoformat(),
+    }
+    return run_id
+
+
+def test_a_schedule_is_replaced_without_ending_its_running_run(server, capsys):
+    """The server deletes a recurring run's workflows with it."""
     call(capsys, *DAILY)
-    server.requests.clear()
-    call(capsys, "schedule", "--every", "6h")
-    changes = [
-        method
-        for method, path in server.requests
-        if path.startswith("recurringruns") and method != "GET"
-    ]
-    assert changes == ["POST", "DELETE"]
-    # What can't be replaced stays.
-    before = dict(server.store["recurringruns"])
+    recurring = server.store["recurringruns"]
+    (old,) = recurring
+    run_id = run_of(server, old, "RUNNING")
+    assert call(capsys, "schedule", "--every", "6h").startswith("leaves: replaced")
+    assert run_id in server.store["runs"]
+    (new,) = set(recurring) - {old}
+    assert (recurring[old]["status"], recurring[new]["status"]) == ("DISABLED", "ENABLED")
+    # Neither does the same again, until the run has ended.
+    assert "unchanged" in call(capsys, "schedule", "--every", "6h") and old in recurring
+    server.store["runs"][run_id]["state"] = "SUCCEEDED"
+    assert "unchanged" in call(capsys, "schedule", "--every", "6h")
+    assert list(recurring) == [new]
+
+
+def test_a_schedule_that_can_not_be_replaced_stays_as_it_is(server, capsys):
+    call(capsys, *DAILY)
+    before = {name: dict(made) for name, made in server.store["recurringruns"].items()}
     server.failures["POST recurringruns"] = 500
-    refused(capsys, *DAILY)
+    refused(capsys, "schedule", "--every", "6h")
     assert server.store["recurringruns"] == before
+
+
+def test_a_schedule_is_not_deleted_under_its_running_run(server, capsys):
+    call(capsys, *DAILY)
+    (recurring_run,) = server.store["recurringruns"]
+    run_id = run_of(server, recurring_run, "PENDING")
+    assert "disabled; a run of it is under way" in call(capsys, "schedule", "--delete")
+    assert server.store["recurringruns"][recurring_run]["status"] == "DISABLED"
+    assert run_id in server.store["runs"]
+    server.store["runs"][run_id]["state"] = "FAILED"
+    assert call(capsys, "schedule", "--delete") == "leaves: deleted"
+    assert server.store["recurringruns"] == {}
+
+
+def test_runs_that_take_too_long_are_ended(server, capsys):
+    """As that of a pod that never gets its GPU, which would block the schedule for ever."""
+    call(capsys, *DAILY)
+    runs = server.store["runs"]
+    late = run_of(server, "late", "PENDING", hours=30)
+    young = run_of(server, "young", "RUNNING", hours=3)
+    run_of(server, "done", "SUCCEEDED", hours=50)
+    shown = call(capsys, "stop", "--older-than", "1d")
+    assert shown.startswith(f"{late}: ended")
+    assert {name: run["state"] for name, run in runs.items()} == {
+        late: "CANCELING",
+        young: "RUNNING",
+        "run-of-done": "SUCCEEDED",
+    }
+    assert call(capsys, "stop", young).startswith(f"{young}: ended")
+    assert "no such run of leaves is under way" in refused(capsys, "stop", "run-of-done")
+    assert "--older-than: 'soon' is no interval" in refused(capsys, "stop", "--older-than", "soon")
 
 
 def test_a_schedule_is_disabled_enabled_again_and_deleted(server, capsys):
