@@ -20,7 +20,8 @@ def usable_cpus() -> int:
     if told := os.environ.get(VARIABLE):
         return max(1, math.ceil(float(told)))
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(allowed or 1, cgroup_cpus(_CGROUP) or math.inf))
+    limits = (allowed, cgroup_cpus(_CGROUP))
+    return min((limit for limit in limits if limit), default=1)
 
 
 def let_beam_count_them() -> None:
@@ -51,4 +52,4 @@ def cgroup_cpus(folder: Path) -> int | None:
             return None
     if quota in ("max", "-1"):
         return None
-    return math.ceil(int(quota) / int(period))
+    return max(1, math.ceil(int(quota) / int(period)))

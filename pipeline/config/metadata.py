@@ -47,7 +47,7 @@ class TlsConfig(schema.Config):
 
     ca: str = Field(description="certificate authority that has signed the server's certificate")
     cert: str | None = Field(default=None, description="certificate of this client, if asked for")
-    key: str | None = Field(default=None, description="key of `cert`")
+    key: str | None = Field(default=None, description="the key of that certificate")
 
     @pydantic.model_validator(mode="after")
     def _pair(self) -> TlsConfig:

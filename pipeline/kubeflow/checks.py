@@ -55,10 +55,9 @@ def _paths(config: PipelineConfig) -> Iterator[str]:
     if folder:
         paths["dataset.folder.images"] = folder.images
         paths["dataset.folder.masks"] = folder.masks
-        for number, path in enumerate(folder.annotations):
-            paths[f"dataset.folder.annotations.{number}"] = path
-        for split, path in folder.lists.items():
-            paths[f"dataset.folder.lists.{split}"] = path
+        named = enumerate(folder.annotations)
+        paths |= {f"dataset.folder.annotations.{number}": path for number, path in named}
+        paths |= {f"dataset.folder.lists.{split}": path for split, path in folder.lists.items()}
     for key, path in paths.items():
         if path and "://" not in path and not _is_mounted(path, config):
             yield (

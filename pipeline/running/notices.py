@@ -123,8 +123,7 @@ def refusal(run: Run) -> str:
     step = _refusing_step(run)
     if not step:
         return ""
-    blessing = run.output(step, "blessing")
-    told = blessing.custom_properties["reason"].string_value
+    told = run.made(step, "blessing").custom_properties["reason"].string_value
     return _one_line(told or "it did not stand the check")
 
 

@@ -91,7 +91,7 @@ def registry(
 
 def text(numbers: prometheus_client.CollectorRegistry) -> str:
     """The numbers in the OpenMetrics format."""
-    return exposition.generate_latest(numbers).decode()
+    return str(exposition.generate_latest(numbers).decode())  # type: ignore[no-untyped-call]
 
 
 def _latest(runs: list[Run], step: str, key: str) -> dict[str, int]:

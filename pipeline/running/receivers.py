@@ -79,10 +79,11 @@ def _mail(config: EmailConfig, notice: Notice) -> None:
     message.set_content(notice.text())
     port = config.port or _PORTS[config.security]
     context = ssl.create_default_context()
-    if config.security == "tls":
-        server = smtplib.SMTP_SSL(config.host, port, timeout=_PATIENCE_SECONDS, context=context)
-    else:
-        server = smtplib.SMTP(config.host, port, timeout=_PATIENCE_SECONDS)
+    server = (
+        smtplib.SMTP_SSL(config.host, port, timeout=_PATIENCE_SECONDS, context=context)
+        if config.security == "tls"
+        else smtplib.SMTP(config.host, port, timeout=_PATIENCE_SECONDS)
+    )
     with server:
         if config.security == "starttls":
             server.starttls(context=context)
@@ -101,7 +102,7 @@ def _name(receiver: NotifyConfig) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
     if isinstance(error, requests.ConnectionError):
         return "nobody answers there"

@@ -45,18 +45,13 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 options = PipelineOptions(["--direct_running_mode=multi_threading", "--direct_num_workers=0"])
-counted = []
-original = fn_runner.FnApiRunner.run_via_runner_api
-def run(self, *arguments):
-    counted.append(self._num_workers)
-    return original(self, *arguments)
-fn_runner.FnApiRunner.run_via_runner_api = run
-with beam.Pipeline("FnApiRunner", options) as pipeline:
+runner = fn_runner.FnApiRunner()
+with beam.Pipeline(runner, options) as pipeline:
     pipeline | beam.Create([1])
-print(counted)
+print(runner._num_workers)
 """
     environment = {**os.environ, cpus.VARIABLE: "3"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
-    assert done.stdout.strip() == "[3]", done.stderr
+    assert done.stdout.strip() == "3", done.stderr
