@@ -1,5 +1,5 @@
 """The subcommands of `segline`: each module adds its own to the parser.
 
-For `pipeline.cli` alone: `init`, `config`, `predict`, `lineage`, `gc`, `kubeflow`. Nothing heavy is
-imported before a command is called.
+For `pipeline.cli` alone: `init`, `config`, `predict`, `lineage`, `gc`, `metrics`, `kubeflow`.
+Nothing heavy is imported before a command is called.
 """

@@ -1,5 +1,5 @@
 """The pipeline on Kubeflow: its package, the cluster, and what its containers do.
 
 From outside, `segline kubeflow` takes `runner` (the package), `client` (the cluster) and `schedule`
-(when). `node` and `training_worker` are run in containers.
+(when). `node` is what containers run.
 """
