@@ -41,7 +41,7 @@ importlib.import_module(sys.argv[3])
 VERTEX = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-gpu.lock"])
+@pytest.mark.parametrize("lock", ["infra/locks/older/run.lock", "infra/locks/older/gpu.lock"])
 @pytest.mark.parametrize("module", [VERTEX, "pipeline.kubeflow.node"])
 def test_it_can_be_imported(lock, module, tmp_path):
     done = subprocess.run(
