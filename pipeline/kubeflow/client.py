@@ -193,7 +193,7 @@ class Cluster:
             experiment_id = self._client.get_experiment(
                 experiment_name=experiment, namespace=self._namespace
             ).experiment_id
-            now = datetime.datetime.now(datetime.timezone.utc)
+            now = datetime.datetime.now(datetime.UTC)
             late = [
                 run
                 for run in self._under_way(experiment_id)

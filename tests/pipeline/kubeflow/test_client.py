@@ -95,7 +95,7 @@ def test_a_schedule_is_made_kept_and_replaced(server, capsys):
 
 def run_of(server, recurring_run, state, hours=0.0):
     """A run that a schedule has begun, as the server's scheduler does."""
-    begun = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=hours)
+    begun = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)
     run_id = f"run-of-{recurring_run}"
     (experiment,) = server.store["experiments"]
     server.store["runs"][run_id] = {
