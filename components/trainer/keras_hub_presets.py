@@ -75,7 +75,7 @@ def _per_channel(value: float | list[float] | tuple[float, ...] | None, default:
     if isinstance(value, list | tuple):
         red, green, blue = map(float, value)
         return red, green, blue
-    return (default if value is None else float(value),) * 3
+    return (float(default if value is None else value),) * 3
 
 
 def _place(preset: str) -> str:
