@@ -257,6 +257,7 @@ def test_masks_in_colours():
 @pytest.mark.parametrize(
     "content", [b"", b"no picture", as_file(Image.fromarray(SMALL), "TIFF")[:60]]
 )
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow has seen it
 def test_what_can_not_be_read_is_left_to_examplegen(content):
     assert folder_pictures.read_mask(content, {}) == (content, "")
     assert folder_pictures.read_image(content, (3, 2)) == content
