@@ -17,6 +17,7 @@ from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
 
 from components.common import provenance, schema
 from components.common.errors import UserError
+from components.common.picture_settings import PictureSettings
 from components.data_validation.drift import (
     DriftValidator,
     StatisticsOfLatestModelStrategy,
@@ -166,6 +167,8 @@ def make_training(
         "code": provenance.source_fingerprint("trainer"),
         "weights": provenance.file_fingerprint(config.trainer.encoder.source),
     }
+    if config.dataset.folder and config.dataset.folder.pictures != PictureSettings():
+        settings["pictures"] = config.dataset.folder.pictures.model_dump_json()
     data = {
         "examples": examples,
         "transform_graph": transform_graph,

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-from collections.abc import Iterator
-
 import tensorflow as tf
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-# What the model decodes itself; anything else that Pillow can read becomes a PNG.
-MODEL_FORMATS = ("JPEG", "PNG", "GIF")
-_ORIENTATION_TAG = 0x0112
 JPEG_START = b"\xff\xd8\xff"
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _GIF_START = b"GIF"
@@ -69,75 +60,6 @@ def decode_wide_mask(encoded: tf.Tensor) -> tf.Tensor:
       tf.errors.InvalidArgumentError: the bytes are no PNG.
     """
     return tf.io.decode_png(encoded, channels=1, dtype=tf.uint16)[..., 0]
-
-
-def for_model(content: bytes, turn: bool = True) -> bytes:
-    """A picture as the model can take it: JPEG, PNG or GIF, upright.
-
-    A model sees pixels only: a phone's picture, stored lying, would be segmented
-    lying, and its mask would not lie over what a viewer shows.
-
-    Args:
-      content: any file that Pillow can read.
-      turn: whether to turn it as its EXIF orientation says.
-
-    Returns:
-      `content` itself where that will do (it is not decoded then), or else a PNG.
-
-    Raises:
-      OSError: it is no picture, or one that has to be decoded and can't be.
-    """
-    with opened(content) as image:
-        turned = image.getexif().get(_ORIENTATION_TAG, 1) not in (0, 1)
-        if image.format in MODEL_FORMATS and not turned:
-            return content
-        buffer = io.BytesIO()
-        upright = ImageOps.exif_transpose(image) if turn else image
-        as_rgb(upright).save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue()
-
-
-@contextlib.contextmanager
-def opened(content: bytes) -> Iterator[Image.Image]:
-    """A picture file, its header read.
-
-    Raises:
-      OSError: it is no picture, or a damaged one.
-    """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            yield image
-    except UnidentifiedImageError as error:  # its own message names a Python object
-        raise OSError("it is no picture") from error
-    except OSError:
-        raise
-    except Exception as error:  # Pillow's plugins raise all kinds on damaged files
-        raise OSError(f"{type(error).__name__}: {error}") from error
-
-
-def as_rgb(image: Image.Image) -> Image.Image:
-    """The picture in 8-bit RGB."""
-    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them off
-        image = image.point(lambda value: value / 257).convert("L")
-    return image.convert("RGB")
-
-
-def pixels_of(encoded: bytes) -> int | None:
-    """Width x height that a picture's header tells, without decoding it.
-
-    Returns:
-      The product (of what Pillow itself calls a bomb: a lower bound); None where there is
-      no header that Pillow knows.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(encoded)) as image:
-                return image.width * image.height
-    except Image.DecompressionBombError:  # it has more than that
-        return (Image.MAX_IMAGE_PIXELS or 0) * 2
-    except Exception:  # Pillow's readers fail in many ways on what is no picture
-        return None
 
 
 def begins(encoded: tf.Tensor, start: bytes) -> tf.Tensor:

@@ -15,6 +15,7 @@ from PIL import Image
 from components.common import schema
 from components.common.errors import UserError
 from components.common.model_card import read_card
+from components.common.picture_settings import PictureSettings
 
 _SERVING_FOLDER = "serving"
 
@@ -52,6 +53,8 @@ class ServedModel:
     Attributes:
       path: the SavedModel that was loaded.
       classes: its class table.
+      pictures: how the pictures were read that it learned from, but for their orientation:
+        a mask has to lie over what a viewer shows.
 
     Raises:
       UserError: there is no model, or it is not one of segline's.
@@ -61,7 +64,10 @@ class ServedModel:
         self.path = find_model(path)
         signature = schema.FLIPPED_SIGNATURE if flip else schema.SERVING_SIGNATURE
         try:
-            self.classes: schema.ClassTable = read_card(self.path)["classes"]
+            card = read_card(self.path)
+            self.classes: schema.ClassTable = card["classes"]
+            told = PictureSettings.model_validate(card.get("pictures") or {})
+            self.pictures = told.model_copy(update={"orientation": "upright"})
             # A signature does not keep what it is a part of.
             self._model = tf.saved_model.load(self.path)
             signatures = self._model.signatures

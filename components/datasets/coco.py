@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
-from components.common import schema
+from components.common import picture_formats, schema
 from components.common.errors import UserError
+from components.datasets import coco_file, shapes
 from components.datasets.config import FolderConfig
-from components.datasets.folder_files import Matched, Pair, files, some
-
-BACKGROUND = 0  # what no annotation covers
+from components.datasets.mask_values import to_png
+from components.datasets.pairs import Matched, Pair, fixed_part, list_files, some
+from components.datasets.splits import split_word
 
 
 class CocoMasks:
     """Masks drawn from annotation files, https://cocodataset.org/#format-data.
 
-    A pixel's value is its annotation's `category_id`; 0 where there is none. Larger areas are
-    drawn first, so that what lies on another thing is not hidden by it.
+    A pixel's value is its annotation's `category_id` (one more, where ids begin at 0), 0 where
+    there is none. Larger areas are drawn first, so that what lies on another thing is not
+    hidden by it; crowds, and what is called background, lie below all.
 
     Args:
       config: folder of the pictures, and the annotation files.
 
     Attributes:
-      categories: category's name -> its id, in the ids' order.
+      names: mask value -> category's name.
 
     Raises:
       UserError: a file is missing or no COCO file, or its categories can't be mask values.
@@ -40,47 +38,86 @@ class CocoMasks:
 
     def __init__(self, config: FolderConfig) -> None:
         self._config = config
-        self._files = [_load(path) for path in config.annotations]
-        names: dict[int, str] = {}
-        for path, coco in zip(config.annotations, self._files, strict=True):
-            for category in coco.dataset["categories"]:
-                number, name = category["id"], str(category["name"])
-                if names.setdefault(number, name) != name:
-                    raise UserError(
-                        f"dataset.folder.annotations: {path} calls category {number} {name!r}, "
-                        f"another file {names[number]!r}"
-                    )
-            used = {annotation["category_id"] for annotation in coco.dataset["annotations"]}
-            for number in sorted(used, key=str):
-                if not isinstance(number, int) or not 0 < number <= schema.LARGEST_MASK_VALUE:
-                    raise UserError(
-                        f"dataset.folder.annotations: {path} has the category_id {number}; as "
-                        f"mask values, ids must be between 1 and {schema.LARGEST_MASK_VALUE} "
-                        "(0 is the background)"
-                    )
-        self.categories = {names[number]: number for number in sorted(names) if number}
+        self._files = [coco_file.load(path) for path in config.annotations]
+        self.names, self._values, self._notes = coco_file.merge_names(self._files)
+        largest = max(self.names, default=0)
+        if largest > schema.LARGEST_MASK_VALUE:
+            raise UserError(
+                f"dataset.folder.annotations: the category_id {largest} is too large; as mask "
+                f"values, ids must be between 0 and {schema.LARGEST_MASK_VALUE}"
+            )
 
     def match(self) -> Matched:
         """Finds the picture of each entry: by its path, or else by its name alone."""
-        images = files(os.path.expanduser(self._config.images), "images")
-        by_name: dict[str, list[str]] = {}
-        for image in images:
-            by_name.setdefault(os.path.basename(image), []).append(image)
+        images = list_files(self._config.images, "images")
+        finder = coco_file.PictureNames(list(images))
         found: dict[str, str] = {}
-        without_picture: list[str] = []
-        for index, coco in enumerate(self._files):
-            for number, entry in coco.imgs.items():
-                name = str(entry["file_name"]).replace("\\", "/")
-                alone = by_name.get(os.path.basename(name), [])
-                path = name if name in images else alone[0] if len(alone) == 1 else None
+        without_picture, notes = [], list(self._notes)
+        for index, file in enumerate(self._files):
+            near = self._near(file.path, images)
+            for number, entry in file.images.items():
+                path = finder.find(entry["file_name"], near)
                 if path is None:
-                    without_picture.append(name)
+                    without_picture.append(entry["file_name"])
                 elif path in found:
-                    raise UserError(f"dataset.folder.annotations: {path} has two entries")
+                    raise UserError(
+                        f"dataset.folder.annotations: {path} has two entries, in "
+                        f"{self._files[int(found[path].split('/')[0])].path} and {file.path}; "
+                        "name the files that belong together"
+                    )
                 else:
-                    found[path] = f"{index}/{json.dumps(number)}"
-        pairs = [Pair(path, images[path], found[path]) for path in images if path in found]
-        return Matched(pairs, [path for path in images if path not in found], without_picture)
+                    found[path] = f"{index}/{number}"
+        notes += self._count_shapes()
+        pairs, boxes_only = [], []
+        for path in images:
+            if path in found:
+                pair = Pair(path, images[path], found[path])
+                if self._config.boxes == "leave_out" and self._has_box_only(pair):
+                    boxes_only.append(path)
+                else:
+                    pairs.append(pair)
+        if boxes_only:
+            notes.append(
+                f"{len(boxes_only)} pictures with such boxes are left out ({some(boxes_only)}); "
+                "boxes: draw takes the whole box, boxes: ignore takes the rest of the picture"
+            )
+        without = [path for path in images if path not in found]
+        return Matched(pairs, without, without_picture, notes)
+
+    def _near(self, path: str, images: dict[str, str]) -> list[str]:
+        """The folders that a file speaks of: its own, and those of its split's name."""
+        head = os.path.abspath(os.path.expanduser(fixed_part(self._config.images)))
+        own = os.path.relpath(os.path.dirname(os.path.abspath(os.path.expanduser(path))), head)
+        near = [] if own.startswith("..") else ["" if own == "." else own.replace(os.sep, "/")]
+        folders = {os.path.dirname(name) for name in images}
+        stem = os.path.splitext(os.path.basename(path))[0]
+        words = split_word(stem) or split_word(os.path.basename(os.path.dirname(path)))
+        if words:
+            near += sorted(
+                folder
+                for folder in folders
+                if any(split_word(part) == words for part in folder.split("/"))
+            )
+        return near
+
+    def _count_shapes(self) -> list[str]:
+        """Tells of annotations that draw nothing."""
+        counts: Counter[str] = Counter()
+        for file in self._files:
+            counts["belong to pictures that are not listed, and are passed over"] += file.orphans
+            for ones in file.annotations.values():
+                for one in ones:
+                    counts["have a box, but no shape"] += _is_box_only(one)
+                    shape = one.get("segmentation")
+                    if isinstance(shape, list):
+                        counts["have polygons of less than three points, which are left out"] += (
+                            any(shapes.is_click(polygon) for polygon in shape)
+                        )
+        return [f"{count} annotations {what}" for what, count in counts.items() if count]
+
+    def _has_box_only(self, pair: Pair) -> bool:
+        file, number = self._place(pair)
+        return any(_is_box_only(one) for one in file.annotations.get(number, ()))
 
     def read(self, pair: Pair) -> tuple[bytes, str]:
         """Draws a picture's mask.
@@ -89,30 +126,54 @@ class CocoMasks:
           A grey PNG (8 bits, or 16 where an id needs them), and what is wrong with the
           annotations (empty: nothing).
         """
-        coco, number = self._place(pair)
-        height, width = (int(coco.imgs[number][key]) for key in ("height", "width"))
-        annotations = coco.imgToAnns[number]
-        drawn, problem = [], ""
-        for annotation in annotations:
+        file, number = self._place(pair)
+        entry = file.images[number]
+        height, width = entry["height"], entry["width"]
+        if not height or not width:
             try:
-                drawn.append((_pixels(annotation, height, width), annotation["category_id"]))
-            except (ValueError, TypeError, KeyError) as error:
+                height, width = _size_of(pair.image)
+            except OSError as error:
+                return b"", f"its size is not told, and the picture can't be read: {error}"
+        if height * width > 100_000_000:
+            return b"", f"its entry says that it has {height * width / 1e6:,.0f} million pixels"
+        values = self._values[int(pair.mask.split("/")[0])]
+        things, problem = [], ""
+        for annotation in file.annotations.get(number, ()):
+            try:
+                pixels = self._pixels(annotation, height, width)
+            except (shapes.ShapeError, ValueError, TypeError, KeyError) as error:
                 told = str(error).splitlines()[0] if str(error) else type(error).__name__
                 problem = f"its annotation {annotation.get('id')} can't be drawn: {told}"
-        wide = max(self.categories.values(), default=0) > 255
-        values = np.full((height, width), BACKGROUND, np.uint16 if wide else np.uint8)
-        for pixels, value in sorted(drawn, key=lambda one: -int(one[0].sum())):
-            values[pixels] = value
-        buffer = io.BytesIO()
-        Image.fromarray(values).save(buffer, "PNG")
-        return buffer.getvalue(), problem
+                continue
+            if pixels is not None:
+                value = values[annotation["category_id"]]
+                below = value == 0 or annotation.get("iscrowd") == 1
+                things.append(shapes.Thing(value, pixels, below))
+        return to_png(shapes.draw(things, height, width)), problem
+
+    def _pixels(self, annotation: dict, height: int, width: int) -> np.ndarray | None:
+        shape = annotation.get("segmentation")
+        if _is_box_only(annotation):
+            if self._config.boxes == "draw":
+                return shapes.box(*annotation["bbox"], size=(height, width))
+            return None
+        if isinstance(shape, list):
+            return shapes.polygons(shape, height, width)
+        if not isinstance(shape, dict):
+            raise shapes.ShapeError(
+                f"its segmentation is neither polygons nor run lengths of {width}x{height}"
+            )
+        return shapes.coco_runs(shape, height, width)
 
     def fingerprint(self, pair: Pair, hash_of: Callable[[str], str]) -> str:
         """SHA-256 of a picture's annotations."""
         del hash_of  # the mask is no file
-        coco, number = self._place(pair)
-        size = [coco.imgs[number][key] for key in ("height", "width")]
-        content = json.dumps([size, coco.imgToAnns[number]], sort_keys=True)
+        file, number = self._place(pair)
+        table = self._values[int(pair.mask.split("/")[0])]
+        content = json.dumps(
+            [file.images[number], file.annotations.get(number, []), sorted(table.items())],
+            sort_keys=True,
+        )
         return hashlib.sha256(content.encode()).hexdigest()
 
     def files(self, pairs: Sequence[Pair]) -> list[str]:
@@ -120,100 +181,27 @@ class CocoMasks:
         del pairs
         return []
 
-    def _place(self, pair: Pair) -> tuple[COCO, int | str]:
+    def split_of(self, pair: Pair) -> str:
+        """Name of the annotation file, or of its folder where that tells it."""
+        path = self._place(pair)[0].path
+        name = os.path.splitext(os.path.basename(path))[0]
+        return name if split_word(name) else os.path.basename(os.path.dirname(path))
+
+    def _place(self, pair: Pair) -> tuple[coco_file.CocoFile, str]:
         index, _, number = pair.mask.partition("/")
-        return self._files[int(index)], json.loads(number)
+        return self._files[int(index)], number
 
 
-def _load(path: str) -> COCO:
-    path = os.path.expanduser(path)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it tells how long it takes
-            coco = COCO(path)
-        for key, wanted in (
-            ("images", ("id", "file_name", "height", "width")),
-            ("annotations", ("image_id", "category_id", "segmentation")),
-            ("categories", ("id", "name")),
-        ):
-            for entry in coco.dataset[key]:
-                missing = [one for one in wanted if one not in entry]
-                if missing:
-                    raise UserError(
-                        f"dataset.folder.annotations: {path}: an entry of {key} "
-                        f"({some([json.dumps(entry)[:80]])}) has no {missing[0]}"
-                    )
-    except OSError as error:
-        raise UserError(f"dataset.folder.annotations: {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
-        raise UserError(
-            f"dataset.folder.annotations: {path} is no COCO file with images, annotations and "
-            f"categories: {type(error).__name__}: {str(error)[:200]}"
-        ) from error
-    return coco
+def _is_box_only(annotation: dict) -> bool:
+    """Whether an annotation has a box and nothing in it: from a tool for detection."""
+    shape, box = annotation.get("segmentation"), annotation.get("bbox")
+    empty = shape is None or (isinstance(shape, list) and not any(shape))
+    return empty and isinstance(box, list) and len(box) == 4
 
 
-def _pixels(annotation: dict, height: int, width: int) -> np.ndarray:
-    """bool [height, width]: what an annotation covers.
-
-    Raises:
-      ValueError: it is neither polygons nor run lengths, or does not fit the picture.
-    """
-    shape = annotation["segmentation"]
-    if isinstance(shape, list):
-        for polygon in shape:
-            numbers = np.asarray(polygon, np.float64)
-            # pycocotools takes four numbers for a box, and does not look at the rest.
-            if numbers.ndim != 1 or numbers.size < 6 or numbers.size % 2:
-                raise ValueError("a polygon needs three points or more, as [x, y, x, y, …]")
-            if not np.isfinite(numbers).all() or np.abs(numbers).max() > 10 * max(height, width):
-                raise ValueError("a polygon lies far outside the picture")
-        if not shape:
-            return np.zeros((height, width), bool)
-        runs = coco_mask.merge(coco_mask.frPyObjects(shape, height, width))
-    elif isinstance(shape, dict) and list(shape.get("size", ())) == [height, width]:
-        counts = shape.get("counts")
-        if isinstance(counts, list):
-            if any(not isinstance(one, int) or one < 0 for one in counts):
-                raise ValueError("a run length is no whole number")
-            if sum(counts) != height * width:
-                raise ValueError(f"the run lengths make {sum(counts)} pixels, not {height * width}")
-            runs = coco_mask.frPyObjects(shape, height, width)
-        else:
-            text = counts.encode() if isinstance(counts, str) else b""
-            if _run_total(text) != height * width:
-                raise ValueError("the run lengths don't make the picture's pixels")
-            runs = {"size": [height, width], "counts": text}
-    else:
-        raise ValueError(
-            f"its segmentation is neither polygons nor run lengths of {width}x{height}"
-        )
-    return coco_mask.decode(runs).astype(bool)
-
-
-def _run_total(text: bytes) -> int:
-    """Number of pixels that COCO's compressed run lengths make; -1: they are none.
-
-    Five bits a character, the sixth says that more follow; from the third run on, what is
-    stored is the difference to the run before the last (`rleFrString` in maskApi.c).
-    """
-    runs: list[int] = []
-    at = 0
-    while at < len(text):
-        value = shift = 0
-        more = True
-        while more:
-            if at >= len(text) or not 48 <= text[at] < 112 or shift > 30:
-                return -1
-            character = text[at] - 48
-            value |= (character & 0x1F) << shift
-            shift += 5
-            more = bool(character & 0x20)
-            at += 1
-            if not more and character & 0x10:
-                value -= 1 << shift
-        if len(runs) > 2:
-            value += runs[-2]
-        if value < 0:
-            return -1
-        runs.append(value)
-    return sum(runs)
+def _size_of(path: str) -> tuple[int, int]:
+    """Height and width of a picture, upright."""
+    with open(path, "rb") as file, picture_formats.opened(file.read()) as image:
+        width, height = image.size
+        turned = image.getexif().get(picture_formats.ORIENTATION_TAG, 1) in (5, 6, 7, 8)
+    return (width, height) if turned else (height, width)

@@ -1,4 +1,4 @@
-"""Where the pictures and masks of an `image_folder` lie."""
+"""Where the pictures and masks of an `image_folder` lie, and how they are read."""
 
 from __future__ import annotations
 
@@ -7,36 +7,127 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from components.common import schema
+from components.common.picture_settings import PictureSettings
 
 IMAGE_FOLDER = "image_folder"
 Color = tuple[schema.Byte, schema.Byte, schema.Byte]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
+SplitName = Literal["train", "validation", "test"]
+FORMS = ("masks", "annotations", "labelme", "yolo", "run_lengths")
+
+
+class NamesConfig(schema.Config):
+    """What file names have besides what a picture and its mask have in common."""
+
+    image_prefix: str = pydantic.Field(default="", description="of the pictures, such as img_")
+    image_suffix: str = pydantic.Field(
+        default="", description="of the pictures, before their ending, such as _leftImg8bit"
+    )
+    mask_prefix: str = pydantic.Field(default="", description="of the masks, such as mask_")
+
+
+class MaskValuesConfig(schema.Config):
+    """What a mask file's pixels mean, where they are not simply the classes' values."""
+
+    recode: dict[float, schema.MaskValue] = pydantic.Field(
+        default_factory=dict,
+        description="value in the file -> the value that is meant, such as {254: 255} or, for "
+        "floats, {0.5: 1}; values that are not listed stay",
+    )
+    nearest: bool = pydantic.Field(
+        default=False,
+        description="for smooth or lossy edges: each pixel gets the value of the nearest of "
+        "`colors`",
+    )
+    transparent: schema.MaskValue | None = pydantic.Field(
+        default=None,
+        description="the value of fully transparent pixels, whatever their colour; null: "
+        "transparency means nothing",
+    )
+    alpha: bool = pydantic.Field(
+        default=False, description="the transparency itself is the mask: 255 where it is opaque"
+    )
+    instances: bool = pydantic.Field(
+        default=False,
+        description="the values are numbers of things, not classes: all above 0 become 1",
+    )
+    size_tolerance: int = pydantic.Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="pixels by which a mask may be larger or smaller than its picture: it is cut, "
+        "or continued, at its right and lower edge",
+    )
+
+
+class BorrowConfig(schema.Config):
+    """Where a split that the data does not have is taken from."""
+
+    split: SplitName = pydantic.Field(description="the split that gives some of its pictures")
+    share: Annotated[float, pydantic.Field(gt=0, lt=1)] = pydantic.Field(
+        description="share of its pictures, chosen by a hash of their names"
+    )
 
 
 class FolderConfig(schema.Config):
-    """A folder of pictures, and their masks: a folder of files with the pictures' names, or COCO
-    annotations."""
+    """A folder of pictures, and what tells their classes: mask files, or a tool's annotations."""
 
-    images: str = pydantic.Field(description="folder of the pictures, nested or not")
+    images: str = pydantic.Field(
+        description="folder of the pictures, nested or not; * stands for any part of a folder's "
+        "name, as in data/*/images"
+    )
     masks: str | None = pydantic.Field(
-        default=None, description="folder of the masks, nested as the pictures or not"
+        default=None, description="folder of the masks, nested as the pictures or not; * likewise"
     )
     annotations: tuple[str, ...] = pydantic.Field(
         default=(),
         description="instead of `masks`: COCO annotation files (polygons, run lengths); a pixel's "
         "value is its category_id, 0 where there is none",
     )
+    labelme: str | None = pydantic.Field(
+        default=None, description="instead of `masks`: folder of labelme's JSON files"
+    )
+    yolo: str | None = pydantic.Field(
+        default=None,
+        description="instead of `masks`: folder of Ultralytics' text files of polygons; a pixel's "
+        "value is its class's number + 1, 0 where there is none",
+    )
+    run_lengths: str | None = pydantic.Field(
+        default=None,
+        description="instead of `masks`: CSV file with a column of run lengths (Kaggle's "
+        "EncodedPixels)",
+    )
+    labels: dict[str, schema.MaskValue] = pydantic.Field(
+        default_factory=dict,
+        description="for `labelme`, `run_lengths` and `mask_parts: classes`: label -> mask value; "
+        "what is not listed is an error",
+    )
+    boxes: Literal["leave_out", "draw", "ignore"] = pydantic.Field(
+        default="leave_out",
+        description="annotations that have a box but no shape: `leave_out` their pictures, `draw` "
+        "the whole box, or `ignore` them",
+    )
     mask_suffix: str = pydantic.Field(
         default="", description="what a mask's name has more than its picture's, such as _mask"
+    )
+    names: NamesConfig = NamesConfig()
+    mask_parts: Literal["one", "united", "classes"] = pydantic.Field(
+        default="one",
+        description="`united`: a picture may have several masks, one for each thing (name_1, "
+        "name_2, or a folder of its own); what is above 0 in one of them is its value. `classes`: "
+        "one mask for each class, in a folder or with a suffix of the class's name (`labels`)",
     )
     colors: dict[schema.MaskValue, Color] = pydantic.Field(
         default_factory=dict,
         description="for masks in colours: mask value -> its colour [red, green, blue]",
     )
-    split_by: Literal["hash", "folders", "lists"] = pydantic.Field(
+    mask_values: MaskValuesConfig = MaskValuesConfig()
+    pictures: PictureSettings = PictureSettings()
+    split_by: Literal["hash", "folders", "lists", "annotations"] = pydantic.Field(
         default="hash",
         description="`hash`: by the picture's name, so that a picture stays in its split when "
-        "others come; `folders`: sub-folders train, validation (or val) and test; `lists`: files",
+        "others come; `folders`: by folders called train, val, test and the like, the others are "
+        "train; `lists`: files; `annotations`: by the name of the annotation file",
     )
     validation: Share = pydantic.Field(
         default=0.1, description="share of the pictures, where they are split by hash"
@@ -44,7 +135,12 @@ class FolderConfig(schema.Config):
     test: Share = pydantic.Field(
         default=0.1, description="share of the pictures, where they are split by hash"
     )
-    lists: dict[Literal["train", "validation", "test"], str] = pydantic.Field(
+    borrow: dict[SplitName, BorrowConfig] = pydantic.Field(
+        default_factory=dict,
+        description="for data without one of the splits: split -> the split that it takes a share "
+        "of, such as test: {split: validation, share: 0.5}",
+    )
+    lists: dict[SplitName, str] = pydantic.Field(
         default_factory=dict,
         description="for `lists`: split -> text file with a picture's path in each line, relative "
         "to `images`, with or without its ending",
@@ -57,16 +153,26 @@ class FolderConfig(schema.Config):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> FolderConfig:
-        if bool(self.masks) == bool(self.annotations):
-            raise ValueError("masks, annotations: one of them is needed, and only one")
-        if self.annotations and (self.colors or self.mask_suffix):
+        if sum(bool(getattr(self, form)) for form in FORMS) != 1:
+            raise ValueError(f"{', '.join(FORMS)}: one of them is needed, and only one")
+        if not self.masks and (self.colors or self.mask_suffix):
             raise ValueError("colors, mask_suffix: they are for `masks`, not for `annotations`")
         if (self.split_by == "lists") != bool(self.lists):
             raise ValueError("lists: needed for `split_by: lists`, and for nothing else")
-        if self.lists and set(self.lists) != set(schema.SPLITS):
-            raise ValueError(f"lists: name a file for each of {', '.join(schema.SPLITS)}")
+        for name in schema.SPLITS:
+            if self.lists and name not in self.lists and name not in self.borrow:
+                raise ValueError(
+                    f"lists: name a file for each of {', '.join(schema.SPLITS)}, or `borrow` it"
+                )
+        for name, borrowed in self.borrow.items():
+            if borrowed.split in self.borrow:
+                raise ValueError(f"borrow: {name} takes from {borrowed.split}, which borrows too")
         if self.validation + self.test >= 1:
             raise ValueError("validation and test: nothing is left to train on")
+        if self.mask_parts == "classes" and not self.labels:
+            raise ValueError("labels: needed for `mask_parts: classes`")
+        if self.mask_values.nearest and not self.colors:
+            raise ValueError("mask_values.nearest: it needs `colors`")
         colors = list(self.colors.values())
         twice = next((color for color in colors if colors.count(color) > 1), None)
         if twice:

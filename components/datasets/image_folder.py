@@ -18,13 +18,16 @@ import tensorflow_datasets as tfds
 from components.common import schema
 from components.common.errors import UserError
 from components.datasets.config import IMAGE_FOLDER, FolderConfig
-from components.datasets.folder_files import Pair, some, split
-from components.datasets.folder_pictures import read_image, size_of
-from components.datasets.mask_source import MaskSource, mask_source
+from components.datasets.mask_source import mask_source
+from components.datasets.pairs import MaskSource, Pair, some
+from components.datasets.reading import read_pair
+from components.datasets.splits import split
 
 _LOG = logging.getLogger("segline.example_gen")
 _VERSION = "1.0.0"
 _HASHES_FILE = "hashes.json"
+# What changes the examples, besides the files and their splits.
+_READING = {"colors", "mask_values", "pictures", "mask_parts", "labels", "boxes"}
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -33,6 +36,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
     Args:
       splits: split -> pairs.
       masks: where their masks come from.
+      config: how both are read.
       fingerprint: of files and settings.
       **kwargs: TFDS's, such as `data_dir`.
     """
@@ -44,11 +48,13 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         self,
         splits: Mapping[str, Sequence[Pair]],
         masks: MaskSource,
+        config: FolderConfig,
         fingerprint: str,
         **kwargs: object,
     ) -> None:
         self._splits = splits
         self._masks = masks
+        self._config = config
         state = tfds.core.BuilderConfig(
             name=fingerprint, version=_VERSION, description="One state of two folders."
         )
@@ -74,14 +80,14 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
 
     def _generate_examples(self, pairs: Sequence[Pair]) -> Iterator[tuple[str, dict]]:
         for pair in pairs:
-            mask, problem = self._masks.read(pair)
+            found = read_pair(pair, self._masks, self._config)
             yield (
                 pair.name,
                 {
-                    "image": io.BytesIO(read_image(_read(pair.image), size_of(mask))),
-                    "segmentation_mask": io.BytesIO(mask),
+                    "image": io.BytesIO(found.image),
+                    "segmentation_mask": io.BytesIO(found.mask),
                     "file_name": pair.name,
-                    schema.PROBLEM: problem,
+                    schema.PROBLEM: found.problem,
                 },
             )
 
@@ -107,13 +113,15 @@ def open_folder(config: FolderConfig, data_dir: str | None) -> ImageFolder:
     ):
         if names:
             _LOG.warning("%d %s and are left out: %s", len(names), what, some(names))
+    for note in matched.notes:
+        _LOG.warning("%s", note)
     if not matched.pairs:
         raise UserError(
             f"dataset.folder: no picture in {config.images} has a mask in "
-            f"{config.masks or ', '.join(config.annotations)}; mask_suffix says what a mask's "
-            "name has more than its picture's"
+            f"{where_masks_are(config)}; mask_suffix says what a mask's name has more than its "
+            "picture's, names what else they have"
         )
-    splits = split(matched.pairs, config)
+    splits = split(matched.pairs, config, masks)
     for name, pairs in splits.items():
         if not pairs:
             raise UserError(
@@ -124,7 +132,7 @@ def open_folder(config: FolderConfig, data_dir: str | None) -> ImageFolder:
     paths = [*(pair.image for pair in matched.pairs), *masks.files(matched.pairs)]
     hashes = _hashes(paths, os.path.join(os.path.expanduser(str(root)), IMAGE_FOLDER))
     state = {
-        "colors": {str(value): list(color) for value, color in config.colors.items()},
+        "reading": config.model_dump(mode="json", include=_READING),
         "splits": {
             name: [
                 [pair.name, hashes[pair.image], masks.fingerprint(pair, hashes.__getitem__)]
@@ -135,7 +143,13 @@ def open_folder(config: FolderConfig, data_dir: str | None) -> ImageFolder:
     }
     canonical = json.dumps(state, sort_keys=True)
     fingerprint = hashlib.sha256(canonical.encode()).hexdigest()[:16]
-    return ImageFolder(splits, masks, fingerprint, data_dir=data_dir)
+    return ImageFolder(splits, masks, config, fingerprint, data_dir=data_dir)
+
+
+def where_masks_are(config: FolderConfig) -> str:
+    """For a message: the folder or the files that tell the masks."""
+    one = config.masks or config.labelme or config.yolo or config.run_lengths
+    return one or ", ".join(config.annotations)
 
 
 def _read(path: str) -> bytes:
@@ -161,9 +175,16 @@ def _hashes(paths: Sequence[str], folder: str) -> dict[str, str]:
             entry = [*stamp, hashlib.sha256(_read(path)).hexdigest()]
         entries[key] = entry
     if any(known.get(key) != entry for key, entry in entries.items()):
-        os.makedirs(folder, exist_ok=True)
         partial = f"{cache}.{os.getpid()}.partial"
-        with open(partial, "w", encoding="utf-8") as file:
-            json.dump({**known, **entries}, file)
-        os.replace(partial, cache)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with open(partial, "w", encoding="utf-8") as file:
+                json.dump({**known, **entries}, file)
+            os.replace(partial, cache)
+        except OSError as error:
+            raise UserError(
+                f"dataset.data_dir: {os.path.dirname(folder)} can't be written "
+                f"({error.strerror}), and the prepared dataset is kept there; name another folder "
+                "(SEGLINE__DATASET__DATA_DIR)"
+            ) from error
     return {path: entries[os.path.abspath(path)][2] for path in paths}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from components.common import pictures, schema
+from components.common import picture_formats, pictures, schema
 from components.example_gen.config import BadExamplesConfig
 
 
@@ -55,7 +55,7 @@ class _UndecodableError(Exception):
 def _decode(
     decoder: Callable[[bytes], tf.Tensor], encoded: bytes, what: str, limits: BadExamplesConfig
 ) -> np.ndarray:
-    pixels = pictures.pixels_of(encoded)
+    pixels = picture_formats.pixels_of(encoded)
     if pixels and pixels > limits.max_pixels:
         raise _UndecodableError(
             f"its {what} says it has {pixels / 1e6:,.0f} million pixels, which "

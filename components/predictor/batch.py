@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from apache_beam.io import fileio, filesystems
 from apache_beam.ml.inference.base import ModelHandler, RunInference
-from PIL import Image
 
-from components.common.pictures import for_model
+from components.common import file_tree, picture_formats
+from components.common.picture_settings import PictureSettings
 from components.common.served_model import Prediction, ServedModel
 
 FORMATS = ("parquet", "tfrecord")
@@ -35,12 +35,14 @@ class ReadPictures(beam.PTransform):
 
     Args:
       patterns: files, folders, or Beam file patterns (`gs://…/**`).
+      settings: how the model's own pictures were read.
 
     Gives (path, content); the content is text, an error, where a file is no picture.
     """
 
-    def __init__(self, patterns: Sequence[str]) -> None:
+    def __init__(self, patterns: Sequence[str], settings: PictureSettings) -> None:
         super().__init__()
+        self._settings = settings
         self._patterns = [
             os.path.join(pattern, "**") if os.path.isdir(pattern) else pattern
             for pattern in patterns
@@ -63,7 +65,7 @@ class ReadPictures(beam.PTransform):
             | "Paths" >> beam.Map(lambda match: match.path)
             | "OnlyPictures" >> beam.Filter(_is_picture)
             | "SpreadOverWorkers" >> beam.Reshuffle()
-            | "Read" >> beam.Map(_read)
+            | "Read" >> beam.Map(_read, self._settings)
         )
 
 
@@ -214,17 +216,17 @@ def to_example(row: dict[str, Any]) -> bytes:
 def _is_picture(path: str) -> bool:
     name = os.path.basename(path)
     return (
-        not name.startswith(".")
-        and os.path.splitext(name)[1].lower() in Image.registered_extensions()
+        not name.startswith(".") and os.path.splitext(name)[1].lower() in picture_formats.endings()
     )
 
 
-def _read(path: str) -> Keyed:
+def _read(path: str, settings: PictureSettings) -> Keyed:
+    name = file_tree.readable(path)
     try:
         with filesystems.FileSystems.open(path) as file:
-            return path, for_model(file.read())
+            return name, picture_formats.for_model(file.read(), settings).encoded
     except OSError as error:
-        return path, str(error) or type(error).__name__
+        return name, str(error) or type(error).__name__
 
 
 def _row(key: str, found: Prediction | str, class_names: Sequence[str]) -> dict[str, Any]:

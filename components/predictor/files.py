@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from components.common import file_tree
 from components.common.errors import UserError
+from components.common.picture_settings import PictureSettings
 from components.common.served_model import Prediction, ServedModel
 from components.predictor.overlay import mask_image, overlay_image
 from components.predictor.picture_files import Picture, PictureFile, read_picture
@@ -32,6 +34,7 @@ class Row:
       mask: path of the mask.
       overlay: path of the overlay.
       error: why there is no prediction; empty where there is one.
+      notes: what was decided about the picture that its file does not say.
     """
 
     path: str
@@ -41,6 +44,7 @@ class Row:
     mask: str = ""
     overlay: str = ""
     error: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def predict_files(
@@ -66,7 +70,7 @@ def predict_files(
     with ThreadPoolExecutor(_THREADS) as pool:
 
         def read(batch: Sequence[PictureFile]) -> list[Future]:
-            return [pool.submit(_read, file.path) for file in batch]
+            return [pool.submit(_read, file.path, model.pictures) for file in batch]
 
         reading = read(batches[0]) if batches else []
         writing: list[Future] = []
@@ -89,22 +93,28 @@ def write_table(rows: Sequence[Row], class_names: Sequence[str], out: str) -> st
         writer = csv.writer(file)
         shares = [f"share_{name}" for name in class_names]
         writer.writerow(
-            ["picture", "width", "height", "confidence", *shares, "mask", "overlay", "error"]
+            [
+                *("picture", "width", "height", "confidence", *shares, "mask", "overlay"),
+                *("error", "notes"),
+            ]
         )
         for row in rows:
             width, height = row.size or ("", "")
             values = [f"{share:.6f}" for share in row.shares] or [""] * len(class_names)
             confidence = "" if row.confidence is None else f"{row.confidence:.6f}"
             writer.writerow(
-                [row.path, width, height, confidence, *values, row.mask, row.overlay, row.error]
+                [
+                    *(row.path, width, height, confidence, *values, row.mask, row.overlay),
+                    *(row.error, "; ".join(row.notes)),
+                ]
             )
     return path
 
 
-def _read(path: str) -> Picture | str:
+def _read(path: str, settings: PictureSettings) -> Picture | str:
     """The picture, or why it can't be read."""
     try:
-        return read_picture(path)
+        return read_picture(path, settings)
     except OSError as error:
         return str(error)
 
@@ -123,15 +133,24 @@ def _write(
     num_classes: int,
     out: str,
 ) -> Row:
+    path = file_tree.readable(file.path)
     if isinstance(picture, str) or isinstance(prediction, str):
-        return Row(file.path, error=str(prediction))
+        return Row(path, error=str(prediction))
     base = Path(out, file.output)
     base.parent.mkdir(parents=True, exist_ok=True)
     mask, overlay = f"{base}_mask.png", f"{base}_overlay.jpg"
     mask_image(prediction.mask, num_classes).save(mask, compress_level=1)
     overlay_image(picture.image, prediction.mask, num_classes).save(overlay, quality=90)
     shares = tuple(np.round(prediction.shares(num_classes), 6).tolist())
-    return Row(file.path, picture.image.size, shares, prediction.confidence, mask, overlay)
+    return Row(
+        path,
+        picture.image.size,
+        shares,
+        prediction.confidence,
+        mask,
+        overlay,
+        notes=picture.notes,
+    )
 
 
 def _results(writing: Sequence[Future]) -> Iterator[Row]:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from components.common import pictures
+from components.common import file_tree, picture_formats
 from components.common.errors import UserError
+from components.common.picture_settings import DEFAULT, PictureSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +20,12 @@ class Picture:
     Attributes:
       encoded: JPEG, PNG or GIF; upright.
       image: the same pixels, RGB.
+      notes: what was decided about it that its file does not say.
     """
 
     encoded: bytes
     image: Image.Image
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +60,14 @@ def find_pictures(paths: Sequence[str], out: str) -> list[PictureFile]:
         if os.path.isdir(path):
             # With several folders, each keeps its name in the output.
             below = os.path.basename(os.path.abspath(path)) if len(paths) > 1 else ""
-            found += [(file, os.path.join(below, name)) for file, name in _walk(path, out)]
+            below = file_tree.readable(below)
+            found += [
+                (file, os.path.join(below, name))
+                for name, file in file_tree.walk(path, without=out).files.items()
+                if os.path.splitext(name)[1].lower() in picture_formats.endings()
+            ]
         elif os.path.exists(path):
-            found.append((path, os.path.basename(path)))
+            found.append((path, file_tree.readable(os.path.basename(path))))
         else:
             raise UserError(f"there is no file or folder {path}")
     if not found:
@@ -73,34 +81,20 @@ def find_pictures(paths: Sequence[str], out: str) -> list[PictureFile]:
     return result
 
 
-def read_picture(path: str) -> Picture:
+def read_picture(path: str, settings: PictureSettings = DEFAULT) -> Picture:
     """Reads a picture, turned as its EXIF orientation says.
+
+    Args:
+      path: of the file.
+      settings: how the model's own pictures were read.
 
     Raises:
       OSError: it can't be read or decoded. (Pillow's errors are OSErrors.)
     """
     with open(path, "rb") as file:
-        encoded = pictures.for_model(file.read())
-    with pictures.opened(encoded) as image:
-        return Picture(encoded, pictures.as_rgb(image))
-
-
-def _walk(folder: str, out: str) -> list[tuple[str, str]]:
-    """(path, path relative to the folder) of every picture below, but for those in `out`."""
-    out = os.path.realpath(out)
-    endings = Image.registered_extensions()
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(os.path.join(parent, name)) != out
-        )
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings:
-                path = os.path.join(parent, name)
-                found.append((path, os.path.relpath(path, folder)))
-    return found
+        found = picture_formats.for_model(file.read(), settings)
+    with picture_formats.opened(found.encoded) as image:
+        return Picture(found.encoded, picture_formats.as_rgb(image), found.notes)
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 from typing import Any
@@ -77,6 +78,8 @@ def _train_and_export(
         "steps_per_epoch": data.steps_per_epoch(config),
         "device": distribution.describe(strategy),
         "base_model": base,
+        # How pictures become what the model sees: `segline predict` reads others likewise.
+        "pictures": json.loads(fn_args.custom_config.get("pictures", "{}")),
     }
     checkpoints = None
     if distribution.number_of_workers() == 1:

@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
 
-from components.common import schema
 from components.common.errors import UserError
-from components.datasets import folder_survey
-from components.datasets.folder_survey import Survey
-from components.trainer.sample_weights import balanced_weights
+from components.common.picture_settings import PictureSettings
+from components.datasets.answers import Answers
+from components.datasets.survey import Survey, survey
+from components.example_gen.config import BadExamplesConfig
+from pipeline.commands.config_text import config_text, share_text
 from pipeline.config.loading import load_config
 
-_IGNORED = 255  # what many datasets give to pixels that don't count
 _MOST_NAMED = 5
-_RARE = 0.05  # share of the pixels below which a class is likely to be missed
+_MOST_SHOWN = 3  # pairs
+_MOST_CLASSES = 255
+_ALLOWED = BadExamplesConfig().max_fraction
+_LOST = 0.02  # share of the things of a class that a person should know of
 
 
-def init(
-    console: Console,
-    folder: str,
-    images: str | None,
-    masks: str | None,
-    annotations: Sequence[str] | None,
-    out: str | None,
-    force: bool,
-) -> str:
+@dataclasses.dataclass(frozen=True)
+class Questions:
+    """What is asked of the data, and what the user says of it; as `survey` has them.
+
+    `leave_out`: whether more pictures may be unusable than a run allows.
+    """
+
+    folder: str
+    images: str | None = None
+    masks: str | None = None
+    annotations: tuple[str, ...] = ()
+    split_by: str | None = None
+    boxes: str | None = None
+    leave_out: bool = False
+    answers: Answers = dataclasses.field(default_factory=Answers)
+    pictures: PictureSettings = dataclasses.field(default_factory=PictureSettings)
+
+
+def init(console: Console, questions: Questions, out: str | None, force: bool) -> str:
     """Looks at pictures and masks, prints what is there, writes a config.
 
     Args:
       console: where to.
-      folder: with a folder of pictures and one of masks in it.
-      images: the folder of pictures, where it can't be found by its name.
-      masks: likewise.
-      annotations: COCO files, instead of masks.
+      questions: the folder, and what the user says of it.
       out: the config; default: `<folder's name>.yaml` in the working directory.
       force: whether a config that is there is overwritten.
 
@@ -48,28 +60,32 @@ def init(
     Raises:
       UserError: nothing to make a config of, or it is there already.
     """
-    name = re.sub(r"[^a-z0-9_-]+", "_", os.path.basename(os.path.abspath(folder)).lower())
-    name = name.strip("_-") or "my_pictures"
+    folder = os.path.basename(os.path.abspath(questions.folder))
+    name = re.sub(r"[^a-z0-9_-]+", "_", _plain(folder).lower()).strip("_-") or "my_pictures"
     path = out or f"{name}.yaml"
     if os.path.exists(path) and not force:
         raise UserError(f"{path} is there already: --force overwrites it, --out names another")
-    if masks and annotations:
+    if questions.masks and questions.annotations:
         raise UserError("--masks or --annotations: not both")
-    if not images:
-        images = folder_survey.find_folder(folder, "--images")
-    if not (masks or annotations):
-        masks = folder_survey.find_folder(folder, "--masks")
-        annotations = folder_survey.find_annotations(masks)
-    survey = folder_survey.survey(images, None if annotations else masks, annotations or ())
-    classes, ignored = name_classes(survey.pixels, survey.names)
-    print_survey(console, survey, classes, ignored)
-    text = config_text(name, survey, classes, ignored)
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UserError(f"--out: {path} can't be written: {error.strerror}") from error
-    load_config(path, {})
+    found = survey(
+        questions.folder,
+        questions.images,
+        questions.masks,
+        questions.annotations,
+        questions.answers,
+        questions.pictures,
+        questions.split_by,
+        questions.boxes,
+    )
+    classes, comments = name_classes(found)
+    print_survey(console, found, classes)
+    if found.unusable_share > _ALLOWED and not questions.leave_out:
+        raise UserError(
+            f"{len(found.unusable)} of {len(found.matched.pairs)} pictures can't be used, and a "
+            f"run would stop there (dataset.bad_examples.max_fraction allows {_ALLOWED:.0%}): "
+            f"{'; '.join(found.reasons())}. Mend them, or leave them out: --leave-out"
+        )
+    _write(path, config_text(name, found, classes, comments))
     console.print(
         f"\n{path} is written: name the classes in it, then\n  make run CONFIG={path}",
         soft_wrap=True,
@@ -78,163 +94,160 @@ def init(
     return path
 
 
-def name_classes(
-    pixels: Mapping[int, int], names: Mapping[int, str]
-) -> tuple[dict[str, int], list[int]]:
+def _write(path: str, text: str) -> None:
+    """Writes the config where it can be loaded, or not at all."""
+    partial = f"{path}.partial"
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UserError(f"--out: {path} can't be written: {error.strerror}") from error
+    try:
+        load_config(partial, {})
+        os.replace(partial, path)
+    except BaseException:
+        os.remove(partial)
+        raise
+
+
+def name_classes(found: Survey) -> tuple[dict[str, int], dict[str, str]]:
     """Names for the mask values that were found.
 
-    Args:
-      pixels: mask value -> number of pixels.
-      names: mask value -> name, as far as the data tells.
-
     Returns:
-      Class name -> value, in the values' order; and the values that don't count: 255, where
-      there are at least two others.
+      Class name -> value, in the values' order; and class name -> what the data calls it,
+      where that is another name.
 
     Raises:
-      UserError: there is one value only.
+      UserError: there is one value only, or there are too many.
     """
-    values = sorted(pixels)
+    values = [value for value in found.pixels if value not in found.ignored]
     if len(values) < 2:
         raise UserError(
             f"all masks have nothing but the value {values[0] if values else 'none'}: a "
             "segmentation needs two classes"
         )
-    if names:
-        found = {_class_name(names.get(value, "background")): value for value in values}
-        if len(found) < len(values):
-            raise UserError(f"two categories have the same name: {', '.join(names.values())}")
-        return found, []
-    if len(values) == 2 and values[0] == 0:
-        return {"background": 0, "object": values[1]}, []
-    ignored = [_IGNORED] if _IGNORED in values and max(values) == _IGNORED else []
-    values = [value for value in values if value not in ignored]
-    return {f"class_{value}": value for value in values}, ignored
+    if len(values) > _MOST_CLASSES:
+        raise UserError(
+            f"the masks have {len(values)} values ({values[0]} to {values[-1]}), and at most "
+            f"{_MOST_CLASSES} classes are possible. Numbers of things (instances)? Then "
+            "--instances makes one class of them. Else merge or leave out classes in the data"
+        )
+    if not found.names:
+        if len(values) == 2 and values[0] == 0:
+            return {"background": 0, "object": values[1]}, {}
+        return {f"class_{value}": value for value in values}, {}
+    classes: dict[str, int] = {}
+    comments: dict[str, str] = {}
+    for value in values:
+        told = found.names.get(value, "background" if value == 0 else f"class {value}")
+        plain = _class_name(told) or f"class_{value}"
+        name, number = plain, 2
+        while name in classes:
+            name, number = f"{plain}_{number}", number + 1
+        classes[name] = value
+        if name != re.sub(r"\W+", "_", told.lower()).strip("_"):
+            comments[name] = told
+    return classes, comments
 
 
 def _class_name(text: str) -> str:
-    return re.sub(r"\W+", "_", text.lower()).strip("_") or "unnamed"
+    """A name of ASCII letters; empty where too little would be left of it."""
+    plain = re.sub(r"[^a-z0-9]+", "_", _plain(text).lower()).strip("_")
+    letters = sum(character.isalnum() for character in text)
+    return plain if sum(map(str.isalnum, plain)) >= 0.5 * letters else ""
 
 
-def print_survey(
-    console: Console, survey: Survey, classes: Mapping[str, int], ignored: Sequence[int]
-) -> None:
-    """Prints what was found."""
-    pairs = len(survey.matched.pairs)
-    console.print(f"{pairs} pictures in {survey.config.images}", soft_wrap=True)
-    masks = survey.config.masks or ", ".join(survey.config.annotations)
-    console.print(f"with masks in {masks}", soft_wrap=True)
-    console.print(
-        "splits: "
-        + ", ".join(f"{split} {count}" for split, count in survey.splits.items())
-        + f" (by {survey.config.split_by})"
+def _plain(text: str) -> str:
+    """Text without accents: Straße is Strasse, São is Sao."""
+    folded = text.replace("ß", "ss").replace("ø", "o").replace("æ", "ae").replace("ł", "l")
+    decomposed = unicodedata.normalize("NFKD", folded)
+    return "".join(one for one in decomposed if not unicodedata.combining(one))
+
+
+def print_survey(console: Console, found: Survey, classes: Mapping[str, int]) -> None:
+    """Prints what was found, and what was decided."""
+
+    def say(text: str, **style: str) -> None:
+        console.print(text, soft_wrap=True, markup=False, **style)
+
+    folder = found.config
+    pairs = found.matched.pairs
+    say(f"{len(pairs)} pictures in {folder.images}")
+    tool = folder.labelme or folder.yolo or folder.run_lengths
+    say(f"with masks in {folder.masks or tool or ', '.join(folder.annotations)} ({found.form})")
+    for pair in pairs[:_MOST_SHOWN]:
+        mask = os.path.relpath(pair.mask, _above(folder.images)) if folder.masks else ""
+        more = f" and {len(pair.parts)} more" if pair.parts else ""
+        say(f"  {pair.name} – {_readable(mask)}{more}" if mask else f"  {pair.name}")
+    by = {"hash": "by a hash of the names", "folders": "by their folders"}.get(
+        folder.split_by, "by lists" if folder.lists else "by the annotation files"
     )
-    if survey.heights:
+    say("splits: " + ", ".join(f"{s} {n}" for s, n in found.splits.items()) + f" ({by})")
+    if found.heights:
         sizes = [
             f"{min(side)}–{max(side)} (median {statistics.median_low(side)})"
-            for side in (survey.heights, survey.widths)
+            for side in (found.heights, found.widths)
         ]
-        console.print(f"heights {sizes[0]}, widths {sizes[1]} pixels")
+        say(f"heights {sizes[0]}, widths {sizes[1]} pixels")
+    console.print(_table(found, classes))
+    for note in found.notes:
+        say(f"! {note}")
+    for line in lost_lines(found, classes, 128):
+        say(f"! {line}")
+    for what, names in (
+        ("without a mask, left out", found.matched.without_mask),
+        ("masks without a picture, left out", found.matched.without_picture),
+        (
+            "can't be used (a run sets them aside)",
+            [f"{name}: {reason}" for name, reason in found.unusable.items()],
+        ),
+    ):
+        if names:
+            more = ", …" if len(names) > _MOST_NAMED else ""
+            shown = ", ".join(map(_readable, names[:_MOST_NAMED]))
+            say(f"✗ {what}: {len(names)} ({shown}{more})", style="yellow")
+
+
+def _above(images: str) -> str:
+    """What paths of masks are shown relative to: the folder above the pictures."""
+    from components.datasets.pairs import fixed_part
+
+    return os.path.dirname(os.path.abspath(fixed_part(images)))
+
+
+def lost_lines(found: Survey, classes: Mapping[str, int], side: int) -> list[str]:
+    """Classes of whose things a model's picture would not show some."""
+    lines = []
+    for name, value in classes.items():
+        told = found.lost.get(value)
+        if told and told.share(side) > _LOST:
+            better = next((s for s in told.lost if s > side and told.share(s) <= _LOST), None)
+            hint = f"; at {better}x{better} {told.share(better):.0%} would" if better else ""
+            lines.append(
+                f"{told.share(side):.0%} of the {told.count} things of class {name} vanish at "
+                f"{side}x{side} (transform.image_size){hint}"
+            )
+    return lines
+
+
+def _table(found: Survey, classes: Mapping[str, int]) -> Table:
     table = Table()
     table.add_column("class")
     table.add_column("mask value", justify="right")
     table.add_column("colour")
     table.add_column("share of the pixels", justify="right")
     names = {value: name for name, value in classes.items()}
-    total = sum(survey.pixels.values())
-    for value, count in survey.pixels.items():
-        color = survey.config.colors.get(value)
+    total = sum(found.pixels.values())
+    for value, count in found.pixels.items():
+        color = found.config.colors.get(value)
         table.add_row(
-            names.get(value, "(ignored)" if value in ignored else "?"),
+            names.get(value, "(ignored)" if value in found.ignored else "?"),
             str(value),
             "–" if color is None else ", ".join(map(str, color)),
-            f"{count / total:.2%}",
+            share_text(count, total),
         )
-    console.print(table)
-    for what, names_of in (
-        ("without a mask, left out", survey.matched.without_mask),
-        ("masks without a picture, left out", survey.matched.without_picture),
-        ("can't be used (a run sets them aside)", survey.unreadable),
-    ):
-        if names_of:
-            more = ", …" if len(names_of) > _MOST_NAMED else ""
-            console.print(
-                f"✗ {what}: {len(names_of)} ({', '.join(names_of[:_MOST_NAMED])}{more})",
-                soft_wrap=True,
-                markup=False,
-                style="yellow",
-            )
+    return table
 
 
-def config_text(
-    name: str, survey: Survey, classes: Mapping[str, int], ignored: Sequence[int]
-) -> str:
-    """The config, with comments.
-
-    Args:
-      name: of the pipeline.
-      survey: what was found.
-      classes: class name -> mask value.
-      ignored: mask values that don't count.
-    """
-    folder = survey.config
-    counts = [survey.pixels[value] for value in classes.values()]
-    total = sum(survey.pixels.values())
-    weights = [round(float(weight), 4) for weight in balanced_weights(counts)]
-    lines = [
-        f"name: {name}",
-        "dataset:",
-        "  name: image_folder",
-        "  folder:",
-        f"    images: {_quoted(folder.images)}",
-        f"    masks: {_quoted(folder.masks)}"
-        if folder.masks
-        else f"    annotations: [{', '.join(map(_quoted, folder.annotations))}]",
-    ]
-    if folder.mask_suffix:
-        lines.append(f"    mask_suffix: {_quoted(folder.mask_suffix)}")
-    if folder.colors:
-        lines.append("    colors:  # mask value: [red, green, blue]")
-        lines += [f"      {value}: {list(color)}" for value, color in folder.colors.items()]
-    lines.append(
-        f"    split_by: {folder.split_by}  # "
-        + ", ".join(f"{split} {count}" for split, count in survey.splits.items())
-    )
-    if folder.split_by == "hash":
-        lines += ["    validation: 0.1", "    test: 0.1"]
-    lines += ["classes:", "  values:  # name: mask value, and its share of the pixels"]
-    lines += [
-        f"    {class_name}: {value}  # {survey.pixels[value] / total:.2%}"
-        for class_name, value in classes.items()
-    ]
-    if ignored:
-        lines.append(f"  ignore_values: {list(ignored)}  # pixels that count nowhere")
-    lines += [
-        "data_validation:",
-        "  # New data against that of the latest blessed model; action: stop ends the run instead.",
-        "  drift: {action: warn, max_divergence: 0.2}",
-        "transform:",
-        "  image_size: [128, 128]  # height and width that the model sees, multiples of 32",
-        "trainer:",
-        "  # Weights in the classes' order, where one is rare; none: all pixels count the same.",
-        f"  class_weights: {weights}" if min(counts) < _RARE * total else "  class_weights: none",
-        "  encoder:",
-        "    weights: imagenet  # downloaded once; none: from scratch",
-        "    input_range: [-1, 1]",
-        "  augmentation: {horizontal_flip: true, min_scale: 0.65, brightness: 0.1, contrast: 0.2}",
-        "  learning_rate_schedule: cosine",
-        "  epochs: 20",
-        f"  batch_size: {_batch_size(survey.splits[schema.TRAIN])}",
-        "evaluator:",
-        "  min_mean_iou: 0.5  # below it, a model is not pushed",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _batch_size(examples: int) -> int:
-    """64, or less where an epoch would have but a few steps."""
-    return next((size for size in (64, 32, 16, 8) if examples >= 8 * size), 4)
-
-
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[A-Za-z0-9_./~-]+", text) else "'" + text.replace("'", "''") + "'"
+def _readable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -82,6 +82,12 @@ def predict(
     failed = [row for row in rows if row.error]
     for row in failed:
         console.print(f"✗ {row.path}: {row.error}", style="red", markup=False, soft_wrap=True)
+    noted = [row for row in good if row.notes]
+    for row in noted[:_MOST_ROWS]:
+        told = "; ".join(row.notes)
+        console.print(f"! {row.path}: {told}", markup=False, soft_wrap=True)
+    if len(noted) > _MOST_ROWS:
+        console.print(f"! … and {len(noted) - _MOST_ROWS} more (column `notes` of the table)")
     console.print(
         f"{len(good)} of {len(rows)} predicted with {model.path}\n"
         f"masks and overlays in {out}, all numbers in {table_path}",
@@ -133,7 +139,7 @@ def predict_with_beam(
     if split:
         source, count = _split_reader(config, split)
     else:
-        source = batch.ReadPictures(pictures)
+        source = batch.ReadPictures(pictures, model.pictures)
         count = source.count
     if "://" not in out:
         _make_folder(out)

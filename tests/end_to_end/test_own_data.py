@@ -46,19 +46,22 @@ def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(new_workp
     (images / "3.jpg").write_bytes((images / "3.jpg").read_bytes()[:500])
     Image.new("L", (7, 7)).save(masks / "<u>5_mask.gif")
 
-    made = place.call("segline", "init", "cars")
-    assert made.returncode == 0 and "cars/images/3.jpg" in made.stdout
+    refused = place.call("segline", "init", "cars")
+    assert refused.returncode == 1 and not (place.folder / "cars.yaml").exists()
+    assert "pictures can't be used" in refused.stderr + refused.stdout
+    made = place.call("segline", "init", "cars", "--leave-out")
+    assert made.returncode == 0 and "3.jpg" in made.stdout
     config = {
         **SMALL,
         "SEGLINE_CONFIG": "cars.yaml",
         "SEGLINE__DATASET__DATA_DIR": "tfds",
     }
-    stopped = place.run(**config)
+    stopped = place.run(**config, SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION="0.01")
     assert stopped.returncode == 1 and "Traceback" not in stopped.stdout
     assert "examples of split" in stopped.stdout and "max_fraction allows 1.0%" in stopped.stdout
     assert "5.jpg: the mask is 7x7, the image" in stopped.stdout
 
-    ran = place.run(**config, SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION="0.2")
+    ran = place.run(**config)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "can't be used and were set aside" in ran.stdout
     examples = latest(place, "cars", "TfdsExampleGen", "examples")

@@ -172,8 +172,8 @@ def test_files_that_are_no_annotations(content, told, tmp_path):
 
 
 def test_ids_that_can_not_be_mask_values(tmp_path):
-    path = write(tmp_path, {0: [(0, box(1, 1, 9, 9)[0])]})
-    with pytest.raises(UserError, match=r"category_id 0.*0 is the background"):
+    path = write(tmp_path, {0: [(70000, box(1, 1, 9, 9)[0])]})
+    with pytest.raises(UserError, match=r"category_id 70000 is too large"):
         dataset.open_dataset(config_of(tmp_path, path))
 
 

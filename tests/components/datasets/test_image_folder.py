@@ -12,8 +12,10 @@ from PIL import Image
 
 from components.common import schema
 from components.common.errors import UserError
-from components.datasets import folder_files, folder_pictures
+from components.common.picture_settings import DEFAULT
+from components.datasets import mask_values, reading, splits
 from components.datasets.config import FolderConfig
+from components.datasets.mask_files import MaskFiles
 from components.example_gen import dataset
 from components.example_gen.config import DatasetConfig
 
@@ -140,17 +142,19 @@ def test_splits_by_folder(tmp_path, train, validation):
     for index, name in enumerate((train, train, validation, "test")):
         picture(tmp_path / "images" / name / f"{index}.png")
         mask(tmp_path / "masks" / name / f"{index}.png", values())
-    matched = folder_files.match(config_of(tmp_path).folder)
-    found = folder_files.split(matched.pairs, config_of(tmp_path, split_by="folders").folder)
+    matched = MaskFiles(config_of(tmp_path).folder).match()
+    found = splits.split(matched.pairs, config_of(tmp_path, split_by="folders").folder)
     assert {name: len(pairs) for name, pairs in found.items()} == {
         "train": 2,
         "validation": 1,
         "test": 1,
     }
+    # What is in no such folder is trained on; `init` says so.
     picture(tmp_path / "images/more/9.png")
     mask(tmp_path / "masks/more/9.png", values())
-    with pytest.raises(UserError, match=r"more/9.png is in none of the folders train"):
-        dataset.open_dataset(config_of(tmp_path, split_by="folders"))
+    matched = MaskFiles(config_of(tmp_path).folder).match()
+    found = splits.split(matched.pairs, config_of(tmp_path, split_by="folders").folder)
+    assert "more/9.png" in [pair.name for pair in found["train"]]
 
 
 def test_splits_by_lists(folder):
@@ -184,7 +188,7 @@ def test_masks_are_found_by_path_or_by_name_alone(tmp_path, caplog):
         "four.png",
     ):
         mask(tmp_path / "masks" / name, values())
-    matched = folder_files.match(config_of(tmp_path, mask_suffix="_mask").folder)
+    matched = MaskFiles(config_of(tmp_path, mask_suffix="_mask").folder).match()
     found = {pair.name: os.path.relpath(pair.mask, tmp_path / "masks") for pair in matched.pairs}
     assert found == {
         "x/one.jpg": "one_mask.png",
@@ -194,6 +198,10 @@ def test_masks_are_found_by_path_or_by_name_alone(tmp_path, caplog):
     }
     assert matched.without_mask == ["four.jpg"]
     assert sorted(matched.without_picture) == ["four.png", "other_mask.png"]
+
+
+def folder_config(**settings):
+    return FolderConfig(images="images", masks="masks", **settings)
 
 
 def as_file(image, kind, **options):
@@ -230,7 +238,7 @@ COLOURS = [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
     ],
 )
 def test_masks_in_many_formats(content, expected):
-    png, problem = folder_pictures.read_mask(content, {})
+    png, problem = mask_values.read_mask(content, folder_config())
     assert problem == ""
     found = np.asarray(Image.open(io.BytesIO(png)))
     np.testing.assert_array_equal(found, expected)
@@ -242,15 +250,17 @@ def test_masks_in_many_formats(content, expected):
 def test_masks_in_colours():
     colors = {7: (0, 0, 0), 3: (128, 0, 0), 5: (0, 128, 0)}
     content = as_file(palette_image(SMALL, COLOURS).convert("RGB"), "PNG")
-    png, problem = folder_pictures.read_mask(content, colors)
+    png, problem = mask_values.read_mask(content, folder_config(colors=colors))
     expected = np.array([7, 3, 5])[SMALL]
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), expected)
     assert problem == ""
-    _, problem = folder_pictures.read_mask(content, {7: (0, 0, 0), 3: (128, 0, 0)})
+    _, problem = mask_values.read_mask(
+        content, folder_config(colors={7: (0, 0, 0), 3: (128, 0, 0)})
+    )
     assert problem == (
         "the mask has the colour [0, 128, 0] (2 pixels), which is not in dataset.folder.colors"
     )
-    _, problem = folder_pictures.read_mask(content, {})
+    _, problem = mask_values.read_mask(content, folder_config())
     assert problem.startswith("the mask is coloured: say in dataset.folder.colors")
 
 
@@ -258,9 +268,10 @@ def test_masks_in_colours():
     "content", [b"", b"no picture", as_file(Image.fromarray(SMALL), "TIFF")[:60]]
 )
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow has seen it
-def test_what_can_not_be_read_is_left_to_examplegen(content):
-    assert folder_pictures.read_mask(content, {}) == (content, "")
-    assert folder_pictures.read_image(content, (3, 2)) == content
+def test_what_can_not_be_read_says_why(content):
+    assert mask_values.read_mask(content, folder_config())[1].startswith("its mask can't be read: ")
+    with pytest.raises(OSError, match="picture|TIFF|truncated"):
+        reading.read_image(content, (3, 2), DEFAULT)
 
 
 def test_pictures_are_upright_unless_the_mask_is_not():
@@ -270,11 +281,11 @@ def test_pictures_are_upright_unless_the_mask_is_not():
     exif[0x0112] = 6  # a phone held upright
     content = as_file(image, "JPEG", exif=exif)
     for mask_size, expected in (((20, 30), (20, 30)), ((30, 20), (30, 20)), (None, (20, 30))):
-        found = Image.open(io.BytesIO(folder_pictures.read_image(content, mask_size)))
+        found = Image.open(io.BytesIO(reading.read_image(content, mask_size, DEFAULT).encoded))
         assert found.size == expected
     webp = as_file(image, "WEBP", lossless=True)
     np.testing.assert_array_equal(
-        tf.io.decode_image(folder_pictures.read_image(webp, (30, 20)), channels=3), pixels
+        tf.io.decode_image(reading.read_image(webp, (30, 20), DEFAULT).encoded, channels=3), pixels
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from components.common.errors import UserError
-from components.common.pictures import for_model
+from components.common.picture_formats import for_model
 from components.predictor.picture_files import find_pictures, read_picture
 
 OUT = "/elsewhere"
@@ -99,7 +99,11 @@ def test_sixteen_bits_are_scaled_not_cut_off(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"text", "it is no picture"), (b"", "it is no picture"), (b"\xff\xd8\xff\xe0", "no picture")],
+    [
+        (b"text", "it is no picture"),
+        (b"", "it is an empty file"),
+        (b"\xff\xd8\xff\xe0", "no picture"),
+    ],
 )
 def test_what_is_no_picture(content, message):
     with pytest.raises(OSError, match=message):

@@ -52,11 +52,14 @@ def test_a_folder_becomes_a_config_that_is_ready(place, capsys):
     Image.new("RGB", (16, 12)).save(place / "My Cars/images/alone.png")
     (place / "My Cars/images/000.jpg").write_bytes(b"no picture")
     shown, status = init(capsys, "My Cars")
+    assert status == 1 and "1 of 60 pictures can't be used" in shown and "--leave-out" in shown
+    assert "000.jpg" in shown and not (place / "my_cars.yaml").exists()
+    shown, status = init(capsys, "My Cars", "--leave-out")
     assert status == 0
     assert "61 pictures" not in shown and "60 pictures in My Cars/images" in shown
     assert "heights 12–12 (median 12), widths 16–16 (median 16) pixels" in shown
     assert "without a mask, left out: 1 (alone.png)" in shown
-    assert "can't be used (a run sets them aside): 1 (My Cars/images/000.jpg)" in shown
+    assert "can't be used (a run sets them aside): 1 (000.jpg: its picture can't be read" in shown
     assert "my_cars.yaml is written" in shown and "make run CONFIG=my_cars.yaml" in shown
     config = load_config("my_cars.yaml", {})
     assert config.name == "my_cars"
@@ -69,23 +72,24 @@ def test_a_folder_becomes_a_config_that_is_ready(place, capsys):
 
     again, status = init(capsys, "My Cars")
     assert status == 1 and "my_cars.yaml is there already: --force overwrites it" in again
-    assert init(capsys, "My Cars", "--force")[1] == 0
+    assert init(capsys, "My Cars", "--force", "--leave-out")[1] == 0
 
 
 def test_many_values_and_255_for_nothing(place, capsys):
     masks = values(*range(7, 34, 2), 255)
     for mask in masks.values():
         mask[0] = 7
-    masks["000"][3, 3] = 40  # rare
+    for name in ("000", "001", "002"):
+        masks[name][3, 3:9] = 40  # rare
+    masks["003"][3, 3] = 50  # a slip
     make_folder(place / "city", masks, images="leftImg", mask_folder="gtFine")
-    shown, status = init(capsys, "city")
-    assert status == 1 and "city has no folder called images, image" in shown
     shown, status = init(
         capsys, "city", "--images", "city/leftImg", "--masks", "city/gtFine", "--out", "c.yaml"
     )
     assert status == 0, shown
     config = load_config("c.yaml", {})
-    assert config.classes.ignore_values == (255,)
+    assert config.classes.ignore_values == (50, 255)
+    assert "the value 50 is of 1 stray pixels in 003.png: they count nowhere" in shown
     assert list(config.classes.values.values()) == [*range(7, 34, 2), 40]
     weights = config.trainer.class_weights
     assert max(weights) == weights[-1] and sum(weights) == pytest.approx(1, abs=1e-3)
@@ -106,8 +110,12 @@ def test_coloured_masks_and_folders_of_splits(place, capsys):
 @pytest.mark.parametrize(
     ("masks", "message"),
     [
-        ({"a": np.zeros((4, 4), np.uint8)}, "nothing but the value 0"),
-        ({"a": RNG.integers(0, 255, (40, 40, 3)).astype(np.uint8)}, "more than 256 colours"),
+        (dict.fromkeys("abc", np.zeros((4, 4), np.uint8)), "nothing but the value 0"),
+        (
+            dict.fromkeys("abc", RNG.integers(0, 255, (40, 40, 3)).astype(np.uint8)),
+            "more than 256 colours",
+        ),
+        (dict.fromkeys("ab", np.eye(4, dtype=np.uint8)), "2 pictures with a mask are too few"),
     ],
 )
 def test_masks_that_make_no_classes(place, capsys, masks, message):
@@ -119,9 +127,9 @@ def test_masks_that_make_no_classes(place, capsys, masks, message):
 def test_folders_that_are_not_there_or_do_not_match(place, capsys):
     assert "there is no folder nowhere" in init(capsys, "nowhere")[0]
     make_folder(place / "x", values(0, 1, count=2))
-    for mask in (place / "x/masks").iterdir():
-        mask.rename(mask.with_name(f"other-{mask.name}"))
-    assert "no picture in x/images has a mask of the same name" in init(capsys, "x")[0]
+    for mask, name in zip(sorted((place / "x/masks").iterdir()), "ab", strict=True):
+        mask.rename(mask.with_name(f"{name}.png"))
+    assert "no picture in x has a mask of the same name" in init(capsys, "x")[0]
 
 
 def test_the_text_is_yaml_whatever_the_folder_is_called(place, capsys):

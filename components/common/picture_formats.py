@@ -1,0 +1,176 @@
+"""Picture files of all forms, as the model can take them: JPEG, PNG or GIF of 8 bits."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import io
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from components.common import deep_pictures
+from components.common.picture_settings import DEFAULT, PictureSettings
+
+# What the model decodes itself; anything else becomes a PNG.
+MODEL_FORMATS = ("JPEG", "PNG", "GIF")
+ORIENTATION_TAG = 0x0112
+UPRIGHT = (0, 1)  # orientations that need no turning
+PNG_START = b"\x89PNG\r\n\x1a\n"
+_LFS_START = b"version https://git-lfs.github.com/"
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+# What Pillow would take for pictures, but nobody keeps as one.
+_NO_PICTURES = (".pdf", ".eps", ".ps", ".h5", ".hdf", ".mpg", ".mpeg", ".palm", ".xv", ".wmf")
+HEIC_ENDINGS = (".heic", ".heif", ".hif")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelPicture:
+    """A picture that the model can decode.
+
+    Attributes:
+      encoded: JPEG, PNG or GIF of 8 bits, of which the model sees what a viewer shows.
+      notes: what was decided about it that its file does not say, in words.
+    """
+
+    encoded: bytes
+    notes: tuple[str, ...] = ()
+
+
+@functools.cache
+def endings() -> frozenset[str]:
+    """Endings of files that are pictures, in lower case with their dot."""
+    known = {ending.lower() for ending in Image.registered_extensions()}
+    return frozenset(known.difference(_NO_PICTURES) | set(HEIC_ENDINGS))
+
+
+def for_model(content: bytes, settings: PictureSettings = DEFAULT) -> ModelPicture:
+    """A picture as the model can take it, upright unless the settings say `as_stored`.
+
+    A model sees pixels only: a phone's picture, stored lying, would be segmented lying, and
+    its mask would not lie over what a viewer shows.
+
+    Args:
+      content: of any file that Pillow or tifffile can read.
+      settings: what the file does not say.
+
+    Returns:
+      `content` itself where that will do (it is not decoded then), or else a PNG.
+
+    Raises:
+      OSError: it is no picture, one that has to be decoded and can't be, or one whose
+        values can't be told without the settings.
+    """
+    with opened(content) as image:
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+        if settings.orientation == "as_stored":
+            orientation = 1
+        notes: list[str] = []
+        frames = getattr(image, "n_frames", 1)
+        if deep_pictures.is_deep(image, content) or (settings.bands and image.format == "TIFF"):
+            pixels = deep_pictures.read(image, content)
+            pixels = deep_pictures.to_8_bits(pixels, settings, notes)
+            upright = Image.fromarray(np.ascontiguousarray(turned(pixels, orientation)))
+        elif _passes(image, orientation, frames):
+            return ModelPicture(content)
+        else:
+            upright = as_rgb(ImageOps.exif_transpose(image) if orientation != 1 else image)
+        if frames > 1 and image.format != "MPO":  # (a phone's JPEG with a preview)
+            notes.append(f"it has {frames} pages or frames: the first is taken")
+        buffer = io.BytesIO()
+        as_rgb(upright).save(buffer, "PNG", compress_level=1)
+        return ModelPicture(buffer.getvalue(), tuple(notes))
+
+
+def _passes(image: Image.Image, orientation: int, frames: int) -> bool:
+    """Whether TensorFlow decodes the file itself to what a viewer shows."""
+    if image.format not in MODEL_FORMATS or orientation not in UPRIGHT:
+        return False
+    # Where a GIF is transparent, TensorFlow has black.
+    return image.format != "GIF" or (frames == 1 and "transparency" not in image.info)
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels as EXIF's orientation says that they are to be shown.
+
+    Args:
+      pixels: [height, width, …] as they are stored.
+      orientation: 1 to 8; others turn nothing.
+    """
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+@contextlib.contextmanager
+def opened(content: bytes) -> Iterator[Image.Image]:
+    """A picture file, its header read.
+
+    Raises:
+      OSError: it is no picture, or a damaged one.
+    """
+    if content.startswith(_LFS_START):
+        raise OSError("it is a Git LFS pointer, not the file itself: run `git lfs pull`")
+    heic = content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS
+    if heic:
+        _read_heic()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                yield image
+    except UnidentifiedImageError as error:  # its own message names a Python object
+        if not content:
+            raise OSError("it is an empty file, no picture") from error
+        if deep_pictures.is_tiff(content):
+            with deep_pictures.opened(content) as image:
+                yield image
+            return
+        if heic:
+            raise OSError("it is a damaged HEIC, or of a kind that is not read") from error
+        raise OSError("it is no picture") from error
+    except OSError:
+        raise
+    except Exception as error:  # Pillow's plugins raise all kinds on damaged files
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def _read_heic() -> None:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise OSError(
+            "HEIC is not read here: pip install 'segline[heic]', or convert it to JPEG"
+        ) from error
+    pillow_heif.register_heif_opener()
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The picture in RGB; transparency is dropped."""
+    image.load()  # (its file may be closed before anybody asks for a pixel)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def pixels_of(encoded: bytes) -> int | None:
+    """Width x height that a picture's header tells, without decoding it.
+
+    Returns:
+      The product (of what Pillow itself calls a bomb: a lower bound); None where there is
+      no header that Pillow knows.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(encoded)) as image:
+                return image.width * image.height
+    except Image.DecompressionBombError:  # it has more than that
+        return (Image.MAX_IMAGE_PIXELS or 0) * 2
+    except Exception:  # Pillow's readers fail in many ways on what is no picture
+        return None

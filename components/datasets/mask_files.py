@@ -1,0 +1,336 @@
+"""Masks that are files: found by the pictures' names, read as the config says."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from components.common import file_tree, picture_formats
+from components.common.errors import UserError
+from components.datasets.config import FolderConfig
+from components.datasets.mask_values import read_mask, to_png, values_of
+from components.datasets.pairs import (
+    MASK_ENDINGS,
+    Matched,
+    Pair,
+    list_files,
+    some,
+    star_parts,
+)
+from components.datasets.raw_mask import read_raw
+from components.datasets.splits import split_of_path
+
+_NUMBERED = re.compile(r"[ _-]?\(?\d+\)?")  # _1, -2, (3): one of several masks
+_NUMBER_AT_END = re.compile(r"(.+?)[ _-]\(?\d+\)?")
+_CLASS_JOINTS = re.compile(r"^[ _.-]|[ _.-]$")
+
+
+class MaskFiles:
+    """A folder of masks, or several.
+
+    Args:
+      config: the folders, the names, and what values mean.
+
+    Attributes:
+      names: of the values, where they come from folders or suffixes.
+    """
+
+    def __init__(self, config: FolderConfig) -> None:
+        self._config = config
+        by_class = config.mask_parts == "classes"
+        self.names = {v: name for name, v in config.labels.items()} if by_class else {}
+
+    def match(self) -> Matched:
+        """As `MaskSource` has it."""
+        return _match(self._config)
+
+    def read(self, pair: Pair) -> tuple[bytes, str]:
+        """As `MaskSource` has it."""
+        if self._config.mask_parts != "one":
+            return self._read_parts((pair.mask, *pair.parts))
+        return read_mask(_content(pair.mask), self._config)
+
+    def _read_parts(self, paths: Sequence[str]) -> tuple[bytes, str]:
+        """Lays masks of one thing each over one another; what is set last is on top."""
+        united: np.ndarray | None = None
+        for path in paths:
+            label = self._config.labels.get(class_of_path(path, self._config) or "", 0)
+            try:
+                raw = read_raw(_content(path))
+            except OSError as error:
+                return b"", f"its mask {os.path.basename(path)} can't be read: {error}"
+            values, problem = values_of(raw, self._config)
+            if problem:
+                return to_png(values), problem
+            if united is None:
+                united = np.zeros(values.shape, np.int64)
+            if values.shape != united.shape:
+                return to_png(values), f"its masks are of several sizes ({os.path.basename(path)})"
+            if self._config.mask_parts == "classes":
+                values = np.where(values > 0, label, 0)
+            united = np.where(values > 0, values, united)
+        assert united is not None
+        return to_png(united), ""
+
+    def files(self, pairs: Sequence[Pair]) -> list[str]:
+        """As `MaskSource` has it."""
+        return [path for pair in pairs for path in (pair.mask, *pair.parts)]
+
+    def fingerprint(self, pair: Pair, hash_of: Callable[[str], str]) -> str:
+        """As `MaskSource` has it."""
+        return " ".join(hash_of(path) for path in (pair.mask, *pair.parts))
+
+    def split_of(self, pair: Pair) -> str:
+        """As `MaskSource` has it."""
+        del pair
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedFile:
+    """A file, and what of its name it shares with its partner.
+
+    Attributes:
+      name: path below the pattern's fixed part.
+      path: of the file.
+      folder: what of its folders a partner has too, ending in /.
+      stem: the name without ending, prefix and suffix; composed.
+      base: the name with its ending, without prefix and suffix.
+    """
+
+    name: str
+    path: str
+    folder: str
+    stem: str
+    base: str
+
+
+def named(
+    files: dict[str, str],
+    pattern: str,
+    prefix: str,
+    suffix: str,
+    of_masks: bool = False,
+    numbered: bool = False,
+) -> list[NamedFile]:
+    """The files whose names begin and end as the config says.
+
+    Args:
+      files: from `list_files`.
+      pattern: the folder.
+      prefix: of the names.
+      suffix: of the names, before their ending.
+      of_masks: whether these are masks: an ending of their own says nothing of the picture's.
+      numbered: whether a number may follow the suffix.
+    """
+    found = []
+    for name, path in files.items():
+        base = file_tree.composed(os.path.basename(name))
+        stem, ending = os.path.splitext(base)
+        # a.jpg.png is a mask of a.jpg; a_mask.jpg.png or a.jpg_mask.png likewise.
+        inner, picture_ending = os.path.splitext(stem)
+        if picture_ending.lower() not in picture_formats.endings():
+            inner, picture_ending = stem, "" if of_masks else ending
+        cut = _cut(inner, prefix, suffix, numbered)
+        if cut is None and (cut := _cut(stem, prefix, suffix, numbered)) is not None:
+            cut, picture_ending = _without_ending(cut)
+        if cut is not None:
+            folder = file_tree.composed(star_parts(pattern, name))
+            found.append(NamedFile(name, path, folder, cut, f"{cut}{picture_ending}"))
+    return found
+
+
+def _without_ending(stem: str) -> tuple[str, str]:
+    inner, picture_ending = os.path.splitext(stem)
+    if picture_ending.lower() in picture_formats.endings():
+        return inner, picture_ending
+    return stem, ""
+
+
+def _cut(stem: str, prefix: str, suffix: str, numbered: bool) -> str | None:
+    if not stem.startswith(prefix):
+        return None
+    if stem.endswith(suffix) and len(stem) >= len(prefix) + len(suffix):
+        return stem[len(prefix) : len(stem) - len(suffix)]
+    at = stem.rfind(suffix) if numbered and suffix else -1
+    if at >= len(prefix) and _NUMBERED.fullmatch(stem[at + len(suffix) :]):
+        return stem[len(prefix) : at]
+    return None
+
+
+def _match(config: FolderConfig) -> Matched:
+    """Finds the mask of each picture: by its path, or else by its name alone.
+
+    Raises:
+      UserError: there is no such folder, or names tell pictures and masks not apart.
+    """
+    masks = list_files(config.masks or "", "masks", MASK_ENDINGS)
+    images = list_files(config.images, "images")
+    many = config.mask_parts != "one"
+    mask_files = named(
+        masks, config.masks or "", config.names.mask_prefix, config.mask_suffix, True, many
+    )
+    # In a folder of both, the names tell them apart; else nothing beside a mask is a picture.
+    shared = config.images == config.masks
+    of_masks = {mask.path for mask in mask_files} if shared else set(masks.values())
+    of_masks = {os.path.realpath(path) for path in of_masks}
+    names = config.names
+    image_files = [
+        file
+        for file in named(images, config.images, names.image_prefix, names.image_suffix)
+        if os.path.realpath(file.path) not in of_masks
+    ]
+    if images and not image_files:
+        raise UserError(
+            f"dataset.folder: {config.images} and {config.masks} are the same files: say in "
+            "mask_suffix or names.mask_prefix which of them are masks"
+        )
+    found = pair_up(image_files, mask_files, config)
+    if shared:
+        return found
+    known = {mask.name for mask in mask_files}
+    others = [name for name in masks if name not in known]
+    return dataclasses.replace(found, without_picture=sorted([*found.without_picture, *others]))
+
+
+def pair_up(
+    images: Sequence[NamedFile], masks: Sequence[NamedFile], config: FolderConfig
+) -> Matched:
+    """Pairs pictures and masks.
+
+    Args:
+      images: the pictures.
+      masks: the masks.
+      config: whether a picture may have several.
+    """
+    finder = _Finder(masks, config)
+    same_key = Counter((image.folder, image.stem.casefold()) for image in images)
+    same_stem = Counter(image.stem for image in images)
+    pairs, without, notes, twice = [], [], [], []
+    taken: set[str] = set()
+    for image in images:
+        found = finder.find(image, same_stem[image.stem] == 1)
+        if found and same_key[image.folder, image.stem.casefold()] > 1:
+            exact = [mask for mask in found if mask.base == image.base]
+            if not exact:
+                twice.append(image.name)
+                found = []
+        if found:
+            first, *others = found
+            pairs.append(
+                Pair(image.name, image.path, first.path, tuple(other.path for other in others))
+            )
+            taken.update(mask.path for mask in found)
+        else:
+            without.append(image.name)
+    if twice:
+        notes.append(
+            f"{len(twice)} pictures share their name with another one, so that nobody can tell "
+            f"whose the mask is; they are left out ({some(twice)})"
+        )
+    if finder.by_case:
+        notes.append(
+            f"{len(finder.by_case)} masks are named in other capitals than their pictures "
+            f"({some(finder.by_case)})"
+        )
+    left = [mask.name for mask in masks if mask.path not in taken]
+    return Matched(pairs, without, left, notes)
+
+
+class _Finder:
+    """Finds a picture's masks."""
+
+    def __init__(self, masks: Sequence[NamedFile], config: FolderConfig) -> None:
+        self._many = config.mask_parts != "one"
+        self.by_case: list[str] = []
+        self._tables: list[dict[str, list[NamedFile]]] = [defaultdict(list) for _ in range(4)]
+        self._by_folder: dict[str, list[NamedFile]] = defaultdict(list)
+        self._by_number: dict[str, list[NamedFile]] = defaultdict(list)
+        by_base, by_path, by_stem, by_case = self._tables
+        for mask in masks:
+            folder = mask.folder
+            if config.mask_parts == "classes":
+                folder = _without_class(mask.folder, config)
+            stem = mask.stem
+            if config.mask_parts == "classes" and (label := class_of_stem(stem, config)):
+                stem = _CLASS_JOINTS.sub("", _remove(stem, label))
+            by_base[folder + mask.base].append(mask)
+            by_path[folder + stem].append(mask)
+            by_stem[stem].append(mask)
+            by_case[(folder + stem).casefold()].append(mask)
+            self._by_folder[mask.folder.rstrip("/")].append(mask)
+            if self._many and (number := _NUMBER_AT_END.fullmatch(stem)):
+                self._by_number[folder + number.group(1)].append(mask)
+
+    def find(self, image: NamedFile, alone: bool) -> list[NamedFile]:
+        """The masks of a picture, in order; none where that is not clear.
+
+        Args:
+          image: the picture.
+          alone: whether no other picture, in another folder, has its name.
+        """
+        by_base, by_path, by_stem, by_case = self._tables
+        for table, key in (
+            (by_base, image.folder + image.base),
+            (by_path, image.folder + image.stem),
+        ):
+            found = table.get(key, [])
+            if len(found) == 1 or (found and self._many):
+                return found
+        if self._many and (found := self._of_folder(image)):
+            return found
+        found = by_stem.get(image.stem, []) if alone else []
+        told = {split_of_path(one.name) for one in (image, *found)} - {None}
+        if len(told) < 2 and (len(found) == 1 or (found and self._many)):
+            return found
+        found = by_case.get((image.folder + image.stem).casefold(), [])
+        if len(found) == 1:
+            self.by_case.append(found[0].name)
+            return found
+        return []
+
+    def _of_folder(self, image: NamedFile) -> list[NamedFile]:
+        """A picture's masks where they are numbered, or lie in a folder of their own."""
+        if found := self._by_number.get(image.folder + image.stem):
+            return found
+        for key in (image.folder + image.stem, image.folder.rstrip("/")):
+            if key and self._by_folder.get(key):
+                return self._by_folder[key]
+        return []
+
+
+def class_of_path(path: str, config: FolderConfig) -> str | None:
+    """The class that a mask's folder or name speaks of, where masks are of one class each."""
+    for folder in reversed(os.path.dirname(path).split(os.sep)):
+        if folder in config.labels:
+            return folder
+    return class_of_stem(os.path.splitext(os.path.basename(path))[0], config)
+
+
+def class_of_stem(stem: str, config: FolderConfig) -> str | None:
+    """The label that a name ends or begins with."""
+    fitting = [
+        label
+        for label in config.labels
+        if re.search(rf"(^|[ _.-]){re.escape(label)}$|^{re.escape(label)}[ _.-]", stem)
+    ]
+    return max(fitting, key=len, default=None)
+
+
+def _remove(stem: str, label: str) -> str:
+    return stem.removesuffix(label) if stem.endswith(label) else stem.removeprefix(label)
+
+
+def _without_class(folder: str, config: FolderConfig) -> str:
+    parts = [part for part in folder.split("/") if part and part not in config.labels]
+    return "".join(f"{part}/" for part in parts)
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

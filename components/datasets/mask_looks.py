@@ -1,0 +1,143 @@
+"""What is in mask files, gathered before anybody decides what it means."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+
+import numpy as np
+import scipy.ndimage
+
+from components.datasets.mask_values import color_codes
+from components.datasets.raw_mask import RawMask
+
+GREY, PALETTE, COLOURS, FLOATS = "grey", "palette", "colours", "fractions"
+MOST_COLORS = 256
+_MOST_VALUES = 2000
+
+
+@dataclasses.dataclass
+class MaskLooks:
+    """Counts over all masks.
+
+    Attributes:
+      forms: form -> files of it.
+      lossy: files that are saved with loss.
+      pages: files that have several pages.
+      values: value (or index) -> pixels.
+      value_files: value -> files.
+      colors: code of a colour that is shown -> pixels; too many are not all counted.
+      color_files: likewise.
+      palette: index -> codes of the colours that it has in the files.
+      under: codes of the colours under fully transparent pixels.
+      clear: files that have fully transparent pixels.
+      half: files with pixels that are transparent in part.
+      alpha_only: files whose colour is one, and whose transparency is not.
+      thin_255: pixels of 255 that have others beside them.
+      instances: files whose values are 1 to n, each value one piece: file -> n.
+      files: how many there were.
+    """
+
+    forms: dict[str, list[str]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    lossy: list[str] = dataclasses.field(default_factory=list)
+    pages: list[str] = dataclasses.field(default_factory=list)
+    values: Counter[float] = dataclasses.field(default_factory=Counter)
+    value_files: dict[float, list[str]] = dataclasses.field(
+        default_factory=lambda: defaultdict(list)
+    )
+    colors: Counter[int] = dataclasses.field(default_factory=Counter)
+    color_files: dict[int, list[str]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    palette: dict[int, set[int]] = dataclasses.field(default_factory=lambda: defaultdict(set))
+    under: Counter[int] = dataclasses.field(default_factory=Counter)
+    clear: list[str] = dataclasses.field(default_factory=list)
+    half: list[str] = dataclasses.field(default_factory=list)
+    alpha_only: list[str] = dataclasses.field(default_factory=list)
+    thin_255: int = 0
+    instances: dict[str, int] = dataclasses.field(default_factory=dict)
+    files: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Of all masks that have values or colours."""
+        return sum(self.values.values()) or sum(self.colors.values())
+
+    def add(self, name: str, raw: RawMask) -> None:
+        """Looks at one mask."""
+        self.files += 1
+        if raw.lossy:
+            self.lossy.append(name)
+        if raw.pages > 1:
+            self.pages.append(name)
+        if raw.alpha is not None:
+            self._add_alpha(name, raw)
+        form = (
+            COLOURS
+            if raw.is_coloured
+            else PALETTE
+            if raw.palette is not None
+            else FLOATS
+            if raw.values.dtype.kind == "f"
+            else GREY
+        )
+        self.forms[form].append(name)
+        if form != COLOURS:
+            self._add_values(name, raw, form)
+        if form != FLOATS and raw.values.dtype == np.uint8:
+            self._add_colors(name, raw)
+
+    def _add_values(self, name: str, raw: RawMask, form: str) -> None:
+        found, counts = np.unique(raw.values, return_counts=True)
+        if len(found) > _MOST_VALUES:
+            found, counts = found[:_MOST_VALUES], counts[:_MOST_VALUES]
+        for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+            self.values[value] += count
+            self.value_files[value].append(name)
+            if form == PALETTE and raw.palette is not None and value < len(raw.palette):
+                red, green, blue = raw.palette[value].tolist()
+                self.palette[value].add((red << 16) + (green << 8) + blue)
+        if form in (GREY, PALETTE) and found[-1] == 255:
+            there = raw.values == 255
+            inner = scipy.ndimage.binary_erosion(there, np.ones((5, 5)), border_value=1)
+            self.thin_255 += int((there & ~inner).sum())
+        if form == GREY and len(found) > 1:
+            self._add_instances(name, raw.values, found)
+
+    def _add_instances(self, name: str, values: np.ndarray, found: np.ndarray) -> None:
+        """1 to n with hardly a gap, and each in one piece: as things are numbered."""
+        numbers = found[found > 0]
+        if len(numbers) < 0.7 * numbers[-1] or len(numbers) > 1000:
+            return
+        pieces = 0
+        for number, place in enumerate(scipy.ndimage.find_objects(values.astype(np.int32)), 1):
+            if place is not None:
+                _, count = scipy.ndimage.label(values[place] == number, np.ones((3, 3)))
+                pieces += count == 1
+        if pieces >= 0.75 * len(numbers):
+            self.instances[name] = int(numbers[-1])
+
+    def _add_alpha(self, name: str, raw: RawMask) -> None:
+        assert raw.alpha is not None
+        clear = raw.alpha == 0
+        if clear.any():
+            self.clear.append(name)
+            if raw.values.dtype == np.uint8:
+                codes, counts = np.unique(color_codes(raw.colors()[clear]), return_counts=True)
+                self.under.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
+        if ((raw.alpha > 0) & (raw.alpha < 255)).any():
+            self.half.append(name)
+        if len(np.unique(raw.colors().reshape(-1, 3), axis=0)) == 1:
+            self.alpha_only.append(name)
+
+    def _add_colors(self, name: str, raw: RawMask) -> None:
+        try:
+            shown = raw.colors()
+        except ValueError:
+            return
+        if raw.alpha is not None and (raw.alpha == 0).any():
+            shown = shown[raw.alpha > 0]
+        codes, counts = np.unique(color_codes(shown), return_counts=True)
+        for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+            if code in self.colors or len(self.colors) < 50 * MOST_COLORS:
+                self.colors[code] += count
+                if len(self.color_files[code]) < 1000:
+                    self.color_files[code].append(name)

@@ -1,0 +1,114 @@
+"""Masks of numbers: stray ones, numbers of things, and pixels that don't count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from components.common.errors import UserError
+from components.datasets.answers import Answers
+from components.datasets.config import MaskValuesConfig
+from components.datasets.mask_looks import FLOATS, GREY, MaskLooks
+from components.datasets.pairs import some
+
+_STRAY_PIXELS = 20  # in one file
+_STRAY_FILES = 0.03  # share of the files
+_NEAR = 10  # grey levels: 254 is a 255 that was drawn over
+_THIN = 0.8  # of the pixels of 255 that lie at an edge, where it is a border
+_RARE = 0.01  # share of the pixels
+_MANY = 6  # things in a picture, from which numbers of things are told from classes
+_ENOUGH_FILES = 10
+
+
+def is_stray(count: int, files: Sequence[str], all_files: int) -> bool:
+    """Whether a value is of a few pixels in a few files: a slip, not a class."""
+    return (
+        all_files >= _ENOUGH_FILES
+        and len(files) <= max(1, _STRAY_FILES * all_files)
+        and count <= _STRAY_PIXELS * len(files)
+    )
+
+
+def find_recode(looks: MaskLooks, settings: MaskValuesConfig, answers: Answers) -> MaskValuesConfig:
+    """What values are that are no whole numbers: the user's to say.
+
+    Raises:
+      UserError: the user has not said it of one of them.
+    """
+    broken = sorted(
+        value for value in looks.values if value != int(value) and value not in answers.recode
+    )
+    if broken:
+        shown = ", ".join(f"{value:g}" for value in broken[:5]) + (", …" if broken[5:] else "")
+        raise UserError(
+            f"{some(looks.forms[FLOATS])}: the masks have values that are no whole numbers "
+            f"({shown}): probabilities, or classes of another scale. Save whole numbers; or "
+            f"--recode says what each is, as --recode {broken[0]:g}=1"
+        )
+    return settings.model_copy(update={"recode": dict(answers.recode)})
+
+
+def read_values(
+    looks: MaskLooks, settings: MaskValuesConfig, answers: Answers, named: bool
+) -> tuple[MaskValuesConfig, list[int], list[str]]:
+    """Values as they are, but for strays, things' numbers, and pixels that don't count."""
+    values = looks.values
+    if min(values) < 0 or max(values) > 65535:
+        value = int(min(values) if min(values) < 0 else max(values))
+        raise UserError(
+            f"{some(looks.value_files[value])}: the masks have the value {value}; values must be "
+            f"between 0 and 65535: --recode says what is meant, as --recode={value}=255"
+        )
+    if answers.instances:
+        return (
+            settings.model_copy(update={"instances": True}),
+            [],
+            ["the values are numbers of things: all above 0 are one class, 1"],
+        )
+    numbered = list(looks.instances.values())
+    if answers.instances is None and not named and _look_like_instances(looks, numbered):
+        raise UserError(
+            f"the masks' values look like numbers of things (1 to {max(numbered)} in "
+            f"{some(list(looks.instances))}, each in one piece), not like classes: --instances "
+            "makes one class of all things; --classes takes the values for classes all the same"
+        )
+    notes, recode, ignored = [], {}, []
+    strays = [v for v, n in values.items() if is_stray(n, looks.value_files[v], looks.files)]
+    kept = [value for value in values if value not in strays]
+    for value in sorted(strays) if len(kept) >= 2 else ():
+        nearest = min(kept, key=lambda one: (abs(one - value), -values[one]))
+        where = some(looks.value_files[value])
+        told = f"the value {value} is of {values[value]} stray pixels in {where}"
+        if abs(nearest - value) <= _NEAR and _spread(kept) > 2 * _NEAR:
+            recode[float(value)] = int(nearest)
+            notes.append(f"{told}: they count as {nearest}, the level beside it")
+        else:
+            ignored.append(int(value))
+            notes.append(f"{told}: they count nowhere (classes.ignore_values)")
+    others = [value for value in kept if value != 255]
+    if answers.ignore is None and 255 in kept and len(others) >= 2 and max(others) < 255:
+        share = values[255] / looks.pixels
+        thin = looks.thin_255 / values[255]
+        if thin >= _THIN or share < _RARE:
+            ignored.append(255)
+            how = "thin" if thin >= _THIN else "rare"
+            notes.append(f"the value 255 is {how} ({share:.2%} of the pixels): it counts nowhere")
+        else:
+            notes.append(
+                f"the value 255 is a class as the others ({share:.2%} of the pixels): --ignore 255 "
+                "if these pixels shall count nowhere"
+            )
+    return settings.model_copy(update={"recode": recode}), ignored, notes
+
+
+def _look_like_instances(looks: MaskLooks, numbered: Sequence[int]) -> bool:
+    return (
+        len(numbered) >= 0.8 * sum(1 for _ in looks.forms[GREY])
+        and max(numbered, default=0) >= _MANY
+        and len(set(numbered)) >= 3
+    )
+
+
+def _spread(values: Sequence[float]) -> float:
+    """The smallest distance of two values."""
+    ordered = sorted(values)
+    return min((b - a for a, b in zip(ordered, ordered[1:], strict=False)), default=0)

@@ -1,0 +1,199 @@
+"""What is in picture files, and how they are read: decided, or asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections import Counter, defaultdict
+
+import numpy as np
+from PIL import Image
+
+from components.common import deep_pictures, picture_formats
+from components.common.errors import UserError
+from components.common.picture_settings import PictureSettings
+from components.datasets.pairs import some
+
+_BITS = (8, 10, 12, 14, 16)
+_CLEAR = 0.8  # share of the turned pictures whose edges must speak for one way
+_LEAST_TURNED = 3
+
+
+@dataclasses.dataclass
+class PictureLooks:
+    """Counts over all pictures.
+
+    Attributes:
+      files: how many there were.
+      deep: kind of the values (uint16, float32, …) -> files.
+      low: smallest value of those of a kind.
+      high: largest value likewise.
+      bands: number of bands -> files.
+      frames: files with several pages or frames.
+      transparent: files with transparency, which is dropped.
+      turned: files that EXIF says to turn.
+      votes: of those, whose size is the same both ways: the way on whose edges the mask's lie.
+    """
+
+    files: int = 0
+    deep: dict[str, list[str]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    low: dict[str, float] = dataclasses.field(default_factory=dict)
+    high: dict[str, float] = dataclasses.field(default_factory=dict)
+    bands: dict[int, list[str]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    frames: list[str] = dataclasses.field(default_factory=list)
+    transparent: list[str] = dataclasses.field(default_factory=list)
+    turned: list[str] = dataclasses.field(default_factory=list)
+    votes: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def add(self, name: str, content: bytes) -> None:
+        """Looks at a picture; what can't be read is passed over: reading it says why."""
+        self.files += 1
+        try:
+            with picture_formats.opened(content) as image:
+                orientation = image.getexif().get(picture_formats.ORIENTATION_TAG, 1)
+                if orientation not in picture_formats.UPRIGHT:
+                    self.turned.append(name)
+                if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                    self.frames.append(name)
+                if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+                    self.transparent.append(name)
+                if not deep_pictures.is_deep(image, content):
+                    return
+                pixels = deep_pictures.read(image, content)
+        except OSError:
+            return
+        self.bands[pixels.shape[2] if pixels.ndim == 3 else 1].append(name)
+        if pixels.dtype == np.uint8:
+            return
+        kind = str(pixels.dtype)
+        self.deep[kind].append(name)
+        self.low[kind] = min(self.low.get(kind, np.inf), pixels.min().item())
+        self.high[kind] = max(self.high.get(kind, -np.inf), pixels.max().item())
+
+    def add_turned(self, content: bytes, mask: np.ndarray) -> None:
+        """Asks the edges of a picture and its mask which way round they fit.
+
+        Args:
+          content: of a picture that EXIF says to turn.
+          mask: values, [height, width].
+        """
+        fits = {}
+        for way in ("upright", "as_stored"):
+            try:
+                settings = PictureSettings(orientation=way)
+                encoded = picture_formats.for_model(content, settings).encoded
+            except OSError:
+                return
+            with Image.open(io.BytesIO(encoded)) as image:
+                grey = np.asarray(image.convert("L"), np.float32)
+            if grey.shape != mask.shape:
+                return
+            fits[way] = edge_agreement(grey, mask)
+        if fits["upright"] != fits["as_stored"]:
+            self.votes[max(fits, key=lambda way: fits[way])] += 1
+
+
+def edge_agreement(grey: np.ndarray, mask: np.ndarray) -> float:
+    """How much steeper a picture is along its mask's edges than elsewhere; 1: no more.
+
+    Args:
+      grey: float [height, width].
+      mask: values of the same shape.
+    """
+    ratios = []
+    for axis in (0, 1):
+        steps = np.abs(np.diff(grey, axis=axis))
+        edges = np.diff(mask.astype(np.int64), axis=axis) != 0
+        if edges.any() and not edges.all():
+            ratios.append(float((steps[edges].mean() + 1) / (steps[~edges].mean() + 1)))
+    return float(np.mean(ratios)) if ratios else 1.0
+
+
+def decide(looks: PictureLooks, told: PictureSettings) -> tuple[PictureSettings, list[str]]:
+    """How the pictures are read, and each decision in words.
+
+    Args:
+      looks: what is in them.
+      told: what the user says; its defaults: nothing.
+
+    Raises:
+      UserError: that can't be told; names files, reason and the option that decides.
+    """
+    notes: list[str] = []
+    settings = told
+    odd = {count: names for count, names in looks.bands.items() if count not in (1, 3)}
+    if odd and not told.bands:
+        count, names = max(odd.items(), key=lambda one: len(one[1]))
+        raise UserError(
+            f"{len(names)} pictures have {count} bands ({some(names)}), and a model sees three: "
+            "--bands says which are red, green and blue, as --bands 1 2 3, or which one is the grey"
+        )
+    if odd:
+        notes.append(f"of the pictures' bands, {', '.join(map(str, told.bands or ()))} are taken")
+    if looks.deep:
+        settings, more = _range(looks, settings)
+        notes += more
+    if looks.frames:
+        notes.append(
+            f"{len(looks.frames)} pictures have several pages or frames: the first is taken "
+            f"({some(looks.frames)})"
+        )
+    if looks.transparent:
+        notes.append(
+            f"{len(looks.transparent)} pictures are transparent in part: their colours are taken, "
+            "the transparency is dropped"
+        )
+    if looks.turned and told.orientation == "like_the_mask":
+        settings, more = _orientation(looks, settings)
+        notes += more
+    return settings, notes
+
+
+def _range(looks: PictureLooks, settings: PictureSettings) -> tuple[PictureSettings, list[str]]:
+    count = sum(map(len, looks.deep.values()))
+    kinds = ", ".join(sorted(looks.deep))
+    names = some([name for ones in looks.deep.values() for name in ones])
+    low, high = min(looks.low.values()), max(looks.high.values())
+    told = f"{count} pictures are of {kinds}, with values from {low:g} to {high:g} ({names})"
+    if settings.value_range:
+        first, last = settings.value_range
+        if low < first or high > last:
+            raise UserError(f"--value-range {first:g} {last:g}: {told}")
+        return settings, [f"{told}: {first:g} is black, {last:g} is white, as --value-range says"]
+    ask = "--value-range says which values are black and white, as --value-range"
+    floats = any(kind.startswith("float") for kind in looks.deep)
+    if floats and low >= 0 and high <= 1 and len(looks.deep) == 1:
+        return settings.model_copy(update={"value_range": (0.0, 1.0)}), [
+            f"{told}: 0 is black, 1 is white"
+        ]
+    if floats or low < 0 or high > 65535:
+        raise UserError(f"{told}; {ask} {low:g} {high:g}")
+    bits = next(bits for bits in _BITS if high < 1 << bits)
+    top = (1 << bits) - 1
+    note = f"{told}: 0 is black, {top} ({bits} bits) is white"
+    if bits < 16:
+        note += "; --value-range says otherwise"
+    return settings.model_copy(update={"value_range": (0, top)}), [note]
+
+
+def _orientation(
+    looks: PictureLooks, settings: PictureSettings
+) -> tuple[PictureSettings, list[str]]:
+    count = len(looks.turned)
+    told = f"{count} pictures are to be turned, their EXIF data says ({some(looks.turned)})"
+    votes = looks.votes
+    total = sum(votes.values())
+    if total < _LEAST_TURNED:
+        return settings, [f"{told}: each lies as its mask does, by their sizes"]
+    way, most = votes.most_common(1)[0]
+    if most < _CLEAR * total:
+        raise UserError(
+            f"{told}, and their masks' sizes fit both ways; by the edges, {votes['upright']} masks "
+            f"are for the picture as a viewer shows it, {votes['as_stored']} for the stored one: "
+            "--orientation upright or --orientation as_stored decides"
+        )
+    shown = "as a viewer shows it" if way == "upright" else "as it is stored, not turned"
+    return settings.model_copy(update={"orientation": way}), [
+        f"{told}: in {most} of {total} whose size fits both ways, the mask's edges lie on those of "
+        f"the picture {shown} (orientation: {way})"
+    ]

@@ -1,0 +1,158 @@
+"""Masks from a CSV file of run lengths, as Kaggle's competitions have them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import io
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from components.common import file_tree
+from components.common.errors import UserError
+from components.datasets import annotated, shapes
+from components.datasets.config import FolderConfig
+from components.datasets.pairs import Matched, Pair, list_files
+
+RUN_COLUMNS = ("encodedpixels", "rle_mask", "rle", "annotation", "segmentation", "encoded_pixels")
+_IMAGE_COLUMNS = (
+    "imageid",
+    "id",
+    "img",
+    "image",
+    "image_id",
+    "filename",
+    "file_name",
+    "image_name",
+)
+_CLASS_COLUMNS = ("classid", "class", "class_id", "label", "category", "category_id", "cell_type")
+_NOTHING = ("", "-1", "nan", "none")
+_WITH_CLASS = re.compile(r"(.+?)_([^_]+)")  # 0011165.jpg_Fish
+SINGLE = "object"  # the class of a file that has no column for it
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of the file.
+
+    Attributes:
+      image: name of the picture.
+      label: of the thing.
+      runs: starts and lengths; empty: there is nothing of the kind.
+    """
+
+    image: str
+    label: str
+    runs: str
+
+
+def read_rows(path: str) -> list[Row]:
+    """All rows of a file.
+
+    Raises:
+      UserError: there is no such file, or it has no such columns.
+    """
+    import pandas as pd
+
+    try:
+        text = annotated.read_text(os.path.expanduser(path))
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas' own are ValueErrors
+        told = str(error).splitlines()[0]
+        raise UserError(f"dataset.folder.run_lengths: {path} can't be read: {told}") from error
+    columns = {str(name).strip().lower(): name for name in table.columns}
+    runs = next((columns[name] for name in RUN_COLUMNS if name in columns), None)
+    label = next((columns[name] for name in _CLASS_COLUMNS if name in columns), None)
+    both = next(
+        (name for key, name in columns.items() if re.fullmatch(r"image.*_(label|class.*)", key)),
+        None,
+    )
+    image = both or next((columns[name] for name in _IMAGE_COLUMNS if name in columns), None)
+    if runs is None or image is None:
+        raise UserError(
+            f"dataset.folder.run_lengths: {path} has the columns {', '.join(map(str, columns))}; "
+            "one with the picture's name and one with its run lengths are needed, as ImageId, "
+            "ClassId and EncodedPixels"
+        )
+    result = []
+    for row in table.itertuples(index=False):
+        values = dict(zip(table.columns, row, strict=True))
+        name, kind = str(values[image]).strip(), SINGLE
+        if both and (found := _WITH_CLASS.fullmatch(name)):
+            name, kind = found.groups()
+        elif label is not None:
+            # iMaterialist adds attributes to the class: 6_13_25.
+            kind = str(values[label]).strip()
+        text = str(values[runs]).strip()
+        result.append(Row(name, kind, "" if text.lower() in _NOTHING else text))
+    return result
+
+
+class RunLengthMasks(annotated.AnnotationFiles):
+    """Masks drawn from a file's rows; 0 where there is nothing.
+
+    Args:
+      config: folder of the pictures, the file, and the labels' values.
+
+    Attributes:
+      names: mask value -> label.
+    """
+
+    def __init__(self, config: FolderConfig) -> None:
+        self._config = config
+        self.names = {value: label for label, value in config.labels.items()}
+        self._rows: dict[str, list[Row]] = defaultdict(list)
+        for row in read_rows(config.run_lengths or ""):
+            self._rows[file_tree.composed(row.image)].append(row)
+
+    def labels(self) -> list[str]:
+        """All labels that something is of, numbers in their own order."""
+        found = {row.label for rows in self._rows.values() for row in rows if row.runs}
+        return sorted(
+            found, key=lambda one: (not one.isdigit(), int(one) if one.isdigit() else 0, one)
+        )
+
+    def match(self) -> Matched:
+        """As `MaskSource` has it."""
+        images = list_files(self._config.images, "images")
+        pairs, without, taken = [], [], set()
+        for name, path in images.items():
+            whole = file_tree.composed(name)
+            base = os.path.basename(whole)
+            keys = [whole, os.path.splitext(whole)[0], base, os.path.splitext(base)[0]]
+            key = next((key for key in keys if key in self._rows), None)
+            if key is None:
+                without.append(name)
+            else:
+                taken.add(key)
+                pairs.append(Pair(name, path, key))
+        return Matched(pairs, without, [key for key in self._rows if key not in taken])
+
+    def read(self, pair: Pair) -> tuple[bytes, str]:
+        """As `MaskSource` has it."""
+        try:
+            size = annotated.size_of(pair.image)
+        except OSError as error:
+            return b"", str(error)
+        rows = [row for row in self._rows[pair.mask] if row.runs]
+        return annotated.drawn(size, [functools.partial(self._thing, row, size) for row in rows])
+
+    def _thing(self, row: Row, size: tuple[int, int]) -> shapes.Thing:
+        value = self._config.labels.get(row.label)
+        if value is None:
+            raise shapes.ShapeError(f"its label {row.label!r} is not in dataset.folder.labels")
+        return shapes.Thing(value, shapes.starts_and_lengths(row.runs, *size))
+
+    def files(self, pairs: Sequence[Pair]) -> list[str]:
+        """As `MaskSource` has it: none."""
+        del pairs
+        return []
+
+    def fingerprint(self, pair: Pair, hash_of: Callable[[str], str]) -> str:
+        """As `MaskSource` has it: of the picture's rows."""
+        del hash_of
+        content = repr((self._rows[pair.mask], sorted(self.names.items())))
+        return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,81 @@
+"""Masks with smooth or lossy edges: the levels that they were drawn with."""
+
+from __future__ import annotations
+
+from components.common.errors import UserError
+from components.datasets.answers import Answers
+from components.datasets.config import Color, MaskValuesConfig
+from components.datasets.mask_looks import COLOURS, FLOATS, GREY, PALETTE, MaskLooks
+from components.datasets.pairs import some
+
+_PEAK = 0.004  # share of the pixels that a level of a smooth mask has at least
+
+
+def is_smooth(looks: MaskLooks) -> bool:
+    """Whether there are many rare values between a few common ones: smooth edges."""
+    counts = looks.colors if looks.forms[COLOURS] else looks.values
+    if looks.forms[PALETTE] or looks.forms[FLOATS] or len(counts) < 6:
+        return False
+    total = sum(counts.values())
+    common = [value for value, count in counts.items() if count >= 0.02 * total]
+    rare = [value for value in counts if value not in common]
+    share = sum(counts[value] for value in rare) / total
+    if not 2 <= len(common) <= 32 or share > 0.25 or len(rare) < 4:
+        return False
+    if looks.forms[COLOURS]:
+        return len(rare) > 3 * len(common)
+    between = [value for value in rare if min(common) < value < max(common)]
+    spread = max(common) - min(common)
+    return len(between) >= 0.9 * len(rare) and spread >= 64
+
+
+def find_levels(
+    looks: MaskLooks, settings: MaskValuesConfig, answers: Answers
+) -> tuple[dict[int, Color], MaskValuesConfig, list[str]]:
+    """The levels or colours that smooth or lossy masks were drawn with."""
+    why = (
+        f"{len(looks.lossy)} masks are saved with loss (JPEG)"
+        if looks.lossy
+        else "the masks have smooth edges"
+    )
+    example = some(looks.lossy or looks.forms[COLOURS] or looks.forms[GREY])
+    settings = settings.model_copy(update={"nearest": True})
+    if answers.colors:
+        grey = all(len(set(color)) == 1 for color in answers.colors)
+        table = {color[0] if grey else at: color for at, color in enumerate(answers.colors)}
+        return table, settings, [f"{why}: each pixel gets the nearest of the colours of --colors"]
+    levels = [] if looks.forms[COLOURS] else _two_levels(looks)
+    if not levels:
+        raise UserError(
+            f"{why}, which changes their values ({example}): save them without loss (PNG) and "
+            "without smooth edges; or --colors names the colours that are meant, and each pixel "
+            "gets the nearest (a rim between two of them may get a third)"
+        )
+    low, high = levels
+    table = {low: (low,) * 3, high: (high,) * 3}
+    note = (
+        f"{why} ({example}): two levels are meant, {low} and {high}, and each pixel gets the nearer"
+    )
+    return table, settings, [note]
+
+
+def _two_levels(looks: MaskLooks) -> list[int]:
+    """Black and white, where nearly all pixels are near the darkest and the lightest value."""
+    total = sum(looks.values.values())
+    if not total:
+        return []
+    low, high = int(min(looks.values)), int(max(looks.values))
+    if high - low < 64 or high > 255:
+        return []
+    quarter = (high - low) / 4
+    dark = {v: n for v, n in looks.values.items() if v <= low + quarter}
+    light = {v: n for v, n in looks.values.items() if v >= high - quarter}
+    sides = sum(dark.values()), sum(light.values())
+    if sum(sides) < 0.75 * total or min(sides) < _PEAK * total:
+        return []
+    middle = {v: n for v, n in looks.values.items() if v not in dark and v not in light}
+    peak = max(middle.values(), default=0)
+    # A level of its own between them is a third class, not an edge.
+    if peak > 0.25 * min(max(dark.values()), max(light.values())):
+        return []
+    return [int(max(dark, key=lambda v: dark[v])), int(max(light, key=lambda v: light[v]))]

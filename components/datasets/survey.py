@@ -1,0 +1,273 @@
+"""What a folder of data holds, and how segline reads it: looked at before a config is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+from collections import Counter, defaultdict
+
+import numpy as np
+from PIL import Image
+
+from components.common import file_tree
+from components.common.errors import UserError
+from components.common.picture_settings import PictureSettings
+from components.datasets import mask_decision, picture_looks, vanishing
+from components.datasets.answers import Answers
+from components.datasets.config import FolderConfig
+from components.datasets.layouts import find_layout
+from components.datasets.mask_files import MaskFiles
+from components.datasets.mask_layouts import Layout
+from components.datasets.mask_looks import MaskLooks
+from components.datasets.mask_source import mask_source
+from components.datasets.pairs import MaskSource, Matched, Pair, some
+from components.datasets.raw_mask import read_raw
+from components.datasets.reading import read_pair, size_of
+from components.datasets.splits import split
+
+_LARGEST_TOLERANCE = 2  # pixels by which masks may be off without asking
+_MOST_REASONS = 5
+_FEW = 20  # pictures, of which a hash may leave a split without any
+_MOST_LOOKED_AT = 60  # turned pictures whose edges are asked
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What was found.
+
+    Attributes:
+      config: folders, names, values and splits as they were found to be.
+      form: of the data, in words.
+      matched: pictures with their masks, and what has no partner.
+      splits: split -> number of pairs.
+      heights: of the pictures, in pixels.
+      widths: of the pictures, in pixels.
+      pixels: mask value -> number of its pixels in all masks that can be used.
+      ignored: values that don't count.
+      unusable: picture -> why it, or its mask, can't be used.
+      names: mask value -> name, as far as the data tells.
+      notes: each decision, and what else a person should know, in words.
+      unusable_share: the largest share of a split that can't be used.
+      lost: value -> things that a smaller picture would not show, as `vanishing` has it.
+    """
+
+    config: FolderConfig
+    form: str
+    matched: Matched
+    splits: dict[str, int]
+    heights: list[int]
+    widths: list[int]
+    pixels: dict[int, int]
+    ignored: list[int]
+    unusable: dict[str, str]
+    names: dict[int, str]
+    notes: list[str]
+    unusable_share: float
+    lost: dict[int, vanishing.Objects]
+
+    def reasons(self) -> list[str]:
+        """Why pictures can't be used: each reason with its count and the first names."""
+        return reasons_of(self.unusable)
+
+
+def survey(
+    root: str,
+    images: str | None = None,
+    masks: str | None = None,
+    annotations: tuple[str, ...] = (),
+    answers: Answers | None = None,
+    pictures: PictureSettings | None = None,
+    split_by: str | None = None,
+    boxes: str | None = None,
+) -> Survey:
+    """Looks at all files of a folder.
+
+    Args:
+      root: the folder.
+      images: folder of the pictures, where it is told.
+      masks: folder of the masks, likewise.
+      annotations: annotation files, or their folder, likewise.
+      answers: what the user says of the masks' values.
+      pictures: what the user says of the pictures.
+      split_by: `hash` leaves folders and lists out.
+      boxes: what is done with annotations without a shape.
+
+    Raises:
+      UserError: what the data means can't be told; names the option that decides.
+    """
+    answers, pictures = answers or Answers(), pictures or PictureSettings()
+    layout = find_layout(root, images, masks, tuple(annotations), split_by, boxes)
+    config = layout.config
+    notes = list(layout.notes)
+    source = mask_source(config)
+    meaning = None
+    if isinstance(source, MaskFiles):
+        looks = _look_at_masks(layout.matched.pairs)
+        if looks.files:
+            meaning = mask_decision.decide(looks, config, answers, layout.names, layout.colors)
+            config = meaning.config
+            notes += meaning.notes
+            source = mask_source(config)
+    settings, more = _look_at_pictures(layout.matched.pairs, source, pictures)
+    config = config.model_copy(update={"pictures": settings})
+    notes += more
+    seen = _Seen()
+    _read_all(layout.matched.pairs, source, config, seen)
+    if tolerance := seen.tolerance():
+        update = {"size_tolerance": tolerance}
+        config = config.model_copy(
+            update={"mask_values": config.mask_values.model_copy(update=update)}
+        )
+        notes.append(
+            f"{len(seen.off)} masks are {tolerance} pixel(s) larger or smaller than their pictures "
+            f"({some(list(seen.off.values()))}): they are cut, or continued, at the right and "
+            "lower edge (size_tolerance)"
+        )
+        seen = _Seen()
+        _read_all(layout.matched.pairs, source, config, seen)
+    _check(seen, layout)
+    names = meaning.names if meaning else layout.names
+    ignored = meaning.ignored if meaning else list(answers.ignore or ())
+    splits = split(layout.matched.pairs, config, source)
+    if config.split_by == "hash" and len(layout.matched.pairs) < _FEW:
+        notes.append("there are few pictures: each split has one at least")
+    return Survey(
+        config=config,
+        form=layout.form,
+        matched=layout.matched,
+        splits={name: len(ones) for name, ones in splits.items()},
+        heights=seen.heights,
+        widths=seen.widths,
+        pixels=dict(sorted(seen.pixels.items())),
+        ignored=ignored,
+        unusable=seen.unusable,
+        names=dict(names),
+        notes=list(dict.fromkeys([*notes, *seen.told()])),
+        unusable_share=max(
+            sum(pair.name in seen.unusable for pair in ones) / max(1, len(ones))
+            for ones in splits.values()
+        ),
+        lost=seen.objects,
+    )
+
+
+def reasons_of(unusable: dict[str, str]) -> list[str]:
+    """Each reason once, with the number of pictures and the first of them."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in unusable.items():
+        by_reason[reason].append(name)
+    most = sorted(by_reason.items(), key=lambda one: -len(one[1]))[:_MOST_REASONS]
+    return [f"{len(names)} ({some(names)}): {reason}" for reason, names in most]
+
+
+def _look_at_masks(pairs: list[Pair]) -> MaskLooks:
+    looks = MaskLooks()
+    for pair in pairs:
+        for path in (pair.mask, *pair.parts):
+            try:
+                with open(path, "rb") as file:
+                    raw = read_raw(file.read())
+            except OSError:
+                continue  # reading the pair says why
+            looks.add(file_tree.readable(os.path.basename(path)), raw)
+    return looks
+
+
+def _look_at_pictures(
+    pairs: list[Pair], source: MaskSource, told: PictureSettings
+) -> tuple[PictureSettings, list[str]]:
+    looks = picture_looks.PictureLooks()
+    asked = 0
+    for pair in pairs:
+        with open(pair.image, "rb") as file:
+            content = file.read()
+        before = len(looks.turned)
+        looks.add(pair.name, content)
+        if len(looks.turned) > before and asked < _MOST_LOOKED_AT:
+            asked += 1
+            mask, problem = source.read(pair)
+            if not problem and size_of(mask):
+                looks.add_turned(content, np.asarray(Image.open(io.BytesIO(mask))))
+    return picture_looks.decide(looks, told)
+
+
+class _Seen:
+    """What reading all pairs showed."""
+
+    def __init__(self) -> None:
+        self.heights: list[int] = []
+        self.widths: list[int] = []
+        self.pixels: Counter[int] = Counter()
+        self.unusable: dict[str, str] = {}
+        self.off: dict[str, str] = {}
+        self._off_by: list[int] = []
+        self._notes: Counter[str] = Counter()
+        self.objects: dict[int, vanishing.Objects] = {}
+        self.pairs = 0
+
+    def add_size(self, pair: Pair, mask: tuple[int, int], image: tuple[int, int]) -> None:
+        told = "mask {}x{}, picture {}x{}".format(*mask, *image)
+        self.off[pair.name] = f"{pair.name}: {told}"
+        self._off_by.append(max(abs(a - b) for a, b in zip(mask, image, strict=True)))
+        self.unusable[pair.name] = f"the sizes differ: {told} (width x height)"
+
+    def tolerance(self) -> int:
+        """Pixels that masks are off, where none is off by more."""
+        most = max(self._off_by, default=0)
+        return most if 0 < most <= _LARGEST_TOLERANCE else 0
+
+    def add_notes(self, notes: tuple[str, ...]) -> None:
+        self._notes.update(notes)
+
+    def told(self) -> list[str]:
+        """Notes on single pictures, by how many they are of."""
+        return [f"{count} pictures: {note}" for note, count in self._notes.most_common(3)]
+
+
+def _read_all(pairs: list[Pair], source: MaskSource, config: FolderConfig, seen: _Seen) -> None:
+    for pair in pairs:
+        seen.pairs += 1
+        found = read_pair(pair, source, config)
+        if found.problem:
+            seen.unusable[pair.name] = found.problem
+            continue
+        image, mask = size_of(found.image), size_of(found.mask)
+        if image is None or mask is None:
+            what = "picture" if image is None else "mask"
+            seen.unusable[pair.name] = f"its {what} can't be read"
+            continue
+        try:
+            # All of it: a header says nothing of what is cut off.
+            values = np.asarray(Image.open(io.BytesIO(found.mask)))
+            Image.open(io.BytesIO(found.image)).load()
+        except Exception as error:
+            seen.unusable[pair.name] = f"it is damaged: {error}"
+            continue
+        if image != mask:
+            seen.add_size(pair, mask, image)
+            continue
+        seen.heights.append(values.shape[0])
+        seen.widths.append(values.shape[1])
+        for value, count in zip(*np.unique(values, return_counts=True), strict=True):
+            seen.pixels[int(value)] += int(count)
+        vanishing.count(values, seen.objects)
+
+
+def _check(seen: _Seen, layout: Layout) -> None:
+    """Stops where nothing can be used: each has its reason, told with the first three."""
+    if seen.pixels:
+        return
+    reasons = Counter(seen.unusable.values()).most_common(1)[0][0]
+    first = reasons_of(seen.unusable)
+    hint = ""
+    if layout.config.annotations and seen.off:
+        hint = (
+            ". Were the pictures resized after the export? Take those that were annotated, or "
+            "resize the annotations too"
+        )
+    if "LFS" in reasons:
+        hint = ". The files are in Git LFS: run `git lfs pull`"
+    raise UserError(
+        f"none of the {seen.pairs} pictures with a mask can be used: " + "; ".join(first) + hint
+    )
