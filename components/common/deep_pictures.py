@@ -114,7 +114,7 @@ def read_tiff(content: bytes) -> np.ndarray:
 
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
-            page = file.pages[0]
+            page = file.pages.first
             pixels = page.asarray()
             extra = [int(kind) for kind in page.extrasamples or ()]
             if page.axes.startswith("S"):  # bands one after the other

@@ -155,7 +155,7 @@ class CocoMasks:
         shape = annotation.get("segmentation")
         if _is_box_only(annotation):
             if self._config.boxes == "draw":
-                return shapes.box(*annotation["bbox"], size=(height, width))
+                return shapes.box(annotation["bbox"], (height, width))
             return None
         if isinstance(shape, list):
             return shapes.polygons(shape, height, width)

@@ -121,7 +121,7 @@ def _pixels(kind: str, shape: dict[str, Any], size: tuple[int, int]) -> np.ndarr
     (x0, y0), (x1, y1) = points[:2].tolist()
     if kind == "rectangle":
         left, top = min(x0, x1), min(y0, y1)
-        return shapes.box(left, top, abs(x1 - x0), abs(y1 - y0), size=size)
+        return shapes.box((left, top, abs(x1 - x0), abs(y1 - y0)), size)
     if kind == "circle":  # its middle, and a point on it
         y, x = np.mgrid[: size[0], : size[1]] + 0.5
         return (x - x0) ** 2 + (y - y0) ** 2 <= (x1 - x0) ** 2 + (y1 - y0) ** 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from components.common import file_tree, picture_formats
 from components.datasets import name_patterns
@@ -130,7 +130,7 @@ def _is_image_word(part: str) -> bool:
     return bool(name_patterns.words_of(part) & _IMAGE_WORDS)
 
 
-def _patterns(root: str, folders: Counter[str], speaks) -> list[str]:  # noqa: ANN001
+def _patterns(root: str, folders: Counter[str], speaks: Callable[[str], bool]) -> list[str]:
     """Patterns of the folders whose own name, or that of one above them, says what they hold."""
     found: Counter[tuple[str, ...]] = Counter()
     for folder, count in folders.items():

@@ -53,10 +53,10 @@ def read_values(
     """Values as they are, but for strays, things' numbers, and pixels that don't count."""
     values = looks.values
     if min(values) < 0 or max(values) > 65535:
-        value = int(min(values) if min(values) < 0 else max(values))
+        wrong = int(min(values) if min(values) < 0 else max(values))
         raise UserError(
-            f"{some(looks.value_files[value])}: the masks have the value {value}; values must be "
-            f"between 0 and 65535: --recode says what is meant, as --recode={value}=255"
+            f"{some(looks.value_files[wrong])}: the masks have the value {wrong}; values must be "
+            f"between 0 and 65535: --recode says what is meant, as --recode={wrong}=255"
         )
     if answers.instances:
         return (

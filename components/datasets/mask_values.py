@@ -77,7 +77,7 @@ def values_of(raw: RawMask, config: FolderConfig) -> tuple[np.ndarray, str]:
     if settings.instances:
         values = (values > 0).astype(np.uint8)
     if clear is not None:
-        values = np.where(clear, settings.transparent, values)
+        values = np.where(clear, settings.transparent or 0, values)
     return values, problem or told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import functools
 import hashlib
@@ -29,6 +30,7 @@ _IMAGE_COLUMNS = (
     "image_name",
 )
 _CLASS_COLUMNS = ("classid", "class", "class_id", "label", "category", "category_id", "cell_type")
+_LONGEST = 2**31 - 1  # characters of a cell
 _NOTHING = ("", "-1", "nan", "none")
 _WITH_CLASS = re.compile(r"(.+?)_([^_]+)")  # 0011165.jpg_Fish
 SINGLE = "object"  # the class of a file that has no column for it
@@ -55,15 +57,15 @@ def read_rows(path: str) -> list[Row]:
     Raises:
       UserError: there is no such file, or it has no such columns.
     """
-    import pandas as pd
-
+    csv.field_size_limit(_LONGEST)
     try:
         text = annotated.read_text(os.path.expanduser(path))
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' own are ValueErrors
+        table = csv.DictReader(io.StringIO(text))
+        rows = list(table)
+    except (OSError, csv.Error) as error:
         told = str(error).splitlines()[0]
         raise UserError(f"dataset.folder.run_lengths: {path} can't be read: {told}") from error
-    columns = {str(name).strip().lower(): name for name in table.columns}
+    columns = {str(name).strip().lower(): name for name in table.fieldnames or ()}
     runs = next((columns[name] for name in RUN_COLUMNS if name in columns), None)
     label = next((columns[name] for name in _CLASS_COLUMNS if name in columns), None)
     both = next(
@@ -78,8 +80,7 @@ def read_rows(path: str) -> list[Row]:
             "ClassId and EncodedPixels"
         )
     result = []
-    for row in table.itertuples(index=False):
-        values = dict(zip(table.columns, row, strict=True))
+    for values in rows:
         name, kind = str(values[image]).strip(), SINGLE
         if both and (found := _WITH_CLASS.fullmatch(name)):
             name, kind = found.groups()

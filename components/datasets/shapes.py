@@ -92,17 +92,20 @@ def is_click(polygon: Sequence) -> bool:
     return 0 < len(points) < 3 and np.ptp(points, axis=0).max() <= _TINY
 
 
-def box(x: float, y: float, box_width: float, box_height: float, size: Sequence[int]) -> np.ndarray:
+def box(corner_and_size: Sequence[float], size: tuple[int, int]) -> np.ndarray:
     """What a box covers: bool [height, width].
+
+    Args:
+      corner_and_size: left, top, width and height, in pixels.
+      size: height and width of the picture.
 
     Raises:
       ShapeError: it is none.
     """
     try:
-        numbers = [float(one) for one in (x, y, box_width, box_height)]
+        left, top, wide, high = numbers = [float(one) for one in corner_and_size]
     except (TypeError, ValueError) as error:
         raise ShapeError("its box is not of four numbers") from error
-    left, top, wide, high = numbers
     if not np.isfinite(numbers).all() or wide <= 0 or high <= 0:
         raise ShapeError("its box is empty")
     pixels = np.zeros(size, bool)

@@ -13,7 +13,8 @@ _PEAK = 0.004  # share of the pixels that a level of a smooth mask has at least
 
 def is_smooth(looks: MaskLooks) -> bool:
     """Whether there are many rare values between a few common ones: smooth edges."""
-    counts = looks.colors if looks.forms[COLOURS] else looks.values
+    found = looks.colors if looks.forms[COLOURS] else looks.values
+    counts = {float(value): count for value, count in found.items()}
     if looks.forms[PALETTE] or looks.forms[FLOATS] or len(counts) < 6:
         return False
     total = sum(counts.values())

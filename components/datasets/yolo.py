@@ -101,7 +101,7 @@ class YoloMasks(annotated.AnnotationFiles):
                 return None
             x, y, w, h = numbers
             left, top = (x - w / 2) * width, (y - h / 2) * height
-            return shapes.Thing(value, shapes.box(left, top, w * width, h * height, size=size))
+            return shapes.Thing(value, shapes.box((left, top, w * width, h * height), size))
         scaled = [one * (height if at % 2 else width) for at, one in enumerate(numbers)]
         pixels = shapes.polygons([scaled], height, width)
         return None if pixels is None else shapes.Thing(value, pixels)

@@ -167,8 +167,8 @@ def _plain(text: str) -> str:
 def print_survey(console: Console, found: Survey, classes: Mapping[str, int]) -> None:
     """Prints what was found, and what was decided."""
 
-    def say(text: str, **style: str) -> None:
-        console.print(text, soft_wrap=True, markup=False, **style)
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, soft_wrap=True, markup=False, style=style)
 
     folder = found.config
     pairs = found.matched.pairs
