@@ -17,7 +17,7 @@ def check(config: PipelineConfig) -> None:
     Raises:
       UserError: one line for each problem.
     """
-    problems = [*_metadata(config), *_root(config), *_paths(config)]
+    problems = [*_metadata(config), *_root(config), *_paths(config), *_serving(config)]
     if problems:
         raise UserError("\n".join(problems))
 
@@ -68,6 +68,23 @@ def _paths(config: PipelineConfig) -> Iterator[str]:
         yield (
             "dataset.data_dir: in a pod TFDS's own folder can't be written, and is gone with the "
             "pod: name one below the mount_path of a volume"
+        )
+
+
+def _serving(config: PipelineConfig) -> Iterator[str]:
+    """TFX's own InfraValidator wants to know its pod and namespace (tfx@1.16.0
+    utils/kube_utils.py:229), which Kubeflow does not tell."""
+    limits = config.infra_validator
+    if limits.server == "clean_process":
+        return
+    if limits.tensorflow_serving.platform != "kubernetes":
+        yield "infra_validator.tensorflow_serving.platform: in a pod there is no Docker"
+    known = {*config.kubeflow.environment, *config.kubeflow.pod_fields}
+    if not {"KFP_POD_NAME", "KFP_NAMESPACE"} <= known:
+        yield (
+            "infra_validator.server: tensorflow_serving needs kubeflow.pod_fields: {KFP_POD_NAME: "
+            "metadata.name, KFP_NAMESPACE: metadata.namespace}; where Pod Security is `restricted` "
+            "its pod is refused, and clean_process is what works"
         )
 
 

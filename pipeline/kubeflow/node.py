@@ -191,6 +191,7 @@ def run_node(
         from pipeline.metadata.store import connection_config
         from pipeline.running.reported_run import reported_steps
 
+    training_worker.set_tf_config()
     pipeline = compile_pipeline(config, run_id)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
     if node_id not in nodes:

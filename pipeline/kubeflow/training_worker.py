@@ -6,7 +6,9 @@ there what the chief was given, and leaves nothing behind.
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import tempfile
 import time
 
@@ -22,6 +24,25 @@ from components.trainer import hyperparameters
 TRAINER = "Trainer"
 _LOG = logging.getLogger("segline.trainer")
 _PAUSE_SECONDS = 2.0
+# What infra/kubernetes/training/trainjob.yaml says, and Kubernetes to each pod of an indexed job.
+_HOSTS, _INDEX = "SEGLINE_WORKER_HOSTS", "JOB_COMPLETION_INDEX"
+
+
+def set_tf_config() -> None:
+    """Makes TF_CONFIG of the hosts' names and this one's number, where no operator does.
+
+    Raises:
+      UserError: there is no such number.
+    """
+    hosts = [host for host in os.environ.get(_HOSTS, "").split(",") if host]
+    if not hosts or "TF_CONFIG" in os.environ:
+        return
+    index = int(os.environ.get(_INDEX, "-1"))
+    if not 0 <= index < len(hosts):
+        raise UserError(f"{_INDEX}: {index} is none of the {len(hosts)} hosts in {_HOSTS}")
+    task = {"type": "worker", "index": index - 1} if index else {"type": "chief", "index": 0}
+    cluster = {"chief": hosts[:1], "worker": hosts[1:]}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
 
 
 def train(connection: metadata.Metadata, run_id: str, patience_seconds: float = 1800) -> None:

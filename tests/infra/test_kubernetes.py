@@ -1,6 +1,7 @@
 """Every manifest fits Kubernetes' own schema, and fits the pipeline."""
 
 import gzip
+import json
 import os
 import re
 import shutil
@@ -16,18 +17,23 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from pipeline import cli
 from pipeline.config.loading import load_config
 
 FOLDER = Path(__file__).resolve().parents[2] / "infra" / "kubernetes"
-CUSTOM_KINDS = ("Kustomization", "InferenceService", "Profile", "TFJob")
+MONITORING = FOLDER.parent / "monitoring"
+CUSTOM_KINDS = (
+    *("Kustomization", "InferenceService", "Profile", "TFJob", "TrainJob", "TrainingRuntime"),
+    *("PrometheusRule", "ServiceMonitor"),
+)
 DOCUMENTS = [
     pytest.param(document, id=f"{file.relative_to(FOLDER)}-{index}")
     for file in sorted(FOLDER.rglob("*.yaml"))
     for index, document in enumerate(yaml.safe_load_all(file.read_text()))
 ]
 KUSTOMIZATIONS = [
-    pytest.param(file.parent, id=str(file.parent.relative_to(FOLDER)))
-    for file in sorted(FOLDER.rglob("kustomization.yaml"))
+    pytest.param(file.parent, id=str(file.parent.relative_to(FOLDER.parent)))
+    for file in sorted([*FOLDER.rglob("kustomization.yaml"), *MONITORING.rglob("kust*.yaml")])
 ]
 
 
@@ -83,6 +89,9 @@ def pods(document):
     spec = document.get("spec", {})
     templates = [spec.get("template"), spec.get("jobTemplate", {}).get("spec", {}).get("template")]
     templates += [replica["template"] for replica in spec.get("tfReplicaSpecs", {}).values()]
+    if document["kind"] == "TrainingRuntime":  # of a JobSet
+        jobs = spec["template"]["spec"]["replicatedJobs"]
+        templates = [job["template"]["spec"]["template"] for job in jobs]
     return [template for template in templates if template]
 
 
@@ -93,36 +102,156 @@ PODS = [
 ]
 
 
+# https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+RESTRICTED_VOLUMES = {
+    *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral"),
+    *("persistentVolumeClaim", "projected", "secret"),
+}
+
+
 @pytest.mark.parametrize("pod", PODS)
 def test_pods_have_no_more_rights_than_they_need(pod):
+    """Pod Security `restricted`, and a little more."""
     spec = pod["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in spec["containers"]:
-        assert container["securityContext"]["allowPrivilegeEscalation"] is False
-        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    for volume in spec.get("volumes", []):
+        assert set(volume) - {"name"} <= RESTRICTED_VOLUMES
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        own = container["securityContext"]
+        assert own["allowPrivilegeEscalation"] is False and not own.get("privileged")
+        assert own["capabilities"] == {"drop": ["ALL"]}
+        assert own.get("runAsUser", spec["securityContext"].get("runAsUser")) > 0
+        assert not any("hostPort" in port for port in container.get("ports", []))
         assert {"cpu", "memory"} <= set(container["resources"]["requests"])
         assert "memory" in container["resources"]["limits"]
         assert ":latest" not in container["image"]
 
 
+@pytest.mark.parametrize("pod", PODS)
+def test_no_pod_gets_a_sidecar(pod):
+    """A profile's namespace has istio's; jobs would never end, and policies cut it off."""
+    assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+
+
+def selected(selector):
+    """The pods of our manifests that a selector takes."""
+    own = [pod.values[0] for pod in PODS]
+    return [pod for pod in own if selector.items() <= pod["metadata"]["labels"].items()]
+
+
+def ports_of(pod):
+    return {
+        port["name"]: port["containerPort"]
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", [])
+    }
+
+
+def of_kind(kind):
+    return [found.values[0] for found in DOCUMENTS if found.values[0]["kind"] == kind]
+
+
 def test_policies_select_pods_that_there_are():
-    labels = [pod.values[0]["metadata"]["labels"] for pod in PODS]
-    policies = [p.values[0] for p in DOCUMENTS if p.values[0]["kind"] == "NetworkPolicy"]
-    assert len(policies) == 5
+    policies = of_kind("NetworkPolicy")
+    assert len(policies) == 6
     for policy in policies:
-        selector = policy["spec"]["podSelector"]["matchLabels"]
-        ports = [
-            port.get("name")
-            for pod in PODS
-            if selector.items() <= pod.values[0]["metadata"]["labels"].items()
-            for container in pod.values[0]["spec"]["containers"]
-            for port in container.get("ports", [])
-        ]
-        assert any(selector.items() <= own.items() for own in labels), policy["metadata"]["name"]
+        pods_ = selected(policy["spec"]["podSelector"]["matchLabels"])
+        assert pods_, policy["metadata"]["name"]
+        known = {name for pod in pods_ for name in ports_of(pod)}
         for rule in policy["spec"].get("ingress", []):
-            assert {port["port"] for port in rule.get("ports", [])} <= set(ports)
+            assert {port["port"] for port in rule.get("ports", [])} <= known
+
+
+def test_a_service_takes_pods_of_one_kind_and_their_ports():
+    services = of_kind("Service")
+    assert len(services) == 5
+    for service in services:
+        pods_ = selected(service["spec"]["selector"])
+        assert len(pods_) == 1, service["metadata"]["name"]
+        known = ports_of(pods_[0])
+        for port in service["spec"]["ports"]:
+            assert known[port["targetPort"]] == port["port"]
+
+
+def test_kserves_pods_are_taken_for_nobody_elses():
+    """They have their InferenceService's labels, and ports of other names."""
+    (server,) = of_kind("InferenceService")
+    labels = server["metadata"]["labels"].items()
+    for document in of_kind("NetworkPolicy"):
+        assert not document["spec"]["podSelector"]["matchLabels"].items() <= labels
+    for document in of_kind("Service"):
+        assert not document["spec"]["selector"].items() <= labels
+
+
+def test_a_quota_refuses_no_container_of_argos():
+    """Its init and wait containers ask for nothing, which a quota on requests refuses."""
+    (profile,), (limits,) = of_kind("Profile"), of_kind("LimitRange")
+    (rule,) = limits["spec"]["limits"]
+    quota = profile["spec"]["resourceQuotaSpec"]["hard"]
+    asked = {name.removeprefix("requests.") for name in quota if "nvidia" not in name}
+    assert rule["type"] == "Container" and asked == set(rule["defaultRequest"])
+
+
+def test_the_steps_folders_are_made_by_their_user(tmp_path):
+    """The job's command, on a volume that it may write to; the steps' pods have no fsGroup."""
+    (job,) = of_kind("Job")
+    spec = job["spec"]["template"]["spec"]
+    dockerfile = (FOLDER.parent / "docker" / "Dockerfile").read_text()
+    user = spec["securityContext"]["runAsUser"]
+    assert f"USER {user}" in dockerfile and spec["securityContext"]["fsGroup"] == user
+    (container,) = spec["containers"]
+    environment = {"PATH": os.environ["PATH"], "VOLUME": str(tmp_path)}
+    subprocess.run([*container["command"], *container["args"]], env=environment, check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "tfds"]
+    guide = (FOLDER.parents[1] / "docs/how-to/cluster.md").read_text()
+    for folder in ("root: /mnt/segline/runs", "data_dir: /mnt/segline/tfds"):
+        assert folder in guide
+
+
+@pytest.mark.parametrize("pod", [pod for pod in PODS if pod.id.startswith("upkeep")])
+def test_what_is_called_there_exists(pod):
+    """The options of the commands; the port is the container's."""
+    (container,) = pod["spec"]["containers"]
+    words = [*container["command"], *container["args"]]
+    assert words[0] == "segline"
+    options = cli.make_parser().parse_args(words[1:])
+    if "metrics" in words:
+        assert options.serve == ports_of(pod)["metrics"]
+
+
+def test_the_runtime_names_as_many_hosts_as_it_has_nodes():
+    (runtime,), (job,) = of_kind("TrainingRuntime"), of_kind("TrainJob")
+    (pod,) = pods(runtime)
+    (container,) = pod["spec"]["containers"]
+    hosts = next(e["value"] for e in container["env"] if e["name"] == "SEGLINE_WORKER_HOSTS")
+    name = job["metadata"]["name"]
+    number = runtime["spec"]["mlPolicy"]["numNodes"]
+    port = ports_of(pod)["training"]
+    assert hosts.split(",") == [f"{name}-node-0-{i}.{name}:{port}" for i in range(number)]
+    assert job["spec"]["trainer"]["numNodes"] == number
+    assert job["spec"]["runtimeRef"]["name"] == runtime["metadata"]["name"]
+
+
+def test_alerts_and_dashboard_ask_for_numbers_that_there_are():
+    source = (FOLDER.parents[1] / "pipeline/running/open_metrics.py").read_text()
+    known = {f"segline_{name}" for name in re.findall(r'_gauge\("(\w+)"', source)}
+    known |= set(re.findall(r'"(segline_\w+)"', source))
+    rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["spec"]["groups"][0]["rules"]
+    board = json.loads((MONITORING / "dashboard.json").read_text())
+    asked = [rule["expr"] for rule in rules]
+    asked += [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    named = {name for text in asked for name in re.findall(r"segline_\w+", text)}
+    assert len(known) >= 8 and named <= known
+    (monitor,) = yaml.safe_load_all((MONITORING / "service-monitor.yaml").read_text())
+    chosen = monitor["spec"]["selector"]["matchLabels"].items()
+    (service,) = (
+        s for s in of_kind("Service") if chosen <= s["metadata"].get("labels", {}).items()
+    )
+    names = {port["name"] for port in service["spec"]["ports"]}
+    assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= names
 
 
 def test_the_only_secret_is_the_one_of_the_documentation():
@@ -248,15 +377,10 @@ def test_the_backup_can_be_restored(tmp_path):
         assert sorted(p.name for p in backups.iterdir() if p.suffix == ".gz") == dumps
 
 
-def test_the_service_finds_the_deployment():
-    deployment, service = (load(f"tensorflow-serving/{n}.yaml") for n in ("deployment", "service"))
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    for selector in (service["spec"]["selector"], deployment["spec"]["selector"]["matchLabels"]):
-        assert selector.items() <= labels.items()
+def test_the_server_listens_on_its_ports():
+    deployment = load("tensorflow-serving/deployment.yaml")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    for port in service["spec"]["ports"]:
-        assert ports[port["targetPort"]] == port["port"]
+    ports = ports_of(deployment["spec"]["template"])
     assert f"--port={ports['grpc']}" in container["args"]
     assert f"--rest_api_port={ports['rest']}" in container["args"]
 

@@ -159,6 +159,17 @@ def test_what_kubernetes_is_told(kubernetes):
     assert "nodeAffinity" not in other and "activeDeadlineSeconds" not in other
 
 
+def test_tfx_s_own_infra_validator_has_to_know_its_pod():
+    server = {"server": "tensorflow_serving", "tensorflow_serving": {"tag": "2.18.0"}}
+    with pytest.raises(UserError, match="needs kubeflow.pod_fields"):
+        runner.package(config(infra_validator=server))
+    fields = {"KFP_POD_NAME": "metadata.name", "KFP_NAMESPACE": "metadata.namespace"}
+    runner.package(config(infra_validator=server, kubeflow__pod_fields=fields))
+    server["tensorflow_serving"]["platform"] = "local_docker"
+    with pytest.raises(UserError, match="in a pod there is no Docker"):
+        runner.package(config(infra_validator=server, kubeflow__pod_fields=fields))
+
+
 FOLDER = {"images": "/mnt/segline/photos", "masks": "/mnt/segline/masks"}
 
 
