@@ -22,11 +22,6 @@ ARTIFACT, EXECUTION = "artifact", "execution"
 # their own lineage; following it would bring in the history of all models.
 _EARLIER_MODELS = ("baseline_model", "base_model")
 
-# A pushed model lies four steps behind what these inputs are given to.
-_HOPS_TO_EARLIER_MODELS = 4
-_MOST_HOPS = 100
-_NO_CACHED = "last_known_state = CACHED"
-
 # TFX's own properties, and the Reporter's copy of a lineage.
 _BOOKKEEPING = ("is_external", "tfx_version", "state", "lineage")
 
@@ -185,28 +180,50 @@ class Lineage:
 def upstream(store: MetadataStore, artifact_ids: Iterable[int]) -> Lineage:
     """All that artifacts were made from, down to the data, and what made them.
 
+    Goes backwards step by step: ML Metadata's own query for it needs a query language that it
+    no longer has since 1.21.
+
     Args:
       store: ML Metadata.
-      artifact_ids: at most 100 ids.
+      artifact_ids: of any number of artifacts.
 
     Returns:
       The graph, the artifacts themselves included. A baseline model, or a model that
       training began with, is in it, but not what made that.
     """
-    start = f"id IN ({', '.join(map(str, sorted(set(artifact_ids))))})"
-    options = mlmd.LineageSubgraphQueryOptions(
-        direction=mlmd.LineageSubgraphQueryOptions.UPSTREAM,
-        max_num_hops=_HOPS_TO_EARLIER_MODELS,
-    )
-    options.starting_artifacts.filter_query = start
-    options.ending_executions.filter_query = _NO_CACHED
-    near = store.get_lineage_subgraph(options, ["events"])
-    earlier = {event.artifact_id for event in near.events if role_of(event) in _EARLIER_MODELS}
-    if earlier:
-        options.ending_artifacts.filter_query = f"id IN ({', '.join(map(str, earlier))})"
-        options.ending_artifacts.include_ending_nodes = True
-    options.max_num_hops = _MOST_HOPS
-    return _lineage(store, store.get_lineage_subgraph(options))
+    artifacts, makers = set(artifact_ids), set[int]()
+    events: list[mlmd.Event] = []
+    ahead = artifacts
+    while ahead:
+        made = _makings(store, ahead)
+        events += made
+        new = {event.execution_id for event in made} - makers
+        makers |= new
+        read = [event for event in _events_of(store, new) if event.type == mlmd.Event.INPUT]
+        events += read
+        artifacts = artifacts | {event.artifact_id for event in read}
+        followed = {event.artifact_id for event in read if role_of(event) not in _EARLIER_MODELS}
+        ahead = followed - {event.artifact_id for event in events if _is_output(event)}
+    return _lineage(store, artifacts, makers, events)
+
+
+def _makings(store: MetadataStore, artifact_ids: Iterable[int]) -> list[mlmd.Event]:
+    """How artifacts came out of the executions that made them.
+
+    Later executions that have them as outputs are cached ones.
+    """
+    first: dict[int, mlmd.Event] = {}
+    for event in store.get_events_by_artifact_ids(sorted(artifact_ids)):
+        if _is_output(event):
+            known = first.get(event.artifact_id)
+            if known is None or event.execution_id < known.execution_id:
+                first[event.artifact_id] = event
+    return list(first.values())
+
+
+def _events_of(store: MetadataStore, execution_ids: Iterable[int]) -> list[mlmd.Event]:
+    ids = sorted(execution_ids)
+    return list(store.get_events_by_execution_ids(ids)) if ids else []
 
 
 def judgements(store: MetadataStore, model_id: int) -> list[int]:
@@ -266,18 +283,16 @@ def properties_of(thing: mlmd.Artifact | mlmd.Execution) -> dict[str, str | int 
     return dict(sorted(result.items()))
 
 
-def _lineage(store: MetadataStore, graph: mlmd.LineageGraph) -> Lineage:
-    """The nodes and edges of a subgraph; resolvers, which make nothing, are left out."""
-    contexts = {context.id: context for context in graph.contexts}
-    names: dict[int, dict[str, str]] = {}
-    for association in graph.associations:
-        context = contexts[association.context_id]
-        names.setdefault(association.execution_id, {})[context.type] = context.name
+def _lineage(
+    store: MetadataStore,
+    artifact_ids: Iterable[int],
+    execution_ids: Iterable[int],
+    events: Iterable[mlmd.Event],
+) -> Lineage:
+    """The graph of what `upstream` has found."""
     # The output that it was; of an earlier run's model, the input that it became.
-    roles = {event.artifact_id: role_of(event) for event in graph.events}
-    roles |= {event.artifact_id: role_of(event) for event in graph.events if _is_output(event)}
-    makers = {event.execution_id for event in graph.events if _is_output(event)}
-
+    roles = {event.artifact_id: role_of(event) for event in events}
+    roles |= {event.artifact_id: role_of(event) for event in events if _is_output(event)}
     nodes = [
         Node(
             kind=ARTIFACT,
@@ -291,35 +306,34 @@ def _lineage(store: MetadataStore, graph: mlmd.LineageGraph) -> Lineage:
             ended=artifact.create_time_since_epoch,
             properties=properties_of(artifact),
         )
-        for artifact in graph.artifacts
+        for artifact in store.get_artifacts_by_id(sorted(artifact_ids))
     ]
-    for execution in graph.executions:
-        if execution.id in makers:
-            named = names.get(execution.id, {})
-            nodes.append(
-                Node(
-                    kind=EXECUTION,
-                    id=execution.id,
-                    type=execution.type.rsplit(".", 1)[-1],
-                    name=named.get("node", "").split(".", 1)[-1],
-                    state=state_of(execution),
-                    run_id=named.get("pipeline_run", ""),
-                    uri="",
-                    started=execution.create_time_since_epoch,
-                    ended=execution.last_update_time_since_epoch,
-                    properties=properties_of(execution),
-                )
+    for execution in store.get_executions_by_id(sorted(execution_ids)):
+        contexts = store.get_contexts_by_execution(execution.id)
+        named = {context.type: context.name for context in contexts}
+        nodes.append(
+            Node(
+                kind=EXECUTION,
+                id=execution.id,
+                type=execution.type.rsplit(".", 1)[-1],
+                name=named.get("node", "").split(".", 1)[-1],
+                state=state_of(execution),
+                run_id=named.get("pipeline_run", ""),
+                uri="",
+                started=execution.create_time_since_epoch,
+                ended=execution.last_update_time_since_epoch,
+                properties=properties_of(execution),
             )
-    edges = []
-    for event in graph.events:
-        if event.execution_id in makers:
-            pair = f"{ARTIFACT}-{event.artifact_id}", f"{EXECUTION}-{event.execution_id}"
-            source, target = pair[::-1] if _is_output(event) else pair
-            edges.append(Edge(source, target, role_of(event)))
+        )
+    edges = set()
+    for event in events:
+        pair = f"{ARTIFACT}-{event.artifact_id}", f"{EXECUTION}-{event.execution_id}"
+        source, target = pair[::-1] if _is_output(event) else pair
+        edges.add(Edge(source, target, role_of(event)))
     run_ids = {node.run_id for node in nodes if node.run_id}
     return Lineage(
         nodes=tuple(sorted(nodes, key=lambda node: (node.started, node.kind == ARTIFACT, node.id))),
-        edges=tuple(sorted(set(edges), key=dataclasses.astuple)),
+        edges=tuple(sorted(edges, key=dataclasses.astuple)),
         runs=run_record.read(store, run_ids),
     )
 

@@ -7,12 +7,13 @@ import io
 import os
 import threading
 
-from ml_metadata import ListOptions, MetadataStore
+from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from rich.console import Console
 
 from components.common.errors import UserError
 from pipeline.config.loading import PipelineConfig
+from pipeline.metadata.artifacts import made_by
 from pipeline.metadata.store import open_store
 
 _SECONDS_BETWEEN_LOOKS = 15
@@ -28,7 +29,11 @@ def training_folders(store: MetadataStore, pipeline: str) -> dict[str, str]:
     Returns:
       Run id -> folder. A cached training belongs to the run that did it.
     """
-    artifacts = store.get_artifacts(ListOptions(filter_query="type = 'ModelRun'"))
+    artifacts = [
+        artifact
+        for artifact in made_by(store, pipeline, "Trainer", "ModelRun")
+        if os.path.isdir(artifact.uri)
+    ]
     events = store.get_events_by_artifact_ids([a.id for a in artifacts]) if artifacts else []
     makers: dict[int, int] = {}
     for event in sorted(events, key=lambda event: event.execution_id):
@@ -38,8 +43,7 @@ def training_folders(store: MetadataStore, pipeline: str) -> dict[str, str]:
     for artifact in artifacts:
         contexts = store.get_contexts_by_execution(makers[artifact.id])
         names = {context.type: context.name for context in contexts}
-        if names["pipeline"] == pipeline and os.path.isdir(artifact.uri):
-            found[names["pipeline_run"]] = artifact.uri
+        found[names["pipeline_run"]] = artifact.uri
     return found
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 
-from ml_metadata import ListOptions, MetadataStore
+from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.common.errors import UserError
 
 LATEST = "latest"
-
-# Filter queries.
-PUSHED = "type = 'PushedModel' AND custom_properties.pushed.int_value = 1"
-BLESSED = "type = 'ModelBlessing' AND custom_properties.blessed.int_value = 1"
 
 
 def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
@@ -31,28 +27,25 @@ def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
     Raises:
       UserError: ML Metadata knows no such model.
     """
-    pushes = of_pipeline(
-        pipeline, "type = 'PushedModel' AND custom_properties.pushed.int_value = 1"
-    )
+    pushed = pushed_models(store, pipeline)
     if name == LATEST:
-        pushed = read_artifacts(store, pushes)
         if not pushed:
             raise UserError("no model has been pushed yet")
         return pushed[-1]
     path = os.path.realpath(name)
-    version = quoted(os.path.basename(path))
-    for artifact in reversed(
-        read_artifacts(
-            store, f"{pushes} AND custom_properties.pushed_version.string_value = {version}"
-        )
-    ):
-        destination = artifact.custom_properties["pushed_destination"].string_value
-        if os.sep not in name or os.path.realpath(destination) == path:
-            return artifact
+    version = os.path.basename(path)
+    for artifact in reversed(pushed):
+        if text_of(artifact, "pushed_version") == version:
+            destination = text_of(artifact, "pushed_destination")
+            if os.sep not in name or os.path.realpath(destination) == path:
+                return artifact
     for folder in (path, os.path.dirname(path)):  # the artifact's, or the SavedModel in it
-        query = of_pipeline(pipeline, f"type = 'Model' AND uri = {quoted(folder)}")
-        for artifact in read_artifacts(store, query):
-            return artifact
+        for artifact in store.get_artifacts_by_uri(folder):
+            contexts = store.get_contexts_by_artifact(artifact.id)
+            if artifact.type == "Model" and ("pipeline", pipeline) in {
+                (context.type, context.name) for context in contexts
+            }:
+                return artifact
     raise UserError(
         f"{name}: ML Metadata knows no such model; give a pushed version, its path, or the "
         "path of a Trainer's model (`segline lineage runs --json` has them)"
@@ -61,10 +54,43 @@ def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
 
 def find_blessing(store: MetadataStore, pipeline: str) -> mlmd.Artifact | None:
     """The ModelBlessing of the model that was blessed last; None: none ever was."""
-    query = of_pipeline(
-        pipeline, "type = 'ModelBlessing' AND custom_properties.blessed.int_value = 1"
-    )
-    return next(reversed(read_artifacts(store, query)), None)
+    return next(reversed(blessings(store, pipeline)), None)
+
+
+def pushed_models(store: MetadataStore, pipeline: str) -> list[mlmd.Artifact]:
+    """A pipeline's PushedModels that were pushed, oldest first."""
+    return [
+        artifact
+        for artifact in made_by(store, pipeline, "Pusher", "PushedModel")
+        if artifact.custom_properties["pushed"].int_value
+    ]
+
+
+def blessings(store: MetadataStore, pipeline: str) -> list[mlmd.Artifact]:
+    """A pipeline's ModelBlessings that say yes, oldest first."""
+    return [
+        artifact
+        for artifact in made_by(store, pipeline, "Evaluator", "ModelBlessing")
+        if artifact.custom_properties["blessed"].int_value
+    ]
+
+
+def made_by(store: MetadataStore, pipeline: str, step: str, kind: str) -> list[mlmd.Artifact]:
+    """The artifacts of one type that a step of a pipeline has made, oldest first.
+
+    ML Metadata has them by the step's context, so that nothing of other steps, nor of other
+    pipelines in the store, is read.
+    """
+    return of_context(store, "node", f"{pipeline}.{step}", kind)
+
+
+def of_context(
+    store: MetadataStore, context_type: str, name: str, kind: str | None = None
+) -> list[mlmd.Artifact]:
+    """The artifacts of a context, of one type or of all, oldest first."""
+    context = store.get_context_by_type_and_name(context_type, name)
+    found = store.get_artifacts_by_context(context.id) if context else []
+    return sorted((a for a in found if kind in (None, a.type)), key=lambda a: a.id)
 
 
 def earlier_blessed(
@@ -116,27 +142,6 @@ def version_state(destination: str) -> str:
     versions = [name for name in os.listdir(os.path.dirname(destination)) if name.isdigit()]
     latest = max(versions, key=int)
     return "served" if os.path.basename(destination) == latest else "kept"
-
-
-def of_pipeline(pipeline: str, query: str) -> str:
-    """A query for the artifacts of one pipeline."""
-    return f"{query} AND contexts_p.type = 'pipeline' AND contexts_p.name = {quoted(pipeline)}"
-
-
-def read_artifacts(store: MetadataStore, query: str) -> list[mlmd.Artifact]:
-    """Artifacts that a filter query finds, oldest first."""
-    return sorted(store.get_artifacts(ListOptions(filter_query=query)), key=lambda a: a.id)
-
-
-def quoted(text: str) -> str:
-    """Text as a filter query's literal.
-
-    Raises:
-      UserError: it can't be one.
-    """
-    if "'" in text:
-        raise UserError(f"{text}: ' can't be part of a name here")
-    return f"'{text}'"
 
 
 def text_of(artifact: mlmd.Artifact, key: str) -> str:

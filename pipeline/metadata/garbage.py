@@ -18,15 +18,13 @@ from components.common import lineage, run_record
 from components.common.errors import UserError
 from pipeline.config.loading import PipelineConfig
 from pipeline.metadata.artifacts import (
-    BLESSED,
-    PUSHED,
-    of_pipeline,
-    read_artifacts,
+    blessings,
+    of_context,
+    pushed_models,
     text_of,
     version_state,
 )
 from pipeline.metadata.history import Run, list_runs
-from pipeline.metadata.lineage import model_graph
 
 _SYSTEM = ".system"  # TFX's own, for what an execution needs while it runs
 # What a training or a search that was ended goes on from; by step and folder.
@@ -70,7 +68,7 @@ def find_garbage(
     if busy := _under_way(runs):
         raise UserError(f"run {busy.id} is {busy.state}: wait for its end")
     kept = _kept(store, config, runs[:keep_runs], keep_blessed)
-    known = read_artifacts(store, of_pipeline(config.name, "uri != ''"))
+    known = [a for a in of_context(store, "pipeline", config.name) if a.uri]
     live = {_tail(artifact.uri) for artifact in known if artifact.id in kept}
     others = {
         _tail(artifact.uri): artifact
@@ -114,32 +112,29 @@ def _kept(
     store: MetadataStore, config: PipelineConfig, runs: Iterable[Run], keep_blessed: int | None
 ) -> set[int]:
     """Ids of the artifacts that stay."""
-    kept: set[int] = set()
-    for run in runs:
-        ids = {
-            artifact.id
-            for step in run.steps.values()
-            for artifacts in step.outputs.values()
-            for artifact in artifacts
-        }
-        if ids:
-            kept |= _with_siblings(store, lineage.upstream(store, ids))
-    blessings = read_artifacts(store, of_pipeline(config.name, BLESSED))
+    of_runs = {
+        artifact.id
+        for run in runs
+        for step in run.steps.values()
+        for artifacts in step.outputs.values()
+        for artifact in artifacts
+    }
+    blessed = blessings(store, config.name)
     if keep_blessed is not None:
-        blessings = blessings[-keep_blessed:]
-    pushes = [
+        blessed = blessed[-keep_blessed:]
+    pushed = [
         artifact
-        for artifact in read_artifacts(store, of_pipeline(config.name, PUSHED))
+        for artifact in pushed_models(store, config.name)
         if version_state(text_of(artifact, "pushed_destination")) != "gone"
     ]
-    for artifact in (*blessings, *pushes):
-        graph = lineage.upstream(store, [artifact.id])
-        kept |= _with_siblings(store, graph)
-        for model in graph.artifacts:
-            if model.type == "Model":
-                (trained,) = store.get_artifacts_by_id([model.id])
-                kept |= _with_siblings(store, model_graph(store, trained))
-    return kept
+    graph = lineage.upstream(store, {artifact.id for artifact in (*blessed, *pushed)})
+    models = {node.id for node in graph.artifacts if node.type == "Model"}
+    judged = {found for model in models for found in lineage.judgements(store, model)}
+    return (
+        _with_siblings(store, lineage.upstream(store, of_runs))
+        | _with_siblings(store, graph)
+        | _with_siblings(store, lineage.upstream(store, models | judged))
+    )
 
 
 def _with_siblings(store: MetadataStore, graph: lineage.Lineage) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ml_metadata import ListOptions, MetadataStore, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -13,7 +13,7 @@ from components.common.errors import UserError
 from components.common.lineage import code_of, properties_of, role_of, state_of
 
 LATEST = "latest"
-_CHUNK = 100  # runs that are read together
+_FEW = 100  # executions: a handful of runs
 
 
 @dataclasses.dataclass
@@ -136,7 +136,7 @@ def read_run(store: MetadataStore, run_id: str) -> Run:
     context = store.get_context_by_type_and_name("pipeline_run", run_id)
     if context is None:
         raise KeyError(run_id)
-    (run,) = _read(store, [context], _node_names(store))
+    (run,) = _read(store, [context])
     return run
 
 
@@ -148,20 +148,15 @@ def list_runs(store: MetadataStore, pipeline: str, limit: int | None = None) -> 
       pipeline: name of the pipeline.
       limit: the newest so many; None: all.
     """
-    contexts = store.get_contexts(
-        ListOptions(
-            filter_query="type = 'pipeline_run'", order_by=OrderByField.CREATE_TIME, is_asc=False
-        )
-    )
-    names = _node_names(store)
-    runs: list[Run] = []
-    chunk = min(limit or _CHUNK, _CHUNK)
-    for start in range(0, len(contexts), chunk):
-        if limit is not None and len(runs) >= limit:
-            break
-        found = _read(store, contexts[start : start + chunk], names)
-        runs += [run for run in found if run.pipeline in (pipeline, "")]
-    return runs[:limit]
+    contexts = _run_contexts(store)
+    contexts.sort(key=lambda context: context.create_time_since_epoch, reverse=True)
+    count = limit or len(contexts)
+    while True:  # other pipelines' runs may be among them
+        found = _read(store, contexts[:count])
+        runs = [run for run in found if run.pipeline in (pipeline, "")]
+        if count >= len(contexts) or (limit is not None and len(runs) >= limit):
+            return runs[:limit]
+        count *= 2
 
 
 def find_run(store: MetadataStore, pipeline: str, name: str) -> Run:
@@ -181,12 +176,8 @@ def find_run(store: MetadataStore, pipeline: str, name: str) -> Run:
         if len(runs) <= int(back or 0):
             raise UserError(f"{name}: {pipeline} has only {len(runs)} runs")
         return runs[-1]
-    contexts = [
-        context
-        for context in store.get_contexts_by_type("pipeline_run")
-        if context.name.startswith(name)
-    ]
-    runs = [run for run in _read(store, contexts, _node_names(store)) if run.pipeline == pipeline]
+    contexts = [context for context in _run_contexts(store) if context.name.startswith(name)]
+    runs = [run for run in _read(store, contexts) if run.pipeline == pipeline]
     exact = [run for run in runs if run.id == name]
     if len(exact or runs) != 1:
         found = f"{len(runs)} runs begin so" if runs else f"there is no such run of {pipeline}"
@@ -194,22 +185,43 @@ def find_run(store: MetadataStore, pipeline: str, name: str) -> Run:
     return (exact or runs)[0]
 
 
-def _node_names(store: MetadataStore) -> dict[int, str]:
-    """Execution id -> `pipeline.step`: a query for each step, not for each execution."""
-    return {
-        execution.id: context.name
-        for context in store.get_contexts_by_type("node")
-        for execution in store.get_executions_by_context(context.id)
-    }
+def _run_contexts(store: MetadataStore) -> list[mlmd.Context]:
+    return list(store.get_contexts_by_type("pipeline_run"))
 
 
-def _read(
-    store: MetadataStore, contexts: Sequence[mlmd.Context], names: Mapping[int, str]
-) -> list[Run]:
+def _node_names(store: MetadataStore, execution_ids: Sequence[int]) -> dict[int, str]:
+    """Execution id -> `pipeline.step`.
+
+    Of few, each is asked for. Of many, those of each step are read, from the newest to the
+    oldest that is wanted: a query for each step, not for each execution.
+    """
+    if len(execution_ids) <= _FEW:
+        return {
+            execution: context.name
+            for execution in execution_ids
+            for context in store.get_contexts_by_execution(execution)
+            if context.type == "node"
+        }
+    oldest = min(execution_ids)
+    names = {}
+    for context in store.get_contexts_by_type("node"):
+        count = len(execution_ids) // 10  # a run has about ten steps
+        while True:
+            newest_first = ListOptions(limit=count, order_by=OrderByField.ID, is_asc=False)
+            found = store.get_executions_by_context(context.id, newest_first)
+            if len(found) < count or found[-1].id <= oldest:
+                break
+            count *= 2
+        names |= {execution.id: context.name for execution in found}
+    return names
+
+
+def _read(store: MetadataStore, contexts: Sequence[mlmd.Context]) -> list[Run]:
     """Reads runs with few queries."""
     records = run_record.read(store, [context.name for context in contexts])
     executions = {context.id: store.get_executions_by_context(context.id) for context in contexts}
     ids = [execution.id for found in executions.values() for execution in found]
+    names = _node_names(store, ids)
     outputs: dict[int, list[mlmd.Event]] = {}
     for event in store.get_events_by_execution_ids(ids) if ids else []:
         if event.type == mlmd.Event.OUTPUT:

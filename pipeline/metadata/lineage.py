@@ -15,7 +15,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from components.common import lineage, readable, schema
 from components.common.errors import UserError
 from components.common.lineage import Lineage, Node
-from pipeline.metadata.artifacts import of_pipeline, quoted, read_artifacts, text_of, version_state
+from pipeline.metadata.artifacts import made_by, text_of, version_state
 from pipeline.metadata.history import Run
 
 _UNKNOWN = "not recorded: the run was not started by segline"
@@ -115,15 +115,15 @@ def describe_data(store: MetadataStore, pipeline: str, name: str) -> dict[str, A
     Raises:
       UserError: ML Metadata knows no such dataset.
     """
-    examples = of_pipeline(pipeline, "type = 'Examples'")
-    found = read_artifacts(
-        store,
-        f"{examples} AND ("
-        f"custom_properties.dataset_fingerprint.string_value LIKE {quoted(name + '%')} OR "
-        f"custom_properties.dataset_version.string_value = {quoted(name)})",
-    )
+    examples = made_by(store, pipeline, "TfdsExampleGen", "Examples")
+    found = [
+        artifact
+        for artifact in examples
+        if text_of(artifact, "dataset_fingerprint").startswith(name)
+        or text_of(artifact, "dataset_version") == name
+    ]
     if not found:
-        known = sorted({text_of(a, "dataset_fingerprint") for a in read_artifacts(store, examples)})
+        known = sorted({text_of(artifact, "dataset_fingerprint") for artifact in examples})
         raise UserError(
             f"{name}: no run has seen such data; known fingerprints: {', '.join(known) or 'none'}"
         )

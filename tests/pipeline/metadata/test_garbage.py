@@ -25,8 +25,11 @@ def store(config):
         name: store.put_context_type(mlmd.ContextType(name=name))
         for name in ("pipeline", "pipeline_run", "node")
     }
-    context = mlmd.Context(type_id=kinds["pipeline"], name=config.name)
-    (context.id,) = store.put_contexts([context])
+    contexts = [
+        mlmd.Context(type_id=kinds["pipeline"], name=config.name),
+        mlmd.Context(type_id=kinds["node"], name=f"{config.name}.Evaluator"),
+    ]
+    contexts = store.get_contexts_by_id(store.put_contexts(contexts))
     blessing = store.put_artifact_type(mlmd.ArtifactType(name="ModelBlessing"))
     evaluator = store.put_execution_type(mlmd.ExecutionType(name="Evaluator"))
     for number in range(3):
@@ -36,7 +39,7 @@ def store(config):
         event = mlmd.Event(type=mlmd.Event.OUTPUT)
         event.path.steps.add().key = "blessing"
         event.path.steps.add().index = 0
-        store.put_execution(execution, [(artifact, event)], [context])
+        store.put_execution(execution, [(artifact, event)], contexts)
     return store
 
 
