@@ -10,7 +10,7 @@ import sys
 
 import rich.console
 
-from components.common import provenance
+from components.common import provenance, stack
 from components.common.errors import UserError
 from pipeline.commands import config, gc, init, kubeflow, lineage, metrics, predict
 
@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:
-        options.function(options)
+        with stack.native_log_held():
+            options.function(options)
     except UserError as error:
         rich.console.Console(stderr=True, highlight=False).print(
             f"segline: {error}", markup=False, soft_wrap=True, style="red"
@@ -38,7 +39,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segline", description="TFX pipelines for image segmentation."
     )
-    parser.add_argument("--version", action="version", version=f"segline {provenance.version()}")
+    version = f"segline {provenance.version()} ({provenance.stack()})"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="command")
     for module in (init, config, predict, lineage, gc, metrics, kubeflow):
         module.add(commands)

@@ -31,6 +31,11 @@ def version() -> str:
     return importlib.metadata.version("segline")
 
 
+def stack() -> str:
+    """What it stands on, for people: `TFX 1.21.0, Python 3.13.5`."""
+    return f"TFX {importlib.metadata.version('tfx')}, Python {platform.python_version()}"
+
+
 def source_fingerprint(*packages: str) -> str:
     """SHA-256 (first 16 hex digits) over the source of component packages.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import rich.console
 from rich.markup import escape
 
-from components.common import cpus
+from components.common import cpus, stack
 from components.common.errors import UserError
 from components.common.readable import duration_text
 from pipeline.config.loading import PipelineConfig, load_config
@@ -107,6 +107,7 @@ def run_pipeline(runner: str, config: PipelineConfig, console: rich.console.Cons
         from pipeline.pipeline import create_pipeline
 
         runner_class = getattr(importlib.import_module(module), name)
+    stack.forbid_prism()
     reporting = type(f"Reporting{name}", (ReportedRun, runner_class), {})
     reported = reporting(config, console)
     reported.run(create_pipeline(config))
