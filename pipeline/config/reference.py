@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -92,12 +93,12 @@ def _type(annotation: Any) -> str:
 def _attribute_doc(model: type[pydantic.BaseModel], name: str) -> str:
     """The entry under `Attributes:` of a class's docstring."""
     text, found = [], False
-    for line in (model.__doc__ or "").splitlines():
+    for line in inspect.cleandoc(model.__doc__ or "").splitlines():
         stripped = line.strip()
         if stripped.startswith(f"{name}:"):
             found = True
             text.append(stripped.removeprefix(f"{name}:").strip())
-        elif found and line.startswith("        "):
+        elif found and line.startswith("    "):
             text.append(stripped)
         elif found:
             break

@@ -107,13 +107,13 @@ def earlier_blessed(
     Returns:
       None where no other model was blessed.
     """
-    found = read_artifacts(store, of_pipeline(pipeline, BLESSED))
+    found = blessings(store, pipeline)
     earlier = [one for one in found if blessing is None or one.id < blessing.id]
     if not earlier:
         return None
     events = store.get_events_by_artifact_ids([earlier[-1].id])
     makers = [event.execution_id for event in events if event.type == mlmd.Event.OUTPUT]
-    made = store.get_events_by_execution_ids(makers[:1])
+    made = store.get_events_by_execution_ids(sorted(makers)[:1])
     siblings = [event.artifact_id for event in made if event.type == mlmd.Event.OUTPUT]
     for artifact in store.get_artifacts_by_id(siblings):
         if metric in artifact.custom_properties:

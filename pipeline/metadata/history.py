@@ -203,7 +203,7 @@ def _node_names(store: MetadataStore, execution_ids: Sequence[int]) -> dict[int,
             if context.type == "node"
         }
     oldest = min(execution_ids)
-    names = {}
+    names: dict[int, str] = {}
     for context in store.get_contexts_by_type("node"):
         count = len(execution_ids) // 10  # a run has about ten steps
         while True:
