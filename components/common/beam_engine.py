@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
-import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -19,10 +17,6 @@ from components.common.errors import UserError
 
 _CONNECTION_SECONDS = 60
 _JARS = {"FlinkRunner": "--flink_job_server_jar", "SparkRunner": "--spark_job_server_jar"}
-# What Beam's portable job service logs, and sends to the client, where a worker's connection
-# breaks (data_plane.py, `_read_inputs`, of Beam 2.59 to 2.77). The work that the worker had
-# is then waited for until the time limit: nothing else is said.
-_WORKER_IS_LOST = "Failed to read inputs in the data plane"
 
 
 class EnginePipeline(beam.Pipeline):
@@ -33,7 +27,7 @@ class EnginePipeline(beam.Pipeline):
 
     Raises:
       UserError: the engine can't be reached, or lacks what it needs; at the end of `with`,
-        that it lost a worker, went away, or needed more than the time limit.
+        that it went away, or needed more than the time limit.
     """
 
     def __init__(self, args: Sequence[str]) -> None:
@@ -44,11 +38,6 @@ class EnginePipeline(beam.Pipeline):
         self._endpoint = portable.job_endpoint
         self._limit = portable.job_server_timeout
 
-    def run(self, test_runner_api: bool | str = "AUTO") -> beam.runners.runner.PipelineResult:
-        """Runs it."""
-        self.result = super().run(test_runner_api)
-        return self.result
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -56,30 +45,20 @@ class EnginePipeline(beam.Pipeline):
         traceback: TracebackType | None,
     ) -> None:
         """Runs it and waits for the end."""
-        if kind or not self._endpoint:
-            return super().__exit__(kind, error, traceback)
-        watch = _WorkerWatch(self)
-        logging.getLogger().addHandler(watch)
         try:
             super().__exit__(kind, error, traceback)
         except grpc.RpcError as failure:
-            raise UserError(self._explain(failure)) from failure
-        except RuntimeError as failure:
-            if not watch.lost.is_set():
+            if not self._endpoint:
                 raise
-            raise UserError(
-                f"the job service at {self._endpoint} has lost a worker: the worker pool's log "
-                "says why (often too little memory). Give the same command again"
-            ) from failure
-        finally:
-            logging.getLogger().removeHandler(watch)
+            raise UserError(self._explain(failure)) from failure
 
     def _explain(self, failure: grpc.RpcError) -> str:
         code = failure.code() if isinstance(failure, grpc.Call) else None
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return (
                 f"the job service at {self._endpoint} did not end the work in {self._limit} s: "
-                "either a worker hangs, or more time is needed (run.beam.args: "
+                "a worker was lost (Beam's own job service does not notice; the worker pool's "
+                "log says why), or more time is needed (run.beam.args: "
                 "--job_server_timeout=SECONDS)"
             )
         text = failure.details() if isinstance(failure, grpc.Call) else str(failure)
@@ -93,24 +72,6 @@ class EngineExecutor(base_beam_executor.BaseBeamExecutor):
         if self._make_beam_pipeline_fn is not None:
             return super()._make_beam_pipeline()
         return EnginePipeline(self._beam_pipeline_args)
-
-
-class _WorkerWatch(logging.Handler):
-    """Cancels a pipeline's job where the job service says that a worker's connection broke.
-
-    Args:
-      pipeline: the pipeline, which runs.
-    """
-
-    def __init__(self, pipeline: EnginePipeline) -> None:
-        super().__init__(logging.ERROR)
-        self._pipeline = pipeline
-        self.lost = threading.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if _WORKER_IS_LOST in record.getMessage() and not self.lost.is_set():
-            self.lost.set()
-            self._pipeline.result.cancel()
 
 
 def check_engine(options: PipelineOptions) -> None:

@@ -25,6 +25,7 @@ from components.example_gen import quarantine
 
 _FOLDER = ".attempts"
 _AT_ONCE = 16  # renames: a bucket's take long
+_TRIALS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +125,18 @@ def publish(artifact_uri: str, attempts: Sequence[Attempt]) -> None:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for done in [pool.submit(tf.io.gfile.rename, *pair, overwrite=True) for pair in renames]:
             done.result()
-    tf.io.gfile.rmtree(os.path.join(artifact_uri, _FOLDER))
+    _remove(os.path.join(artifact_uri, _FOLDER))
+
+
+def _remove(folder: str) -> None:
+    """Removes a folder in which a late attempt may still begin files."""
+    for trial in range(_TRIALS):
+        try:
+            tf.io.gfile.rmtree(folder)
+            return
+        except tf.errors.OpError:
+            if trial == _TRIALS - 1:
+                raise
 
 
 def _read(path: str) -> quarantine.Outcome:

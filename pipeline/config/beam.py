@@ -35,8 +35,9 @@ _ENDPOINT = "--job_endpoint"
 # the job service is Beam's own or Prism: `JobServiceHandle.run` (portable_runner.py:185-218 in
 # 2.59) opens the job's state stream with it. Flink's and Spark's refuse that stream before the
 # job runs (InMemoryJobService.java, `getInvocation`), and get one without a limit after.
-# Whether a service answers at all is checked before (components/common/beam_engine.py).
-_DAY = 24 * 60 * 60
+# Whether a service answers at all is checked before (components/common/beam_engine.py). Beam's
+# own does not notice a lost worker: the limit is what ends the step then.
+_LIMIT_SECONDS = 6 * 60 * 60
 _REFUSED = {
     "DaskRunner": "loses data and ends with success: with Beam 2.77 a whole branch of a "
     "pipeline's sums was missing",
@@ -89,7 +90,7 @@ class BeamStepConfig(schema.Config):
             if not self._has("--direct_"):
                 args += _ALL_CORES
         if self._has(_ENDPOINT) and not self._has("--job_server_timeout", "--job-server-timeout"):
-            args.append(f"--job_server_timeout={_DAY}")
+            args.append(f"--job_server_timeout={_LIMIT_SECONDS}")
         if not self._has("--sdk_container_image"):
             # Without an image TFX packs its own source for each step; the workers have it.
             args.append("--sdk_container_image=segline")

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from example_generation import files, generate
 
 from components.example_gen import attempts, dataset, executor, shards
@@ -164,3 +165,19 @@ def test_attempts_that_read_different_examples_are_refused(
     monkeypatch.setattr(executor, "plan_work", lambda *given: shards.plan_work(*given) * 2)
     with pytest.raises(RuntimeError, match="2 attempts at it have read different examples"):
         generate(config, pet_classes, tmp_path)
+
+
+def test_late_attempts_that_begin_while_their_folder_is_removed(tmp_path, monkeypatch):
+    attempts.open_folder(str(tmp_path))
+    rmtree = tf.io.gfile.rmtree
+    late = iter(range(3))
+
+    def disturbed(folder):
+        for number in late:
+            (tmp_path / ".attempts" / str(number)).touch()
+            raise tf.errors.FailedPreconditionError(None, None, "Directory not empty")
+        rmtree(folder)
+
+    monkeypatch.setattr(tf.io.gfile, "rmtree", disturbed)
+    attempts.publish(str(tmp_path), [])
+    assert files(tmp_path) == {}
