@@ -1,6 +1,7 @@
 # make run [CONFIG=name-or-path]   set up if needed, then run the pipeline
 # make tensorboard [CONFIG=…]      curves, pictures and hyperparameters of its runs
 # make test                        set up if needed, then run the tests
+# make test-cluster KFP=… NAMESPACE=…   the tests on a real Kubeflow (docs/how-to/cluster.md)
 # make docs                        the docs as a site, in site/
 
 CONFIG := $(or $(CONFIG),$(SEGLINE_CONFIG),quickstart)
@@ -20,10 +21,10 @@ export PYTHONWARNINGS ?= ignore
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run tensorboard test bench lint docs format lock check-lock audit environment clean
+.PHONY: help run tensorboard test test-cluster bench lint docs format lock check-lock audit environment clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -4
+	@sed -n 's/^# //p' Makefile | head -5
 
 environment:
 	@sh infra/environment.sh
@@ -46,6 +47,11 @@ test: environment
 	@sh infra/browser.sh
 	@sh infra/databases.sh
 	@pytest $(WORKERS) $(ARGS)
+
+# KFP: the address of Kubeflow Pipelines' API; NAMESPACE: where its runs have their pods.
+export KFP NAMESPACE
+test-cluster: environment
+	@pytest -n0 tests/cluster $(ARGS)
 
 # Ratios, in docs/benchmarks.md. Those of the data need dataset and weights (README), and
 # those of a finished run its folder: make bench RUN=runs/pets

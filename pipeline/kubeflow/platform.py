@@ -26,12 +26,13 @@ def platform(spec: dict[str, Any], config: PipelineConfig) -> dict[str, Any]:
     for task in (task for dag in dags for task in dag["tasks"].values()):
         component = spec["components"][task["componentRef"]["name"]]
         if "executorLabel" in component:
-            step = config.kubeflow.settings(task["taskInfo"]["name"])
-            executors[component["executorLabel"]] = _executor(step, config)
+            name = task["taskInfo"]["name"]
+            step = config.kubeflow.settings(name)
+            executors[component["executorLabel"]] = _executor(name, step, config)
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
-def _executor(step: StepConfig, config: PipelineConfig) -> dict[str, Any]:
+def _executor(name: str, step: StepConfig, config: PipelineConfig) -> dict[str, Any]:
     settings = config.kubeflow
     result = {
         "pvcMount": [
@@ -73,7 +74,7 @@ def _executor(step: StepConfig, config: PipelineConfig) -> dict[str, Any]:
             json.loads(toleration.model_dump_json(exclude_none=True))
             for toleration in step.tolerations
         ],
-        "podMetadata": _metadata(step),
+        "podMetadata": _metadata(name, step, config),
         "activeDeadlineSeconds": step.timeout_seconds,
     }
     if step.shared_memory:
@@ -103,6 +104,8 @@ def _affinity(step: StepConfig) -> list[dict[str, Any]]:
     ]
 
 
-def _metadata(step: StepConfig) -> dict[str, Any]:
-    parts = {"labels": dict(step.labels), "annotations": dict(step.annotations)}
-    return {name: part for name, part in parts.items() if part}
+def _metadata(name: str, step: StepConfig, config: PipelineConfig) -> dict[str, Any]:
+    """Labels by which people find a step's pods, and what the config has."""
+    own = {"segline/pipeline": config.name, "segline/step": name}
+    parts = {"labels": own | step.labels, "annotations": dict(step.annotations)}
+    return {kind: part for kind, part in parts.items() if part}

@@ -134,7 +134,7 @@ def test_what_kubernetes_is_told(kubernetes):
     assert trainer["imagePullSecret"] == [{"secretName": "registry"}]
     assert trainer["imagePullPolicy"] == "Always"
     assert trainer["podMetadata"] == {
-        "labels": {"team": "vision"},
+        "labels": {"segline/pipeline": "leaves", "segline/step": "Trainer", "team": "vision"},
         "annotations": {"example.org/note": "hello"},
     }
     assert trainer["nodeAffinity"] == [

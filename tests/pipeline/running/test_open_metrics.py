@@ -6,66 +6,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import prometheus_client
 import pytest
-from ml_metadata import MetadataStore
-from ml_metadata.proto import metadata_store_pb2 as mlmd
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from recorded_runs import Store, evaluated
 
 from components.common import run_record
 from pipeline.running import open_metrics
-
-
-class Store:
-    """An ML Metadata into which runs are written as TFX writes them."""
-
-    def __init__(self):
-        config = mlmd.ConnectionConfig()
-        config.fake_database.SetInParent()
-        self.store = MetadataStore(config)
-
-    def type_of(self, kind, name):
-        made = getattr(mlmd, f"{kind}Type")(name=name)
-        return getattr(self.store, f"put_{kind.lower()}_type")(made)
-
-    def run(self, run_id, steps, outcome):
-        """steps: name -> (output key, artifact type, custom properties)."""
-        record = run_record.begin(self.store, run_id, {}, "test")
-        for name, outputs in steps.items():
-            contexts = [
-                mlmd.Context(type_id=self.type_of("Context", kind), name=text)
-                for kind, text in (
-                    ("pipeline", "pets"),
-                    ("pipeline_run", run_id),
-                    ("node", f"pets.{name}"),
-                )
-            ]
-            execution = mlmd.Execution(
-                type_id=self.type_of("Execution", name), last_known_state=mlmd.Execution.COMPLETE
-            )
-            pairs = []
-            for key, kind, properties in outputs:
-                artifact = mlmd.Artifact(
-                    type_id=self.type_of("Artifact", kind), uri=f"/{run_id}/{key}"
-                )
-                for field, value in properties.items():
-                    slot = artifact.custom_properties[field]
-                    slot.int_value = value if isinstance(value, int) else 0
-                    if isinstance(value, float):
-                        slot.double_value = value
-                event = mlmd.Event(type=mlmd.Event.OUTPUT)
-                event.path.steps.add(key=key)
-                event.path.steps.add(index=0)
-                pairs.append((artifact, event))
-            self.store.put_execution(
-                execution, pairs, contexts, reuse_context_if_already_exist=True
-            )
-        run_record.end(self.store, record, outcome)
-
-
-def evaluated(mean_iou, blessed):
-    return [
-        ("evaluation", "ModelEvaluation", {"mean_iou": mean_iou}),
-        ("blessing", "ModelBlessing", {"blessed": blessed}),
-    ]
 
 
 @pytest.fixture
