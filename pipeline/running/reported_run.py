@@ -88,15 +88,15 @@ def _succeeds(
         print_error(console, error, "The pipeline could not run.", place(config))
         tell_of_failure(error)
     else:
-        return not (config.run.refused_fails and refusal(run))
+        return not (run and config.run.refused_fails and refusal(run))
     return False
 
 
-def run_pipeline(runner: str, config: PipelineConfig, console: rich.console.Console) -> Run:
+def run_pipeline(runner: str, config: PipelineConfig, console: rich.console.Console) -> Run | None:
     """Runs a config's pipeline with a runner, reporting each step.
 
     Returns:
-      The run, all steps done.
+      The run, all steps done; None where the `tfx` command only asks for the pipeline's name.
 
     Raises:
       StepFailed: a step has failed.
@@ -150,6 +150,7 @@ class ReportedRun:
         super().__init__()
         self._config = config
         self._console = console
+        self.outcome: Run | None = None
 
     def run_with_ir(
         self,

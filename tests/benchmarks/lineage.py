@@ -1,15 +1,17 @@
-"""Time of the lineage questions on a store with 500 runs.
+"""Time of the lineage questions on stores with 500 and with 5,000 runs.
 
-    python tests/benchmarks/lineage.py [--runs 500] [--rounds 5]
+    python tests/benchmarks/lineage.py [--runs 500 5000] [--rounds 5]
 
 Builds a store as the runs of a year would leave it: nodes, contexts, events and
 properties as in a real one, every fifth run trains on the same data, every fiftieth on
 new data, the others are cached. Each question is a process of its own, as a user would
-start it; the reference, in the same interleaved rounds, is `import ml_metadata` alone.
-The goal is two seconds for each question.
+start it, and its processor time is taken; the reference, in the same interleaved rounds, is
+`import ml_metadata` alone.
+The goal is two seconds for each question with 500 runs, and five with 5,000.
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -22,11 +24,12 @@ from pathlib import Path
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.common import run_record
+from components.common import provenance, run_record
 from pipeline.config.loading import load_config
 from pipeline.metadata.store import place
 
-GOAL = 2.0  # seconds
+GOALS = {500: 2.0, 5000: 5.0}  # seconds, up to so many runs
+provenance.code_version = functools.cache(provenance.code_version)  # git, for each run
 
 # Step, its inputs, its outputs (key, type).
 CHAIN = (
@@ -73,6 +76,11 @@ class StoreBuilder:
             [("pipeline", config["name"])]
             + [("node", f"{config['name']}.{step}") for step, _, _ in CHAIN]
         )
+        self.known = {
+            context.name.removeprefix(f"{config['name']}."): context
+            for context in self.store.get_contexts_by_id(list(self.contexts.values()))
+        }
+        self.artifacts: dict[int, mlmd.Artifact] = {}
         self.latest: dict[str, int] = {}
         self.baseline: int | None = None
 
@@ -85,7 +93,8 @@ class StoreBuilder:
     def add_run(self, number: int) -> None:
         """Adds one run; what is not made anew is cached."""
         run_id = f"2026-{1 + number // 28 % 12:02d}-{1 + number % 28:02d}T03:00:00.{number:06d}"
-        context = self._put_contexts([("pipeline_run", run_id)])[run_id]
+        ids = self._put_contexts([("pipeline_run", run_id)])
+        (context,) = self.store.get_contexts_by_id(list(ids.values()))
         record = run_record.begin(self.store, run_id, self.config, "LocalDagRunner")
         fresh = number % 50 == 0 and CHAIN or (number % 5 == 0 and CHAIN[5:]) or ()
         if fresh:
@@ -136,61 +145,67 @@ class StoreBuilder:
             event = mlmd.Event(type=kind)
             if artifact.id:
                 event.artifact_id = artifact.id
-                known = self.store.get_artifacts_by_id([artifact.id])[0]
-                artifact.CopyFrom(known)
+                artifact.CopyFrom(self.artifacts[artifact.id])
             is_blessing = key == "infra_blessing" and kind == mlmd.Event.OUTPUT
             event.path.steps.add(key="blessing" if is_blessing else key)
             event.path.steps.add(index=0)
             events.append((artifact, event))
         run, step = names
-        contexts = self.store.get_contexts_by_id(
-            [
-                run,
-                self.contexts[self.config["name"]],
-                self.contexts[f"{self.config['name']}.{step}"],
-            ]
-        )
-        return self.store.put_execution(execution, events, contexts)[1]
+        contexts = [run, self.known[self.config["name"]], self.known[step]]
+        ids = self.store.put_execution(execution, events, contexts)[1]
+        for (artifact, _), artifact.id in zip(events, ids, strict=True):
+            self.artifacts[artifact.id] = artifact
+        return ids
+
+
+def _processor_seconds() -> float:
+    """Of all processes that have ended: what else the machine does is no part of it."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def main() -> None:
-    """Builds the store, asks, prints medians and ratios."""
+    """For each number of runs builds a store, asks, prints medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--runs", type=int, nargs="+", default=list(GOALS))
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    for runs in options.runs:
+        ask(runs, options.rounds, min(GOALS[most] for most in GOALS if runs <= most))
+
+
+def ask(runs: int, rounds: int, goal: float) -> None:
+    """Builds a store, asks each question some times, prints medians and ratios."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "SEGLINE__RUN__ROOT": folder, "SEGLINE_CONFIG": "pets"}
         config = load_config("pets", environment)
         os.makedirs(config.folder)
         builder = StoreBuilder(place(config), config.model_dump(mode="json"))
         started = time.monotonic()
-        for number in range(options.runs):
+        for number in range(runs):
             builder.add_run(number)
         size = os.path.getsize(place(config)) / 2**20
-        print(f"{options.runs} runs in {time.monotonic() - started:.0f} s, {size:.0f} MB")
+        print(f"{runs} runs in {time.monotonic() - started:.0f} s, {size:.0f} MB", flush=True)
         segline = str(Path(sys.executable).with_name("segline"))
         questions = {
             "import ml_metadata": [sys.executable, "-c", "import ml_metadata"],
             "lineage runs": [segline, "lineage", "runs"],
-            f"lineage runs --limit {options.runs}": [
-                *(segline, "lineage", "runs", "--limit", str(options.runs)),
-            ],
+            f"lineage runs --limit {runs}": [segline, "lineage", "runs", "--limit", str(runs)],
             "lineage model": [segline, "lineage", "model"],
             "lineage model --html": [segline, "lineage", "model", "--html", f"{folder}/l.html"],
             "lineage data": [segline, "lineage", "data", "1.0.0"],
             "lineage diff": [segline, "lineage", "diff", "latest~60", "latest"],
         }
         seconds = {name: [] for name in questions}
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             for name, command in questions.items():
-                started = time.monotonic()
+                before = _processor_seconds()
                 subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-                seconds[name].append(time.monotonic() - started)
+                seconds[name].append(_processor_seconds() - before)
     reference = statistics.median(next(iter(seconds.values())))
     for name, found in seconds.items():
         median = statistics.median(found)
-        verdict = "" if median <= GOAL else f"  over the goal of {GOAL:.0f} s"
+        verdict = "" if median <= goal else f"  over the goal of {goal:.0f} s"
         print(f"{name:28} {median:6.2f} s  {median / reference:5.1f} x import{verdict}")
 
 
