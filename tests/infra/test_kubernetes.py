@@ -18,7 +18,8 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline import cli
-from pipeline.config.loading import load_config
+from pipeline.config.loading import PipelineConfig
+from pipeline.kubeflow.checks import check
 
 FOLDER = Path(__file__).resolve().parents[2] / "infra" / "kubernetes"
 MONITORING = FOLDER.parent / "monitoring"
@@ -206,9 +207,10 @@ def test_the_steps_folders_are_made_by_their_user(tmp_path):
     environment = {"PATH": os.environ["PATH"], "VOLUME": str(tmp_path)}
     subprocess.run([*container["command"], *container["args"]], env=environment, check=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "tfds"]
-    guide = (FOLDER.parents[1] / "docs/how-to/cluster.md").read_text()
-    for folder in ("root: /mnt/segline/runs", "data_dir: /mnt/segline/tfds"):
-        assert folder in guide
+    config = guide("cluster.md")
+    (volume,) = config.kubeflow.volumes
+    for folder, used in (("runs", config.run.root), ("tfds", config.dataset.data_dir)):
+        assert os.path.join(volume.mount_path, folder) == used
 
 
 @pytest.mark.parametrize("pod", [pod for pod in PODS if pod.id.startswith("upkeep")])
@@ -261,9 +263,9 @@ def test_the_only_secret_is_the_one_of_the_documentation():
         ("segline-metadata", "password"),
         ("segline-metadata", "root-password"),
     }
-    guide = (FOLDER.parents[1] / "docs/how-to/cluster.md").read_text()
+    text_ = (FOLDER.parents[1] / "docs/how-to/cluster.md").read_text()
     for name in ("secret generic segline-metadata", "password=", "root-password="):
-        assert name in guide
+        assert name in text_
     assert "kind: Secret" not in text
 
 
@@ -385,14 +387,35 @@ def test_the_server_listens_on_its_ports():
     assert f"--rest_api_port={ports['rest']}" in container["args"]
 
 
+def guide(page):
+    """The config on a page of the documentation."""
+    text = (FOLDER.parents[1] / "docs" / "how-to" / page).read_text()
+    (block,) = (b for b in re.findall(r"```yaml\n(.*?)```", text, re.S) if "\nkubeflow:" in b)
+    return PipelineConfig.model_validate(yaml.safe_load(block))
+
+
 def test_both_serve_what_the_pipeline_pushes():
-    """The path on the volume is the serving folder below run.root."""
-    config = load_config("pets", environment={})
-    pushed = os.path.relpath(config.serving_dir, config.run.root)
+    """The path on the volume is the serving folder of the guide's config."""
+    config = guide("cluster.md")
+    (volume,) = config.kubeflow.volumes
+    pushed = os.path.relpath(config.serving_dir, volume.mount_path)
     pod = load("tensorflow-serving/deployment.yaml")["spec"]["template"]["spec"]
     (mount,) = pod["containers"][0]["volumeMounts"]
     assert mount["subPath"] == pushed
     assert f"--model_base_path={mount['mountPath']}" in pod["containers"][0]["args"]
     claim = pod["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    assert claim == volume.claim
     uri = load("kserve/inference-service.yaml")["spec"]["predictor"]["model"]["storageUri"]
     assert uri == f"pvc://{claim}/{pushed}"
+
+
+@pytest.mark.parametrize("page", ["cluster.md", "kubeflow.md"])
+def test_the_guides_configs_work_on_a_cluster(page):
+    check(guide(page))
+
+
+def test_the_guides_apply_what_there_is():
+    text = "".join(p.read_text() for p in (FOLDER.parents[1] / "docs" / "how-to").glob("*.md"))
+    for kind, path in re.findall(r"apply -(k|f) (infra/\S+)", text):
+        place = FOLDER.parents[1] / path
+        assert (place / "kustomization.yaml").is_file() if kind == "k" else place.is_file(), path
