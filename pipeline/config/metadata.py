@@ -77,6 +77,6 @@ class MetadataConfig(schema.Config):
     )
     tls: TlsConfig | None = Field(
         default=None,
-        description="encrypted, and only with a server whose certificate is right; null: as the "
-        "server likes it",
+        description="encrypted. PostgreSQL's certificate must be right too; ML Metadata's client "
+        "for MySQL can't check it. null: as the server likes it",
     )

@@ -54,8 +54,9 @@ def _encrypt(connection: mlmd.ConnectionConfig, tls: TlsConfig) -> None:
         options.sslmode, options.sslrootcert = "verify-full", tls.ca
         options.sslcert, options.sslkey = tls.cert or "", tls.key or ""
     else:
+        # Not verify_server_cert: with it ML Metadata 1.16's client takes no certificate at all.
         options = connection.mysql.ssl_options
-        options.ca, options.verify_server_cert = tls.ca, True
+        options.ca = tls.ca
         options.cert, options.key = tls.cert or "", tls.key or ""
 
 

@@ -254,9 +254,21 @@ def with_cpu_seconds(function):
     return function(), used() - before
 
 
+# The notice of a run's end, as JSON in the file `told`.
+NOTIFY = {
+    "SEGLINE__RUN__NOTIFY": "[{command: [sh, -c, 'cat > told'], "
+    "events: [failed, refused, pushed, recovered]}]"
+}
+
+
+def told(place):
+    """What the owner was told last."""
+    return json.loads((place.folder / "told").read_text())
+
+
 def test_a_model_that_misses_a_floor_is_not_pushed_and_the_summary_says_why(first_run):
     before = first_run.served()
-    refused = first_run.run(SEGLINE__EVALUATOR__MIN_CLASS_IOU__BORDER="0.999")
+    refused = first_run.run(SEGLINE__EVALUATOR__MIN_CLASS_IOU__BORDER="0.999", **NOTIFY)
     assert refused.returncode == 0, refused.stdout + refused.stderr
     assert states(refused.stdout)["Trainer"] == "cached"
     assert "Not blessed, not pushed" in refused.stdout
@@ -269,6 +281,12 @@ def test_a_model_that_misses_a_floor_is_not_pushed_and_the_summary_says_why(firs
     )
     assert first_run.served() == before
     assert f"still runs/tiny/serving/{before[0]}" in refused.stdout
+    notice = told(first_run)
+    assert (notice["events"], notice["step"]) == (["refused"], "Evaluator")
+    assert notice["reason"].startswith(f"iou_border {value:.4f}: at least 0.9990 is asked for")
+    blessed = first_run.verdict(0).overall["mean_iou"]
+    assert notice["mean_iou"] == notice["mean_iou_before"] == pytest.approx(blessed)
+    assert notice["report"] == str(first_run.root / "report.html")
 
 
 def test_a_model_that_falls_behind_the_blessed_one_is_not_pushed(first_run):
@@ -278,8 +296,9 @@ def test_a_model_that_falls_behind_the_blessed_one_is_not_pushed(first_run):
         SEGLINE__TRAINER__LEARNING_RATE="0.000000001",
         SEGLINE__TRAINER__EPOCHS="1",
         SEGLINE__EVALUATOR__MAX_DROP="0.001",
+        SEGLINE__RUN__REFUSED_FAILS="true",
     )
-    assert refused.returncode == 0, refused.stdout + refused.stderr
+    assert refused.returncode == 1, refused.stdout + refused.stderr
     verdict = first_run.verdict()
     # (It may predict one class everywhere too.)
     (change,) = [check for check in verdict.failures if check.change]
@@ -333,8 +352,12 @@ def test_the_beam_engine_runs_the_same_chain(first_run):
 
 
 def test_a_failing_step_on_beam_is_named_too(first_run):
-    failed = first_run.run("beam", SEGLINE__CLASSES__VALUES="{pet: 1, background: 2, border: 4}")
+    classes = "{pet: 1, background: 2, border: 4}"
+    failed = first_run.run("beam", SEGLINE__CLASSES__VALUES=classes, **NOTIFY)
     assert failed.returncode == 1
+    notice = told(first_run)
+    assert (notice["events"], notice["step"]) == (["failed"], "TfdsExampleGen")
+    assert "the mask has the value 3" in notice["reason"] and "\n" not in notice["reason"]
     assert "TfdsExampleGen failed." in failed.stdout
     assert "the mask has the value 3" in failed.stdout and "Traceback" not in failed.stdout
 

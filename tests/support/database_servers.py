@@ -60,8 +60,8 @@ def mariadb_path() -> str | None:
 
 
 @contextlib.contextmanager
-def mariadb(folder: Path) -> Iterator[Server]:
-    """MariaDB on a free port."""
+def mariadb(folder: Path, options: tuple[str, ...] = ()) -> Iterator[Server]:
+    """MariaDB on a free port, with further options of the server."""
     port = free_port()
     user = f"--user={getpass.getuser()}"
     data = f"--datadir={folder}/data"
@@ -82,6 +82,7 @@ def mariadb(folder: Path) -> Iterator[Server]:
             # Its anonymous user of localhost would come before ours.
             *("--bind-address=127.0.0.1", "--skip-name-resolve", f"--socket={folder}/socket"),
             f"--pid-file={folder}/pid",
+            *options,
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
