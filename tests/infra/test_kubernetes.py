@@ -414,6 +414,14 @@ def test_the_guides_configs_work_on_a_cluster(page):
     check(guide(page))
 
 
+def test_kustomizations_take_the_image_that_the_guide_pushes():
+    text = (FOLDER.parents[1] / "docs/how-to/cluster.md").read_text()
+    for found in of_kind("Kustomization"):
+        for image in found.get("images", []):
+            if image["name"] == "segline":
+                assert f"docker push {image['newName']}:{image['newTag']}\n" in text
+
+
 def test_the_guides_apply_what_there_is():
     text = "".join(p.read_text() for p in (FOLDER.parents[1] / "docs" / "how-to").glob("*.md"))
     for kind, path in re.findall(r"apply -(k|f) (infra/\S+)", text):
