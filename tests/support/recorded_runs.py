@@ -9,12 +9,13 @@ from components.common import run_record
 
 
 class Store:
-    """An ML Metadata in memory, into which runs are written as TFX writes them."""
+    """An ML Metadata, into which runs are written as TFX writes them; by default in memory."""
 
-    def __init__(self):
-        config = mlmd.ConnectionConfig()
-        config.fake_database.SetInParent()
-        self.store = MetadataStore(config)
+    def __init__(self, connection=None):
+        if connection is None:
+            connection = mlmd.ConnectionConfig()
+            connection.fake_database.SetInParent()
+        self.store = MetadataStore(connection)
 
     def type_of(self, kind, name):
         made = getattr(mlmd, f"{kind}Type")(name=name)
@@ -23,6 +24,11 @@ class Store:
     def run(self, run_id, steps, outcome, cached=()):
         """steps: name -> (output key, artifact type, custom properties)."""
         record = run_record.begin(self.store, run_id, {}, "test")
+        self.steps(run_id, steps, cached)
+        run_record.end(self.store, record, outcome)
+
+    def steps(self, run_id, steps, cached=(), failed=()):
+        """The executions of a run's steps, as in `run`."""
         for name, outputs in steps.items():
             contexts = [
                 mlmd.Context(type_id=self.type_of("Context", kind), name=text)
@@ -35,7 +41,11 @@ class Store:
             execution = mlmd.Execution(
                 type_id=self.type_of("Execution", name),
                 last_known_state=(
-                    mlmd.Execution.CACHED if name in cached else mlmd.Execution.COMPLETE
+                    mlmd.Execution.CACHED
+                    if name in cached
+                    else mlmd.Execution.FAILED
+                    if name in failed
+                    else mlmd.Execution.COMPLETE
                 ),
             )
             pairs = []
@@ -54,7 +64,6 @@ class Store:
             self.store.put_execution(
                 execution, pairs, contexts, reuse_context_if_already_exist=True
             )
-        run_record.end(self.store, record, outcome)
 
 
 def evaluated(mean_iou, blessed, reason=""):
