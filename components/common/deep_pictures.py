@@ -164,8 +164,10 @@ def to_8_bits(pixels: np.ndarray, settings: PictureSettings, notes: list[str]) -
             f"its values go from {smallest:g} to {largest:g}, beyond the value range "
             f"{low:g} to {high:g} (dataset.folder.pictures.value_range)"
         )
-    if (low, high) == (0, 65535):  # the high byte, as TensorFlow and other readers have it
-        return (pixels.astype(np.uint16) >> 8).astype(np.uint8)
+    bits = int(high + 1).bit_length() - 1
+    if pixels.dtype.kind in "ui" and low == 0 and bits >= 8 and high == (1 << bits) - 1:
+        # The high bits, as TensorFlow and other readers have them.
+        return (pixels.astype(np.uint32) >> (bits - 8)).astype(np.uint8)
     scaled = (pixels.astype(np.float64) - low) * (255 / (high - low))
     return np.round(scaled).astype(np.uint8)
 

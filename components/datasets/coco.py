@@ -183,9 +183,14 @@ class CocoMasks:
 
     def split_of(self, pair: Pair) -> str:
         """Name of the annotation file, or of its folder where that tells it."""
-        path = self._place(pair)[0].path
+        path = os.path.abspath(os.path.expanduser(self._place(pair)[0].path))
         name = os.path.splitext(os.path.basename(path))[0]
-        return name if split_word(name) else os.path.basename(os.path.dirname(path))
+        if split_word(name):
+            return name
+        # Only below the pictures' folder: what lies above it is called as its owner likes.
+        head = os.path.abspath(os.path.expanduser(fixed_part(self._config.images)))
+        folder = os.path.relpath(os.path.dirname(path), head)
+        return "" if folder.startswith((".", os.sep)) else os.path.basename(folder)
 
     def _place(self, pair: Pair) -> tuple[coco_file.CocoFile, str]:
         index, _, number = pair.mask.partition("/")

@@ -36,8 +36,8 @@ class MaskValuesConfig(schema.Config):
     )
     nearest: bool = pydantic.Field(
         default=False,
-        description="for smooth or lossy edges: each pixel gets the value of the nearest of "
-        "`colors`",
+        description="for smooth or lossy edges: each pixel gets the value of the nearest "
+        "colour of `colors`, or grey level",
     )
     transparent: schema.MaskValue | None = pydantic.Field(
         default=None,

@@ -216,6 +216,9 @@ def _try(images: str, masks: str, told: bool) -> list[Layout]:
     if same:
         image_stems = [s for s in image_stems if not name_patterns.has_mask_word(s)] or image_stems
     patterns = name_patterns.find_patterns(dict.fromkeys(image_stems), mask_stems)
+    if not patterns:  # names apart in their capitals only
+        folded = [dict.fromkeys(map(str.casefold, stems)) for stems in (image_stems, mask_stems)]
+        patterns = [p for p in name_patterns.find_patterns(*map(list, folded)) if p.is_plain()]
     if same:
         patterns = [p for p in patterns if p.words() & name_patterns.MASK_WORDS]
     found = []

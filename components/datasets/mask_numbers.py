@@ -72,7 +72,11 @@ def read_values(
             "makes one class of all things; --classes takes the values for classes all the same"
         )
     notes, recode, ignored = [], {}, []
-    strays = [v for v, n in values.items() if is_stray(n, looks.value_files[v], looks.files)]
+    strays = [
+        v
+        for v, n in values.items()
+        if is_stray(n, looks.value_files[v], looks.files) or _is_nearly_255(v, looks)
+    ]
     kept = [value for value in values if value not in strays]
     for value in sorted(strays) if len(kept) >= 2 else ():
         nearest = min(kept, key=lambda one: (abs(one - value), -values[one]))
@@ -106,6 +110,11 @@ def _look_like_instances(looks: MaskLooks, numbered: Sequence[int]) -> bool:
         and max(numbered, default=0) >= _MANY
         and len(set(numbered)) >= 3
     )
+
+
+def _is_nearly_255(value: float, looks: MaskLooks) -> bool:
+    """Whether it is a 255 that an editor drew over: 254 beside far more of 255."""
+    return 255 - _NEAR <= value < 255 and 20 * looks.values[value] <= looks.values[255]
 
 
 def _spread(values: Sequence[float]) -> float:

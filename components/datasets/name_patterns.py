@@ -98,6 +98,11 @@ class NamePattern:
     covered: int
     numbered: bool = False
 
+    def is_plain(self) -> bool:
+        """Whether both have the same names."""
+        affixes = (self.image_prefix, self.image_suffix, self.mask_prefix, self.mask_suffix)
+        return not any(affixes) and not self.numbered
+
     def words(self) -> set[str]:
         """What the masks' own part of the name says."""
         return words_of(f"{self.mask_prefix} {self.mask_suffix}")

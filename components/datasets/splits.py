@@ -18,6 +18,10 @@ SPLIT_WORDS = {
     **dict.fromkeys(("test", "testing", "tst", "holdout"), schema.TEST),
 }
 # nnU-Net's folders.
+_GLUED = (
+    *("annot", "annots", "annotations", "mask", "masks", "label", "labels", "image", "images"),
+    *("img", "imgs", "set", "data", "gt"),
+)
 _WHOLE_WORDS = {"imagestr": schema.TRAIN, "imagests": schema.TEST}
 
 
@@ -31,6 +35,8 @@ def split_word(name: str) -> str | None:
     if lower in _WHOLE_WORDS:
         return _WHOLE_WORDS[lower]
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    # CamVid's trainannot, and trainset, testimages.
+    words += [word.removesuffix(end) for word in words for end in _GLUED if word.endswith(end)]
     found = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
     return found.pop() if len(found) == 1 else None
 

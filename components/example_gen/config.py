@@ -81,7 +81,7 @@ class LeaksConfig(schema.Config):
         "count as the same picture; 0: only the most alike",
     )
     max_fraction: float | None = pydantic.Field(
-        default=None,
+        default=0.01,
         ge=0,
         le=1,
         description="share of a split that may be in the training split too; more stops the "

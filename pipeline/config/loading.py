@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import re
 import shlex
@@ -15,7 +16,7 @@ import pydantic
 import yaml
 from pydantic import Field
 
-from components.common import schema
+from components.common import file_tree, schema
 from components.common.errors import UserError
 from components.data_validation.config import DataValidationConfig
 from components.evaluator.config import EvaluatorConfig
@@ -141,12 +142,16 @@ def config_names() -> list[str]:
     return sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml"))
 
 
-def find_config(name_or_path: str) -> Path:
+def find_config(name_or_path: str | None = None) -> Path:
     """Finds a config by its name in `pipeline/configs` or by its path.
+
+    Args:
+      name_or_path: default: `SEGLINE_CONFIG`, or else `quickstart`.
 
     Raises:
       UserError: there is none.
     """
+    name_or_path = name_or_path or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG
     shipped = CONFIG_FOLDER / f"{name_or_path}.yaml"
     if shipped.is_file():
         return shipped
@@ -178,7 +183,8 @@ def load_config(
     environment = os.environ if environment is None else environment
     path = find_config(name_or_path or environment.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # (PowerShell's `>` writes UTF-16)
+        values = yaml.safe_load(file_tree.decoded(path.read_bytes()))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # dates can be no dates
         raise UserError(f"{path} is no YAML: {error}") from error
     if not isinstance(values, dict):
@@ -190,6 +196,13 @@ def load_config(
         if variable.startswith(OVERRIDE_PREFIX)
     }
     return _validated(values, str(path), overrides)
+
+
+def decisions_in(path: Path) -> list[str]:
+    """What `segline init` put down at the head of a config: one line for each decision."""
+    lines = file_tree.decoded(path.read_bytes()).splitlines()
+    head = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return [line.lstrip("# ").removeprefix("- ").strip() for line in head]
 
 
 def override_config(config: PipelineConfig, text: str) -> PipelineConfig:

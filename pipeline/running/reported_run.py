@@ -21,7 +21,8 @@ from rich.markup import escape
 from components.common import cpus, stack
 from components.common.errors import UserError
 from components.common.readable import duration_text
-from pipeline.config.loading import PipelineConfig, load_config
+from pipeline.config.loading import PipelineConfig, find_config, load_config
+from pipeline.running import one_config
 from pipeline.running.imports import heavy_imports
 from pipeline.running.run_lock import run_lock
 from pipeline.running.terminal import print_error, quiet_terminal, user_message
@@ -74,6 +75,7 @@ def _succeeds(
     console.print(f"[bold]segline[/bold]  {config.name}  [dim]log {log_path}[/dim]")
     try:
         with run_lock(config.folder):
+            one_config.claim(config.folder, find_config())
             run = run_pipeline(runner, config, console)
     except StepFailed as failure:
         console.print()

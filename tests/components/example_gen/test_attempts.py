@@ -13,6 +13,7 @@ from components.example_gen.config import (
     BadExamplesConfig,
     DatasetConfig,
     FeaturesConfig,
+    LeaksConfig,
     SplitsConfig,
 )
 
@@ -34,6 +35,7 @@ def config(make_dataset, encode_picture):
     names = [f"picture_{index}" for index in range(COUNT)]
     names[7] = "picture_2"
     return DatasetConfig(
+        leaks=LeaksConfig(max_fraction=None),  # its splits share pictures
         name="twice",
         data_dir=make_dataset("twice", pairs, names=names),
         splits=SplitsConfig(train="train", validation="test[:50%]", test="test[50%:]"),

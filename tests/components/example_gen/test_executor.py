@@ -18,6 +18,7 @@ from components.example_gen.config import (
     BadExamplesConfig,
     DatasetConfig,
     FeaturesConfig,
+    LeaksConfig,
     SplitsConfig,
 )
 from pipeline.config.beam import BeamStepConfig
@@ -40,6 +41,7 @@ def pictures(encode_picture, bad_value=None):
 @pytest.fixture(scope="module")
 def config(make_dataset, encode_picture):
     return DatasetConfig(
+        leaks=LeaksConfig(max_fraction=None),  # its splits share pictures
         name="numbered",
         data_dir=make_dataset("numbered", pictures(encode_picture)),
         splits=SplitsConfig(train="train[:60%]", validation="train[60%:]", test="test"),
@@ -149,6 +151,7 @@ REASONS = {
 
 def config_of(data_dir, max_fraction, **bad_examples):
     return DatasetConfig(
+        leaks=LeaksConfig(max_fraction=None),  # its splits share pictures
         name="damaged",
         data_dir=data_dir,
         splits=SplitsConfig(train="train", validation="test[:50%]", test="test"),
@@ -254,6 +257,7 @@ def test_ids_that_are_paths_write_nothing_outside_the_artifact(
     names = [f"../../../evil_{index}" for index in range(COUNT - 2)]
     names += ["/tmp/segline_evil", "<script>alert(1)</script>"]
     config = DatasetConfig(
+        leaks=LeaksConfig(max_fraction=None),  # its splits share pictures
         name="paths",
         data_dir=make_dataset("paths", pictures(encode_picture, bad_value=9), names=names),
         splits=SplitsConfig(train="train[:60%]", validation="train[60%:]", test="test"),

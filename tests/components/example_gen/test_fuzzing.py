@@ -81,7 +81,7 @@ def test_nothing_is_lost_and_what_is_kept_is_sound(make_dataset, pairs, pet_clas
         splits=SplitsConfig(train="train", validation="test[:40]", test="test[:40]"),
         features=FeaturesConfig(example_id="file_name"),
         bad_examples=BadExamplesConfig(max_fraction=1.0),
-        leaks=LeaksConfig(distance=0),
+        leaks=LeaksConfig(distance=0, max_fraction=None),
     )
     artifact = standard_artifacts.Examples()
     artifact.uri = str(tmp_path)

@@ -78,7 +78,9 @@ def test_none_is_missed_against_comparing_all(distance):
 def test_the_limit():
     found = [leaks.Leak("test", f"a{i}", f"b{i}", i % 2) for i in range(30)]
     counts = {"validation": 10, "test": 100}
-    leaks.check(found, counts, LeaksConfig())
+    leaks.check(found, counts, LeaksConfig(max_fraction=None))
+    with pytest.raises(UserError, match="allows 1.0%"):
+        leaks.check(found, counts, LeaksConfig())
     leaks.check(found, counts, LeaksConfig(max_fraction=0.3))
     with pytest.raises(UserError) as error:
         leaks.check(found, counts, LeaksConfig(max_fraction=0.1))

@@ -3,10 +3,13 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tifffile
 from PIL import Image
 
 from components.common.errors import UserError
 from components.common.picture_formats import for_model
+from components.common.picture_settings import PictureSettings
 from components.predictor.picture_files import find_pictures, read_picture
 
 OUT = "/elsewhere"
@@ -118,3 +121,76 @@ def test_a_truncated_picture(tmp_path):
         file.write(content[: len(content) - 300])
     with pytest.raises(OSError, match="(?i)truncated"):
         read_picture(path)
+
+
+GREY = np.arange(240, dtype=np.uint16).reshape(12, 20)  # all levels of 8 bits, nearly
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize(
+    ("deep", "note"),
+    [
+        (GREY * 257, ""),
+        (GREY * 16, "taken as 12 bits"),
+        (GREY.astype(np.float32) / 255, ""),
+        (np.stack([GREY] * 3, -1) * 257, ""),
+    ],
+)
+def test_deep_pictures_in_any_byte_order_and_scale(deep, note, byteorder, tmp_path):
+    path = str(tmp_path / "deep.tif")
+    tifffile.imwrite(path, deep, byteorder=byteorder)
+    picture = read_picture(path)
+    found = np.asarray(picture.image)
+    np.testing.assert_array_equal(found, np.repeat(GREY.astype(np.uint8)[..., None], 3, -1))
+    assert note in " ".join(picture.notes) and bool(picture.notes) == bool(note)
+
+
+def test_what_a_picture_does_not_tell_is_asked(tmp_path):
+    path = str(tmp_path / "odd.tif")
+    bands = np.stack([PIXELS[..., 0], *np.moveaxis(PIXELS, -1, 0), PIXELS[..., 2]], -1)
+    tifffile.imwrite(path, bands, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(OSError, match="5 bands.*dataset.folder.pictures.bands"):
+        read_picture(path)
+    found = read_picture(path, PictureSettings(bands=(2, 3, 4))).image
+    np.testing.assert_array_equal(np.asarray(found), PIXELS)
+    tifffile.imwrite(path, GREY.astype(np.float32) - 100)
+    with pytest.raises(OSError, match="floats from -100 to 139.*value_range"):
+        read_picture(path)
+    found = read_picture(path, PictureSettings(value_range=(-100, 155))).image
+    np.testing.assert_array_equal(np.asarray(found)[..., 0], GREY)
+    with pytest.raises(OSError, match="beyond the value range"):
+        read_picture(path, PictureSettings(value_range=(0, 155)))
+
+
+def test_pages_and_transparency(tmp_path):
+    path = str(tmp_path / "stack.tif")
+    tifffile.imwrite(path, np.stack([PIXELS, 255 - PIXELS]), photometric="rgb")
+    picture = read_picture(path)
+    np.testing.assert_array_equal(np.asarray(picture.image), PIXELS)
+    assert picture.notes == ("it has 2 pages or frames: the first is taken",)
+    path = str(tmp_path / "clear.gif")
+    Image.fromarray(PIXELS).quantize(8).save(path, transparency=2)
+    picture = read_picture(path)
+    seen = tf.io.decode_image(picture.encoded, channels=3, expand_animations=False)
+    np.testing.assert_array_equal(seen, np.asarray(picture.image))
+
+
+def test_heic(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    path = tmp_path / "phone.HEIC"
+    pillow_heif.from_pillow(Image.fromarray(PIXELS).resize((64, 64))).save(path, quality=-1)
+    assert [file.path for file in find_pictures([str(tmp_path)], OUT)] == [str(path)]
+    wanted = np.asarray(Image.fromarray(PIXELS).resize((64, 64)))
+    found = np.asarray(read_picture(str(path)).image)
+    assert np.abs(found.astype(int) - wanted).mean() < 12  # (it has half of the colour)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(OSError, match="HEIC"):
+        read_picture(str(path))
+
+
+def test_names_that_are_no_text_can_be_written_into_the_table(tmp_path):
+    name = os.fsencode(tmp_path) + b"/Gr\xfcn.png"
+    with open(name, "wb") as file:
+        Image.fromarray(PIXELS).save(file, "PNG")
+    (found,) = find_pictures([str(tmp_path)], OUT)
+    assert found.output == "Gr\\xfcn" and np.array_equal(read_picture(found.path).image, PIXELS)
