@@ -40,6 +40,26 @@ find_python() {
     }
 }
 
+# One of TFX's packages, pyfarmhash, is published as source only.
+can_compile() {
+    command -v c++ >/dev/null 2>&1 && "$venv/bin/python" -c "
+import os, sysconfig
+assert os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h'))" 2>/dev/null
+}
+
+install_compiler() {
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "segline: installing a C++ compiler and Python's headers"
+        export DEBIAN_FRONTEND=noninteractive
+        { apt-get update && apt-get install --yes --no-install-recommends g++ python3-dev; } \
+            >/dev/null 2>&1 || true
+    fi
+    can_compile || {
+        echo "segline: a C++ compiler and Python's headers are needed: install them (apt install g++ python3-dev) and try again" >&2
+        exit 1
+    }
+}
+
 find_python
 tfx=$(sed -n 's/^tfx==\([^ ;]*\).*/\1/p' "$lock")
 echo "segline: the $stack stack, TFX $tfx on Python $python (${stack_and_why#*: })"
@@ -47,11 +67,7 @@ echo "segline: installing the locked packages into $venv (a minute or two, once)
 rm -f "$venv/.made-from"
 "$venv/bin/python$python" -c "" 2>/dev/null || rm -rf "$venv"
 "$uv" venv --quiet --allow-existing --python "$interpreter" "$venv"
-"$uv" pip sync --quiet --python "$venv/bin/python" --require-hashes "$lock" || {
-    # One of TFX's packages, pyfarmhash, is published as source only.
-    command -v c++ >/dev/null 2>&1 ||
-        echo "segline: a C++ compiler and Python's headers are needed: install them (apt install g++ python3-dev) and try again" >&2
-    exit 1
-}
+can_compile || install_compiler
+"$uv" pip sync --quiet --python "$venv/bin/python" --require-hashes "$lock"
 "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
 echo "$wanted" >"$venv/.made-from"
