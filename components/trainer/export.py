@@ -52,8 +52,13 @@ def export_model(
     def parse(examples: tf.Tensor, *names: str) -> dict[str, tf.Tensor]:
         return tf.io.parse_example(examples, {name: raw_spec[name] for name in names})
 
+    # One function for all signatures: the network is traced, and is in the file, once.
+    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)])
+    def logits_of(images: tf.Tensor) -> tf.Tensor:
+        return model(images, training=False)
+
     def probabilities_of(images: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(model(images, training=False))
+        return tf.nn.softmax(logits_of(images))
 
     def flipped_too(images: tf.Tensor) -> tf.Tensor:
         mirrored = tf.reverse(probabilities_of(tf.reverse(images, [2])), [2])
@@ -90,7 +95,7 @@ def export_model(
     def count(examples: tf.Tensor) -> tf.Tensor:
         parsed = parse(examples, schema.IMAGE, schema.MASK)
         features = layer({name: parsed[name] for name in (schema.IMAGE, schema.MASK)})
-        predicted = tf.argmax(model(features[schema.IMAGE], training=False), axis=-1)
+        predicted = tf.argmax(logits_of(features[schema.IMAGE]), axis=-1)
         return confusion_matrices(features[schema.MASK], predicted, num_classes)
 
     def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -76,6 +76,8 @@ def fit(
                 loss=make_loss(config.jaccard_weight, ignore_index),
                 metrics=[PixelAccuracy(ignore_index)],
             )
+            # Variables that come during the first step would have it traced a second time.
+            model.optimizer.build(model.trainable_variables)
         if checkpoints and done > phase.first_epoch:
             checkpoints.restore(model)
         if done == phase.last_epoch:
