@@ -1,6 +1,7 @@
 # make run [CONFIG=name-or-path]   set up if needed, then run the pipeline
 # make tensorboard [CONFIG=…]      curves, pictures and hyperparameters of its runs
 # make test                        set up if needed, then run the tests
+# make test-quick                  those that need no whole run
 # make test-cluster KFP=… NAMESPACE=…   the tests on a real Kubeflow (docs/how-to/cluster.md)
 # make docs                        the docs as a site, in site/
 
@@ -21,10 +22,10 @@ export PYTHONWARNINGS ?= ignore
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run tensorboard test test-cluster bench lint docs format lock check-lock audit environment clean
+.PHONY: help run tensorboard test test-quick test-cluster bench lint docs format lock check-lock audit environment clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -5
+	@sed -n 's/^# //p' Makefile | head -6
 
 environment:
 	@sh infra/environment.sh
@@ -47,6 +48,10 @@ test: environment
 	@sh infra/browser.sh
 	@sh infra/databases.sh
 	@pytest $(WORKERS) $(ARGS)
+
+# What starts nothing and trains nothing; a test that turns out to be slow has to be marked.
+test-quick: environment
+	@pytest $(WORKERS) --maxprocesses 2 -m "not slow" --slow-from 10 $(ARGS)
 
 # KFP: the address of Kubeflow Pipelines' API; NAMESPACE: where its runs have their pods.
 export KFP NAMESPACE

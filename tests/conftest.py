@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
+import cpu_times
+import forked
 import numpy as np
 import pytest
 from PIL import Image
 
 from components.common import schema
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cpu-times", action="store_true", help="CPU seconds of each test file")
+    parser.addoption(
+        "--slow-from",
+        type=float,
+        metavar="SECONDS",
+        help="a test that takes so much CPU time, and has not the marker `slow`, fails",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.cpu_times:
+        config.pluginmanager.register(cpu_times.CpuTimes())
+    if config.option.slow_from:
+        config.pluginmanager.register(cpu_times.SlowIsMarked(config.option.slow_from))
+
+
+# What takes its time whatever a test does with it: whole runs, servers, a browser.
+SLOW_FIXTURES = {"fork_server", "mariadb_server", "postgres_server", "browser"}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if SLOW_FIXTURES.intersection(item.fixturenames):
+        item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,6 +61,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.path in waiting,
         )
     )
+
+
+@pytest.fixture(scope="session")
+def common(tmp_path_factory) -> Path:
+    """A folder that all processes of the tests have."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def fork_server(common) -> Iterator[forked.Server]:
+    """For processes that need not import TFX."""
+    with contextlib.closing(forked.Server.shared(common)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +107,15 @@ def browser():
         "--disable-sync",
     ]
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=quiet)
+        browser = playwright.chromium.launch(executable_path=path, args=quiet, timeout=600_000)
+        new_page = browser.new_page
+
+        def patient_page(**options):
+            page = new_page(**options)
+            page.set_default_timeout(600_000)  # half a minute is little on a busy machine
+            return page
+
+        browser.new_page = patient_page
         yield browser
         browser.close()
 

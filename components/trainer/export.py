@@ -53,9 +53,10 @@ def export_model(
         return tf.io.parse_example(examples, {name: raw_spec[name] for name in names})
 
     # One function for all signatures: the network is traced, and is in the file, once.
-    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)])
-    def logits_of(images: tf.Tensor) -> tf.Tensor:
-        return model(images, training=False)
+    logits_of = tf.function(
+        lambda images: model(images, training=False),
+        input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)],
+    )
 
     def probabilities_of(images: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(logits_of(images))

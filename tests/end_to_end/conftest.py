@@ -1,16 +1,24 @@
-"""One small pipeline, run through the `tfx` command, that many tests look at."""
+"""One small pipeline, run through the `tfx` command, that many tests look at.
+
+Processes are forks of a server that has imported TFX (tests/support/forked.py), which saves
+most of their time; those of `first_run` and what a test starts itself are real ones.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
 import fcntl
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import database_servers
+import forked
 import pytest
 import yaml
 
@@ -28,7 +36,8 @@ TINY = {
     "classes": {"values": {"pet": 1, "background": 2, "border": 3}},
     "transform": {"image_size": [32, 64]},
     "trainer": {
-        "encoder": {"weights": "none", "alpha": 0.35},
+        # TensorFlow takes half a minute for a MobileNetV2: that is for test_own_data.py.
+        "encoder": {"name": "keras_hub", "preset": "", "weights": "none"},
         "decoder": {"filters": [16, 16, 8, 8]},
         "class_weights": "balanced",
         "epochs": 3,
@@ -51,6 +60,7 @@ class Workplace:
     """A working directory with a config, as a user has it."""
 
     folder: Path
+    server: forked.Server
     created: str = ""  # what the two commands have shown
     ran: str = ""
 
@@ -73,21 +83,37 @@ class Workplace:
             **overrides,
         }
 
+    def start(self, *command: str, merged: bool = True, **overrides: str) -> forked.Process:
+        """A process of `segline`, `tfx` or Python."""
+        environment = self.environment(**overrides)
+        return self.server.start([*command], self.folder, environment, merged=merged)
+
     def call(self, *command: str, **overrides: str) -> subprocess.CompletedProcess:
+        process = self.start(*command, merged=False, **overrides)
+        stdout, stderr = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+    def really_call(self, *command: str, **overrides: str) -> subprocess.CompletedProcess:
+        """The same by a process that begins with nothing imported."""
         return subprocess.run(
             command,
             cwd=self.folder,
             env=self.environment(**overrides),
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=forked.HANGS,
         )
 
-    def run(self, runner: str = "local", **overrides: str) -> subprocess.CompletedProcess:
+    @staticmethod
+    def run_command(runner: str = "local") -> list[str]:
         """What `tfx run create` does, without the 20 s of its own start-up."""
-        return self.call(
-            sys.executable, str(PROJECT / "pipeline" / f"{runner}_runner.py"), **overrides
-        )
+        return [sys.executable, str(PROJECT / "pipeline" / f"{runner}_runner.py")]
+
+    def start_run(self, runner: str = "local", **overrides: str) -> forked.Process:
+        return self.start(*self.run_command(runner), **overrides)
+
+    def run(self, runner: str = "local", **overrides: str) -> subprocess.CompletedProcess:
+        return self.call(*self.run_command(runner), **overrides)
 
     def outputs(self, key: str) -> list[Path]:
         """The folders of one output, "Evaluator/evaluation" for instance, oldest first."""
@@ -108,10 +134,59 @@ class Workplace:
         return sorted(os.listdir(serving)) if serving.is_dir() else []
 
 
+@contextlib.contextmanager
+def made_once(folder: Path) -> Iterator[bool]:
+    """Tells whether the folder is still to be filled; one process of the tests does it."""
+    done = folder.with_suffix(".done")
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if done.exists():
+            yield False
+            return
+        assert not folder.exists(), f"{folder.name} has failed in another process"
+        folder.mkdir()
+        yield True
+        done.touch()
+
+
 @pytest.fixture(scope="session")
-def new_workplace(tmp_path_factory):
+def small_preset(common) -> Path:
+    """A small VGG, as KerasHub writes it, without weights."""
+    folder = common / "small-vgg"
+    with made_once(folder) as missing:
+        if missing:
+            from keras_hub.models import VGGBackbone
+
+            VGGBackbone(
+                stackwise_num_repeats=[1, 1, 1, 1, 1],
+                stackwise_num_filters=[16, 32, 48, 64, 96],
+                image_shape=(32, 64, 3),
+            ).save_to_preset(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_data(common) -> Path:
+    """TFDS's own folder, with the data that the runs would prepare."""
+    folder = common / "tensorflow_datasets"
+    with made_once(folder) as missing:
+        if missing:
+            from components.datasets.synthetic_pets import SyntheticPets
+
+            SyntheticPets(data_dir=folder).download_and_prepare()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_workplace(tmp_path_factory, fork_server, small_preset, prepared_data):
     """A workplace in which nothing has run yet, for tests that must be alone with theirs."""
-    return lambda name: make_workplace(tmp_path_factory.mktemp(name))
+
+    def make(name: str) -> Workplace:
+        place = make_workplace(tmp_path_factory.mktemp(name), fork_server, small_preset)
+        (place.folder / "tensorflow_datasets").symlink_to(prepared_data)
+        return place
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -130,38 +205,34 @@ def postgres_server():
         yield server
 
 
-def make_workplace(folder: Path) -> Workplace:
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
-    return Workplace(folder)
+def make_workplace(folder: Path, server: forked.Server, preset: Path) -> Workplace:
+    config = copy.deepcopy(TINY)
+    config["trainer"]["encoder"]["preset"] = str(preset)
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return Workplace(folder, server)
 
 
 @pytest.fixture(scope="session")
-def first_run(tmp_path_factory):
+def first_run(common, fork_server, small_preset):
     """The workplace after one run by the two commands of the documentation.
 
     There is one for all processes of the tests. test_run.py goes on with it; the others look
     at what came first.
     """
-    common = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        common = common.parent
-    folder, done = common / "first-run", common / "first-run.json"
-    with open(common / "first-run.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            assert not folder.exists(), "the first run has failed in another process"
-            folder.mkdir()
-            place = make_workplace(folder)
+    folder, shown = common / "first-run", common / "first-run.json"
+    with made_once(folder) as missing:
+        if missing:
+            place = make_workplace(folder, fork_server, small_preset)
             runner = str(PROJECT / "pipeline" / "local_runner.py")
-            shown = []
+            outputs = []
             for command in (
                 ("pipeline", "create", "--engine=local", f"--pipeline_path={runner}"),
                 ("run", "create", "--engine=local", "--pipeline_name=tiny"),
             ):
-                result = place.call("tfx", *command)
+                result = place.really_call("tfx", *command)
                 assert result.returncode == 0, result.stdout + result.stderr
-                shown.append(result.stdout)
-            done.write_text(json.dumps(shown))
-    place = Workplace(folder)
-    place.created, place.ran = json.loads(done.read_text())
+                outputs.append(result.stdout)
+            shown.write_text(json.dumps(outputs))
+    place = Workplace(folder, fork_server)
+    place.created, place.ran = json.loads(shown.read_text())
     return place

@@ -1,12 +1,11 @@
 """ML Metadata on a real MariaDB server, with several processes at once."""
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import database_servers
+import ports
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -28,17 +27,7 @@ def test_two_pipelines_and_readers_at_the_same_time(first_run, mariadb_server):
     metadata = mariadb_server.create("shared")
     names = [f"shared_{letter}" for letter in "ab"]
     configs = [write_config(first_run, name, metadata) for name in names]
-    runs = [
-        subprocess.Popen(
-            [sys.executable, str(PROJECT / "pipeline" / "local_runner.py")],
-            cwd=first_run.folder,
-            env=first_run.environment(SEGLINE_CONFIG=config, **PASSWORD),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for config in configs
-    ]
+    runs = [first_run.start_run(SEGLINE_CONFIG=config, **PASSWORD) for config in configs]
     seen = set()
     while any(run.poll() is None for run in runs):
         for config in configs:
@@ -49,7 +38,7 @@ def test_two_pipelines_and_readers_at_the_same_time(first_run, mariadb_server):
             seen |= {run["state"] for run in json.loads(asked.stdout)}
         time.sleep(5)  # readers that never pause would take most of the machine
     for run in runs:
-        output = run.stdout.read()
+        output, _ = run.communicate()
         assert run.returncode == 0, output
     assert "running" in seen
     for name, config in zip(names, configs, strict=True):
@@ -78,7 +67,7 @@ def test_a_server_that_can_not_be_used_is_one_clear_line(first_run, mariadb_serv
     assert "the environment variable SEGLINE_TEST_PASSWORD is not set" in ask()
     place = f"mysql://segline@127.0.0.1:{mariadb_server.port}/empty"
     assert f"ML Metadata at {place} can't be read: " in ask(SEGLINE_TEST_PASSWORD="wrong")
-    port = database_servers.free_port()
+    port = ports.free_port()
     assert f":{port}/empty can't be read: " in ask(
         SEGLINE__RUN__METADATA__PORT=str(port), **PASSWORD
     )

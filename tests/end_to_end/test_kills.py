@@ -1,17 +1,11 @@
 """A run that is killed again and again, in one step after the other."""
 
 import re
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from components.common.served_model import ServedModel
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 # Step, and when: seconds after its beginning (the short ones are over before that), or when
 # something is there below the artifacts: half-way. (In the Trainer: test_run_history.py and
@@ -30,29 +24,20 @@ KILLS = (
 
 def run_and_kill(place, step, when):
     """What was printed until then."""
-    process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "pipeline" / "local_runner.py")],
-        cwd=place.folder,
-        env=place.environment(PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    shown = ""
-    for line in process.stdout:
-        shown += line
-        if f"▸ {step}" in line:
-            break
-    if isinstance(when, str):
-        deadline = time.monotonic() + 120
-        while not any(place.root.glob(f"artifacts/{when}")):
-            assert process.poll() is None and time.monotonic() < deadline, shown
-            time.sleep(0.01)
-    else:
-        time.sleep(when)
-    process.send_signal(signal.SIGKILL)
-    shown += process.stdout.read()
-    process.wait()
+    with place.start_run(PYTHONUNBUFFERED="1") as process:
+        shown = ""
+        for line in process.stdout:
+            shown += line
+            if f"▸ {step}" in line:
+                break
+        if isinstance(when, str):
+            while not any(place.root.glob(f"artifacts/{when}")):
+                assert process.poll() is None, shown
+                time.sleep(0.01)
+        else:
+            time.sleep(when)
+        process.kill()
+        shown += process.stdout.read()
     assert f"▸ {step}" in shown, shown
     return shown
 

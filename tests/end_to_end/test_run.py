@@ -13,6 +13,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import forked
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -95,7 +96,7 @@ def load_in_a_clean_process(path, script):
         [sys.executable, "-c", guard + textwrap.dedent(script)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=forked.HANGS,
     )
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads(result.stdout.splitlines()[-1])
@@ -231,7 +232,7 @@ def test_tensorboard_has_curves_and_pictures(first_run):
 
 def test_a_second_run_is_served_from_the_cache(first_run):
     before = first_run.served()
-    again, seconds = with_cpu_seconds(first_run.run)
+    again, seconds = with_cpu_seconds(lambda: first_run.really_call(*first_run.run_command()))
     assert again.returncode == 0, again.stdout + again.stderr
     expected = dict.fromkeys(STEPS, "cached") | {"LatestBlessedModel": "done"}
     assert states(again.stdout) == expected
@@ -239,7 +240,7 @@ def test_a_second_run_is_served_from_the_cache(first_run):
     assert f"serving/{before[0]}" in again.stdout
     # It is hardly more than the imports (1.1 times: docs/benchmarks.md).
     imports = "import tfx.components, tensorflow_model_analysis"
-    _, least = with_cpu_seconds(lambda: first_run.call(sys.executable, "-c", imports))
+    _, least = with_cpu_seconds(lambda: first_run.really_call(sys.executable, "-c", imports))
     assert seconds < 1.9 * least
 
 
@@ -314,7 +315,10 @@ def test_a_model_that_falls_behind_the_blessed_one_is_not_pushed(first_run):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"SEGLINE__TRAINER__ENCODER__WEIGHTS": "/no/such.h5"}, "there is no file /no/such.h5"),
+        (
+            {"SEGLINE__TRAINER__ENCODER": "{name: mobilenet_v2, weights: /no/such.h5}"},
+            "there is no file /no/such.h5",
+        ),
         ({"SEGLINE__DATASET__SPLITS__TEST": "tset"}, "dataset.splits.test: 'tset' does not fit"),
         ({"SEGLINE__DATASET__FEATURES__MASK": "trimap"}, "has no feature 'trimap'"),
         (

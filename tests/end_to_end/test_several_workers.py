@@ -3,10 +3,9 @@
 import json
 import os
 import re
-import subprocess
 import sys
 
-import beam_servers
+import ports
 import pytest
 
 from components.common import lineage
@@ -25,21 +24,14 @@ OVERRIDES = f"trainer.seed=5 trainer.epochs=2 'tuner={TUNER}'"
 def node(place, *names, **environment):
     command = [sys.executable, "-m", "pipeline.kubeflow.node", "--node", *names]
     command += ["--config-file", "tiny.yaml", "--overrides", OVERRIDES, "--job-id", RUN_ID]
-    return subprocess.Popen(
-        command,
-        cwd=place.folder,
-        env=place.environment(**environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return place.start(*command, **environment)
 
 
 @pytest.fixture(scope="module")
 def place(new_workplace):
     place = new_workplace("workers")
     before = node(place, *BEFORE)
-    assert before.communicate(timeout=300)[0].count("done") == len(BEFORE)
+    assert before.communicate()[0].count("done") == len(BEFORE)
     return place
 
 
@@ -47,9 +39,9 @@ def place(new_workplace):
 def trained(place):
     """What chief and worker have printed."""
     tuner = node(place, "Tuner")
-    output = tuner.communicate(timeout=300)[0]
+    output = tuner.communicate()[0]
     assert tuner.returncode == 0 and "trial 2/2  mean IoU" in output, output
-    addresses = [f"127.0.0.1:{beam_servers.free_port()}" for _ in range(2)]
+    addresses = [f"127.0.0.1:{ports.free_port()}" for _ in range(2)]
     cluster = {"chief": addresses[:1], "worker": addresses[1:]}
     processes = [
         node(
@@ -59,7 +51,7 @@ def trained(place):
         )
         for kind in ("worker", "chief")  # the worker has to wait
     ]
-    worker, chief = (process.communicate(timeout=500)[0] for process in processes)
+    worker, chief = (process.communicate()[0] for process in processes)
     assert [process.returncode for process in processes] == [0, 0], chief + worker
     return chief, worker
 
@@ -105,5 +97,5 @@ def test_a_worker_whose_chief_was_cached_has_nothing_to_do(place, trained):
     cluster = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"]}
     task = {"type": "worker", "index": 0}
     worker = node(place, "Trainer", TF_CONFIG=json.dumps({"cluster": cluster, "task": task}))
-    output = worker.communicate(timeout=200)[0]
+    output = worker.communicate()[0]
     assert worker.returncode == 0 and "nothing to train" in output

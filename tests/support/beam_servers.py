@@ -16,11 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from ports import free_port
 
 
 @contextlib.contextmanager
@@ -73,7 +69,7 @@ def portable_runner(folder: Path, environment: dict[str, str]) -> Iterator[list[
 
 
 def _wait_for(port: int, processes: list[subprocess.Popen]) -> None:
-    for _ in range(600):
+    for _ in range(6000):  # ten minutes: a busy machine is no fault
         assert all(process.poll() is None for process in processes), "a Beam server has ended"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return

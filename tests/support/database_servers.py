@@ -7,7 +7,6 @@ import dataclasses
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
+from ports import free_port
 
 PASSWORD = "not-a-secret-1"
 
@@ -47,12 +47,6 @@ class Server:
         config.mysql.database = database
         config.mysql.user, config.mysql.password = "segline", PASSWORD
         return config
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def mariadb_path() -> str | None:
@@ -95,11 +89,11 @@ def mariadb(folder: Path, options: tuple[str, ...] = ()) -> Iterator[Server]:
         yield Server(port, folder)
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=600)
 
 
 def _wait(ready) -> None:
-    for _ in range(300):
+    for _ in range(6000):  # ten minutes: a busy machine is no fault
         if ready():
             return
         time.sleep(0.1)

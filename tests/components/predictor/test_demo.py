@@ -2,12 +2,12 @@
 
 import io
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import ports
 import pytest
 from PIL import Image
 
@@ -17,9 +17,7 @@ from components.common.palette import class_colors
 @pytest.fixture(scope="module")
 def address(serving_folder):
     """`segline demo` on a free port, until the tests are through."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = ports.free_port()
     command = Path(sys.executable).with_name("segline")
     process = subprocess.Popen(
         [command, "demo", "--model", serving_folder, "--port", str(port)],
@@ -31,7 +29,7 @@ def address(serving_folder):
     assert f"http://127.0.0.1:{port}" in line, line + process.stdout.read()
     yield f"http://127.0.0.1:{port}"
     process.terminate()
-    rest = process.communicate(timeout=30)[0]
+    rest = process.communicate(timeout=600)[0]
     assert "Traceback" not in rest, rest
 
 
@@ -58,11 +56,10 @@ def upload(page, name, content):
 
 def shown(page, element, after=None):
     """The picture that the page shows, once it is another than `after`."""
-    page.wait_for_selector(f"#{element} img", timeout=60_000)
+    page.wait_for_selector(f"#{element} img")
     page.wait_for_function(
         "([id, old]) => document.querySelector(`#${id} img`).src != old",
         arg=[element, after or ""],
-        timeout=60_000,
     )
     source = page.locator(f"#{element} img").get_attribute("src")
     response = page.request.get(source)
@@ -101,4 +98,4 @@ def test_drop_a_picture_and_switch_classes(page, address):
 
 def test_a_file_that_is_no_picture_gets_a_message(page):
     upload(page, "text.png", b"no picture at all")
-    page.wait_for_selector("text=This picture can't be read: it is no picture", timeout=30_000)
+    page.wait_for_selector("text=This picture can't be read: it is no picture")

@@ -2,12 +2,11 @@
 
 import json
 import os
-import socket
-import subprocess
 import sys
 
 import keras
 import numpy as np
+import ports
 import pytest
 import small_training
 import tensorflow as tf
@@ -18,9 +17,7 @@ from components.common.errors import UserError
 from components.trainer import callbacks, distribution, fitting, objective
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
-from components.trainer.encoders import ENCODER_NAME, build_encoder
-
-SUPPORT = os.path.dirname(small_training.__file__)
+from components.trainer.encoders import ENCODER_NAME
 
 
 class Killed(Exception):
@@ -191,81 +188,38 @@ def test_workers_are_read_from_tf_config(monkeypatch, environment, workers, chie
     assert distribution.is_chief() is chief
 
 
-# Trains in a process of its own: devices and workers are fixed once TensorFlow runs.
-DISTRIBUTED = """
-import functools, sys
-import tensorflow as tf
-if sys.argv[2] == "mirrored":
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-    )
-from components.trainer import distribution
-if sys.argv[2] == "mirrored":
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-else:
-    strategy = distribution.make_strategy()
-assert strategy.num_replicas_in_sync == 2
-import keras
-import numpy as np
-from components.trainer import fitting, input_pipeline
-from components.trainer.checkpoints import Checkpoints
-from components.trainer.config import TrainerConfig
-from components.trainer.unet import build_unet
-sys.path.append(sys.argv[1])
-import small_training
-config = TrainerConfig(**small_training.SMALL | {"epochs": 15})
-keras.utils.set_random_seed(0)
-with strategy.scope():
-    model = distribution.trainable_model(
-        build_unet(2, (32, 32), config.encoder, config.decoder)
-    )
-history = keras.callbacks.History()
-data = small_training.halves()
-fitting.fit(
-    model, strategy, config,
-    functools.partial(input_pipeline.training_batches, data, config, None),
-    input_pipeline.validation_batches(data, config),
-    steps_per_epoch=2, validation_steps=1, ignore_index=None, callbacks=[history],
-)
-weights = sum(float(np.abs(weight.numpy()).sum()) for weight in model.trainable_variables)
-print("RESULT", history.history["loss"][0], history.history["loss"][-1], weights)
-"""
+@pytest.fixture
+def start_distributed(fork_server, tmp_path):
+    """Trains in a process of its own: devices and workers are fixed once TensorFlow runs."""
+    script = os.path.join(os.path.dirname(small_training.__file__), "distributed_training.py")
 
+    def start(kind, environment=None):
+        command = [sys.executable, script, kind]
+        return fork_server.start(command, tmp_path, {**os.environ, **(environment or {})})
 
-def start_distributed(kind, environment=None):
-    return subprocess.Popen(
-        [sys.executable, "-c", DISTRIBUTED, SUPPORT, kind],
-        env={**os.environ, **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start
 
 
 def result_of(process):
-    out, err = process.communicate(timeout=400)
+    out, err = process.communicate()
     assert process.returncode == 0, err[-3000:]
     return [float(number) for number in out.split("RESULT")[1].split()]
 
 
-def test_mirrored_training_on_two_devices():
+def test_mirrored_training_on_two_devices(start_distributed):
     """Two logical CPUs stand for two GPUs."""
     first, last, _ = result_of(start_distributed("mirrored"))
     assert last < 0.6 * first
 
 
-def test_two_workers_train_one_model():
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(f"127.0.0.1:{probe.getsockname()[1]}")
+def test_two_workers_train_one_model(start_distributed):
+    addresses = [f"127.0.0.1:{ports.free_port()}" for _ in range(2)]
     workers = [
         start_distributed(
             "workers",
             {
                 "TF_CONFIG": json.dumps(
-                    {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
+                    {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
                 )
             },
         )
@@ -273,7 +227,7 @@ def test_two_workers_train_one_model():
     ]
     (first, last, weights), second_worker = (result_of(worker) for worker in workers)
     alone = keras.callbacks.History()
-    train(TrainerConfig(**SMALL | {"epochs": 15}), [alone], encoder=build_encoder)
+    train(TrainerConfig(**SMALL | {"epochs": 15}), [alone])
     # Not the same: each worker's BatchNorm sees its half of the batch.
     assert first == pytest.approx(alone.history["loss"][0], rel=0.1)
     assert max(last, alone.history["loss"][-1]) < 0.05
