@@ -90,7 +90,7 @@ def cluster(new_workplace, mariadb_server):
 @pytest.fixture(scope="module")
 def package(cluster, secrets):
     path = cluster.folder / "package.yaml"
-    return kfp_harness.PackageRunner(path, cluster.folder / "tasks", secrets)
+    return kfp_harness.PackageRunner(path, cluster.folder / "tasks", secrets, cluster.server)
 
 
 def test_it_is_what_kubeflow_reads(package):
@@ -243,7 +243,9 @@ def only_if_changed(cluster, secrets):
     """The same pipeline behind a task that looks for a reason to run it."""
     done = cluster.call("segline", "kubeflow", "compile", "--only-if-changed", "--out", "if.yaml")
     assert done.returncode == 0, done.stderr
-    return kfp_harness.PackageRunner(cluster.folder / "if.yaml", cluster.folder / "tasks", secrets)
+    return kfp_harness.PackageRunner(
+        cluster.folder / "if.yaml", cluster.folder / "tasks", secrets, cluster.server
+    )
 
 
 def test_a_package_with_a_condition_is_what_kubeflow_reads(only_if_changed, package):
@@ -285,7 +287,7 @@ def test_a_change_is_a_reason_to_run_and_a_task_that_fails_says_why(
 def test_an_id_that_is_none_is_refused(cluster, secrets):
     """As Kubeflow before 2.5 gives it: from the second run on nothing would be trained."""
     path = cluster.folder / "package.yaml"
-    old = kfp_harness.PackageRunner(path, cluster.folder / "tasks", secrets, version=(2, 4))
+    old = kfp_harness.PackageRunner(path, cluster.folder / "tasks", secrets, cluster.server, (2, 4))
     results = old.run("job-6")
     assert set(results) == {"tfdsexamplegen", "runend"}
     for result in results.values():

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import forked
 import kfp_rules
 import yaml
 from google.protobuf import json_format
@@ -60,6 +61,7 @@ class PackageRunner:
       package: path of the YAML.
       folder: where each task has its own working directory.
       secrets: (secret, key) -> value, as the cluster's secrets would have them.
+      server: where the tasks' processes come from.
       version: of Kubeflow Pipelines.
 
     Attributes:
@@ -71,8 +73,10 @@ class PackageRunner:
         package: Path,
         folder: Path,
         secrets: dict[tuple[str, str], str],
+        server: forked.Server,
         version: tuple[int, int] = (2, 16),
     ) -> None:
+        self.server = server
         self.spec, self.platform = yaml.safe_load_all(package.read_text())
         self.folder = folder
         self.secrets = secrets
@@ -109,7 +113,7 @@ class PackageRunner:
         self,
         job_id: str,
         parameters: dict[str, str] | None = None,
-        on_start: Callable[[str, subprocess.Popen, int], None] | None = None,
+        on_start: Callable[[str, forked.Process, int], None] | None = None,
         workers: int = 2,
     ) -> dict[str, TaskResult]:
         """Runs all tasks in the order of their dependencies, independent ones together.
@@ -194,12 +198,8 @@ class PackageRunner:
             command, environment = self.command(name, executor_input)
             started = time.monotonic() + skipped
             with open(folder / "log", "w") as log:
-                process = subprocess.Popen(
-                    [*self.user, *command],
-                    cwd=folder,
-                    env=environment,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
+                process = self.server.start(
+                    [*self.user, *command], folder, environment, output=log.fileno()
                 )
                 if on_start:
                     on_start(name, process, number)
