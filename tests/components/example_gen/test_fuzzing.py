@@ -23,6 +23,8 @@ from components.example_gen.config import (
     SplitsConfig,
 )
 
+pytestmark = pytest.mark.slow
+
 PICTURES, MASKS = 900, 500
 CORPUS = Path(__file__).with_name("corpus")  # what was once found
 SIZE = (24, 32)

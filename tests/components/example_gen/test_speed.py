@@ -15,6 +15,8 @@ from components.datasets.synthetic_pets import draw_pet
 from components.example_gen.config import BadExamplesConfig, FeaturesConfig
 from components.example_gen.encoding import ExampleEncoder
 
+pytestmark = pytest.mark.slow
+
 BATCH, BATCHES = 32, 6
 
 

@@ -7,6 +7,8 @@ import tensorflow as tf
 from components.infra_validator.clean_process import Call, ServingError, probe
 from components.infra_validator.config import InfraValidatorConfig
 
+pytestmark = pytest.mark.slow
+
 ARGUMENT = tf.TensorSpec([None], tf.string, name="text")
 
 

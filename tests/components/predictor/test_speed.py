@@ -5,11 +5,14 @@ The goal itself is in docs/benchmarks.md; this fails only where something is twi
 
 import cpu_time
 import numpy as np
+import pytest
 from PIL import Image
 
 from components.datasets.synthetic_pets import draw_pet
 from components.predictor.files import predict_files
 from components.predictor.picture_files import find_pictures
+
+pytestmark = pytest.mark.slow
 
 BATCH = 8
 

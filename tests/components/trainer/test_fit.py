@@ -53,6 +53,7 @@ def two_phases():
     return config, train(config).get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [0, 1, 2, 3])
 def test_a_training_that_was_ended_goes_on_to_the_same_result(two_phases, tmp_path, epoch):
     config, expected = two_phases
@@ -78,6 +79,7 @@ def test_a_training_that_was_ended_goes_on_to_the_same_result(two_phases, tmp_pa
     assert not os.path.exists(folder)
 
 
+@pytest.mark.slow
 def test_it_learns():
     history = keras.callbacks.History()
     train(TrainerConfig(**SMALL | {"epochs": 15}), [history])
@@ -86,6 +88,7 @@ def test_it_learns():
     assert history.history["accuracy"][-1] > 0.9
 
 
+@pytest.mark.slow
 def test_the_seed_makes_the_run():
     first, again, other = (
         train(TrainerConfig(**SMALL, seed=seed)).get_weights() for seed in (1, 1, 2)
@@ -129,6 +132,7 @@ def test_phases_of_fine_tuning():
     assert fitting.phases(TrainerConfig())[0].rate(19) == 0.001
 
 
+@pytest.mark.slow
 def test_fine_tuning_changes_the_encoder_from_its_epoch_on():
     class Encoder(keras.callbacks.Callback):
         def __init__(self):

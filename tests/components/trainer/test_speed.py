@@ -16,6 +16,8 @@ import tensorflow as tf
 from components.trainer.input_pipeline import training_batches
 from pipeline.config.loading import load_config
 
+pytestmark = pytest.mark.slow
+
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "training_step.py"
 SIZE, BATCH = (64, 64), 8
 

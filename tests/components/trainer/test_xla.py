@@ -8,6 +8,8 @@ from small_training import SMALL, train
 from components.trainer.config import TrainerConfig
 from pipeline.config.loading import load_config
 
+pytestmark = pytest.mark.slow
+
 
 class Losses(keras.callbacks.Callback):
     def __init__(self):

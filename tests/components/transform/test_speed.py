@@ -5,11 +5,14 @@ The goal itself is in docs/benchmarks.md; this fails only where something is twi
 
 import cpu_time
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from components.common import pictures
 from components.datasets.synthetic_pets import draw_pet
 from components.transform.preprocessing import prepare_images, prepare_masks
+
+pytestmark = pytest.mark.slow
 
 SIZE, COUNT, BATCH = (128, 128), 64, 16
 
