@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.datasets.synthetic_pets import SyntheticPets
+from components.datasets.synthetic_pets import SyntheticPets, draw_pet
 from components.evaluator import confusion
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -150,7 +150,7 @@ def test_flipping_makes_no_difference_between_a_picture_and_its_mirror_image(fir
 
     (version,) = first_run.served()
     model = tf.saved_model.load(str(first_run.root / "serving" / version))
-    pixels = np.random.default_rng(0).integers(0, 255, (32, 64, 3)).astype(np.uint8)
+    pixels, _, _ = draw_pet(3)
     pair = tf.stack([tf.io.encode_png(pixels), tf.io.encode_png(pixels[:, ::-1])])
     masks = {}
     for name in ("serving_default", "serving_flipped"):
