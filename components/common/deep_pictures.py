@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -112,6 +113,8 @@ def read_tiff(content: bytes) -> np.ndarray:
     """
     import tifffile
 
+    # What is wrong with a file is raised, and told with its name.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             page = file.pages.first

@@ -11,6 +11,7 @@ from PIL import Image
 from components.common import deep_pictures, picture_formats
 
 NPY_START = b"\x93NUMPY"
+_LARGEST_VALUE = 2**53  # above it, not all whole numbers are floats
 LARGEST = 100_000_000  # pixels; more is left to ExampleGen, which decodes no such thing
 
 
@@ -118,6 +119,8 @@ def _of_array(values: np.ndarray) -> RawMask:
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
             raise OSError("it has values that are no number (NaN or infinite)")
+        if np.abs(values).max() > _LARGEST_VALUE:
+            raise OSError(f"it has values as large as {np.abs(values).max():g}")
         # Zero and negative zero are one value.
         whole = values.astype(np.int64)
         values = whole if (whole == values).all() else values + 0.0

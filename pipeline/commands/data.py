@@ -35,9 +35,12 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _look(options: argparse.Namespace) -> None:
     console = quiet_console()
+    import tensorflow_datasets as tfds
+
     from components.reporter.data_look import look
     from pipeline.config.loading import decisions_in, find_config, load_config
 
+    tfds.disable_progress_bar()
     config = load_config(options.config)
     path = options.out or os.path.join(config.folder, "data.html")
     decisions = decisions_in(find_config(options.config))
