@@ -1,0 +1,48 @@
+"""The page that shows a dataset before anything is trained."""
+
+import numpy as np
+from PIL import Image
+from scenes import names, save, scene
+
+from pipeline import cli
+
+COUNT = 24
+
+
+def folder(root):
+    """Pictures in folders of splits; one mask upside down, one empty, one picture in two splits."""
+    for index, name in enumerate(names(COUNT)):
+        image, mask, _ = scene(index)
+        part = ("train", "train", "val", "test")[index % 4]
+        if index == 4:
+            mask = mask[::-1].copy()
+        if index == 8:
+            mask = mask * 0
+        if index == 3:  # of test
+            image, mask, _ = scene(0)
+        save(root / part / "images" / f"{name}.png", image)
+        save(root / part / "masks" / f"{name}.png", mask)
+
+
+def test_the_page_shows_what_is_doubtful(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGLINE__DATASET__DATA_DIR", str(tmp_path / "tfds"))
+    folder(tmp_path / "things")
+    cli.main(["init", "things"])
+    cli.main(["data", "look", "things.yaml", "--out", "page.html", "--pictures", "3"])
+    assert capsys.readouterr().out.strip().endswith("page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page and "http" not in page.replace("http://www.w3.org", "")
+    doubtful = page.split('<section id="doubtful">')[1].split("</section>")[0]
+    figures = {
+        name: part.split("</figure>")[0]
+        for part in doubtful.split("<figure>")[1:]
+        for name in names(COUNT)
+        if f"{name}.png with its mask" in part or f"{name}.png" in part[:400]
+    }
+    assert "fits the picture&#39;s edges better upside down" in figures["s04"]
+    assert "all of one class" in figures["s08"]
+    assert "the same as train/images/s00.png, which is trained on" in doubtful
+    shares = np.mean([scene(i)[1] == 1 for i in range(COUNT) if i % 4 == 2])
+    assert f"{shares:.1%}" in page  # of the validation split
+    assert page.count("<figure>") >= 9 and Image.open(tmp_path / "things/val/images/s02.png")
