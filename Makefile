@@ -32,9 +32,9 @@ environment:
 
 run: environment
 	@set -e; name=$$(segline config name); \
-	known=$(CURDIR)/runs/.tfx/$(ENGINE)/$$name; \
+	known="$(CURDIR)/runs/.tfx/$(ENGINE)/$$name"; \
 	[ -d "$$known" ] || bash infra/tfx.sh pipeline create --engine=$(ENGINE) \
-		--pipeline_path=$(CURDIR)/pipeline/$(ENGINE)_runner.py; \
+		--pipeline_path="$(CURDIR)/pipeline/$(ENGINE)_runner.py"; \
 	bash infra/tfx.sh run create --engine=$(ENGINE) --pipeline_name=$$name
 
 tensorboard: environment
