@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
+from lossy_engine import losing
+from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
 from components.common import schema
 from components.common.errors import UserError
 from components.data_validation import statistics, validator
+from pipeline.config.beam import BeamStepConfig
 
 
 def records(count, species=("cat", "dog"), **missing):
@@ -96,3 +99,36 @@ def test_anomalies_stop_the_run_with_a_list(tmp_path, folder, train):
     assert "test: mask:" in text
     assert "data_validation.schema_path" in text
     assert "train:" not in text
+
+
+def test_all_examples_are_in_the_statistics_or_the_step_fails(tmp_path):
+    """Whichever of the first pieces an engine loses."""
+    examples = standard_artifacts.Examples()
+    examples.uri = str(tmp_path / "examples")
+    examples.split_names = '["train"]'
+    (tmp_path / "examples" / "Split-train").mkdir(parents=True)
+    path = tmp_path / "examples" / "Split-train" / "data.gz"
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for example in records(40):
+            writer.write(example)
+    context = base_beam_executor.BaseBeamExecutor.Context(
+        beam_pipeline_args=BeamStepConfig(args=("--direct_num_workers=1",)).pipeline_args(),
+        tmp_dir=str(tmp_path),
+        unique_id="1",
+    )
+    options = {"stats_options_json": statistics.statistics_options().to_json()}
+    told = []
+    for lost in (None, 0, 1, 2):
+        found = standard_artifacts.ExampleStatistics()
+        found.uri = str(tmp_path / f"statistics-{lost}")
+        outputs = {"statistics": [found]}
+        with losing(lost):
+            try:
+                statistics.Executor(context).Do({"examples": [examples]}, outputs, options)
+            except UserError as error:
+                assert "of split train are in the statistics, there are 40" in str(error)
+                told.append(lost)
+                continue
+        path = f"{found.uri}/Split-train/FeatureStats.pb"
+        assert tfdv.load_stats_binary(path).datasets[0].num_examples == 40
+    assert told and None not in told

@@ -1,5 +1,6 @@
 """An engine may do a piece of work twice, and end only one of them: the files don't show it."""
 
+import dataclasses
 import random
 import threading
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from example_generation import files, generate
+from lossy_engine import losing
 
 from components.example_gen import attempts, dataset, executor, shards
 from components.example_gen.config import (
@@ -16,6 +18,7 @@ from components.example_gen.config import (
     LeaksConfig,
     SplitsConfig,
 )
+from pipeline.config.beam import BeamStepConfig
 
 COUNT = 12
 
@@ -183,3 +186,27 @@ def test_late_attempts_that_begin_while_their_folder_is_removed(tmp_path, monkey
     monkeypatch.setattr(tf.io.gfile, "rmtree", disturbed)
     attempts.publish(str(tmp_path), [])
     assert files(tmp_path) == {}
+
+
+def test_an_engine_that_loses_work_and_says_nothing(config, pet_classes, tmp_path, expected):
+    one_thread = BeamStepConfig(args=("--direct_num_workers=1",)).pipeline_args()
+    with losing(None) as pieces:
+        generate(config, pet_classes, tmp_path / "whole", one_thread)
+    assert files(tmp_path / "whole") == expected
+    assert pieces
+    for which in range(len(pieces)):
+        with losing(which), pytest.raises(RuntimeError, match="files were not written"):
+            generate(config, pet_classes, tmp_path / str(which), one_thread)
+
+
+def test_files_that_are_there_but_not_all_examples(config, pet_classes, tmp_path, monkeypatch):
+    identify = dataset.identify
+
+    def one_more(*args):
+        found = identify(*args)
+        splits = {**found.splits, "train": found.splits["train"] + 1}
+        return dataclasses.replace(found, splits=splits)
+
+    monkeypatch.setattr(dataset, "identify", one_more)
+    with pytest.raises(RuntimeError, match=f"split train: {COUNT} examples were read, the da.* 13"):
+        generate(config, pet_classes, tmp_path)

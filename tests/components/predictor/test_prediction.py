@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import yaml
+from lossy_engine import losing
 from PIL import Image
 
 from pipeline import cli
@@ -147,6 +148,18 @@ def test_beam_gives_the_same_masks_and_loses_nothing(
         assert (row["height"], row["width"]) == mask.shape
         assert row["share_light"] == pytest.approx(mask.mean(), abs=1e-6)
         assert row["error"] is None
+
+
+@pytest.mark.parametrize("which", range(2))
+def test_an_engine_that_loses_pictures_and_says_nothing(
+    folder, serving_folder, tmp_path, capsys, which
+):
+    arguments = ["predict", "--beam", "--model", serving_folder, folder, "--out", tmp_path]
+    with losing(which):
+        status = call(*arguments, "--beam-args", "--direct_num_workers=1")
+    rows = len(parquet_rows(tmp_path))
+    told = f"{rows} rows are in {tmp_path}/predictions-*, there are 7: the Beam engine has lost"
+    assert status == 1 and rows < 7 and told in capsys.readouterr().err
 
 
 def test_what_only_tensorflow_refuses_costs_the_others_nothing(folder, model):
