@@ -149,7 +149,7 @@ def list_runs(store: MetadataStore, pipeline: str, limit: int | None = None) -> 
       limit: the newest so many; None: all.
     """
     contexts = _run_contexts(store)
-    contexts.sort(key=lambda context: context.create_time_since_epoch, reverse=True)
+    contexts.sort(key=lambda context: (context.create_time_since_epoch, context.id), reverse=True)
     count = limit or len(contexts)
     while True:  # other pipelines' runs may be among them
         found = _read(store, contexts[:count])
