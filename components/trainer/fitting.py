@@ -91,6 +91,7 @@ def fit(
             validation_data=validation,
             validation_steps=validation_steps,
             callbacks=[keras.callbacks.LearningRateScheduler(phase.rate), *callbacks, *kept],
+            shuffle=False,  # the examples come shuffled, and Keras warns if it is asked to
             verbose=0,
         )
 
