@@ -76,7 +76,7 @@ def _made_of(store: MetadataStore, examples_id: int) -> list[mlmd.Event]:
     ids = [
         execution.id
         for execution in store.get_executions_by_id(sorted(readers))
-        if execution.type.endswith(f".{_STATISTICS_GEN}")
+        if execution.type.endswith(_STATISTICS_GEN)  # TFX's, or ours
         and execution.last_known_state == mlmd.Execution.COMPLETE
     ]
     events = store.get_events_by_execution_ids(ids) if ids else []
