@@ -12,6 +12,8 @@ from components.common import schema
 from components.common.errors import UserError
 from components.data_validation import drift, statistics
 
+pytestmark = pytest.mark.slow
+
 CLASSES = schema.ClassTable(values={"leaf": 1, "soil": 0})
 
 

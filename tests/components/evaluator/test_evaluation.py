@@ -13,6 +13,8 @@ from components.evaluator.eval_config import make_eval_config
 from components.evaluator.object_size import object_size
 from components.evaluator.verdict import read_verdict
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["pet", "background", "border"]
 OVERALL = ()
 

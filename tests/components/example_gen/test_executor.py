@@ -23,6 +23,8 @@ from components.example_gen.config import (
 )
 from pipeline.config.beam import BeamStepConfig
 
+pytestmark = pytest.mark.slow
+
 COUNT = 23
 
 

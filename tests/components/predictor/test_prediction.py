@@ -20,6 +20,8 @@ from PIL import Image
 
 from pipeline import cli
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 SIZES = [(10, 14), (30, 20), (8, 8), (25, 40), (16, 9)]
 

@@ -14,6 +14,8 @@ from components.common.errors import UserError
 from components.trainer import encoders, unet
 from components.trainer.config import DecoderConfig, EncoderConfig
 
+pytestmark = pytest.mark.slow
+
 SIZE = (64, 96)
 DECODER = DecoderConfig(filters=(8, 8, 8, 8))
 SCALE, OFFSET = [0.017, 0.018, 0.0175], [-2.1, -2.0, -1.8]

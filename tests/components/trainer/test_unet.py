@@ -9,6 +9,8 @@ from components.common.errors import UserError
 from components.trainer import encoders, unet
 from components.trainer.config import DecoderConfig, EncoderConfig
 
+pytestmark = pytest.mark.slow
+
 # (KerasHub's presets: test_keras_hub_presets.py.)
 NAMES = sorted({*get_args(EncoderConfig.model_fields["name"].annotation)} - {"keras_hub"})
 FROM_SCRATCH = EncoderConfig(weights="none", alpha=0.35)

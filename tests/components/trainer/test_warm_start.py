@@ -12,6 +12,8 @@ from components.trainer import warm_start
 from components.trainer.config import DecoderConfig, EncoderConfig
 from components.trainer.unet import build_unet
 
+pytestmark = pytest.mark.slow
+
 SCRATCH = EncoderConfig(weights="none", alpha=0.35)
 
 
