@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import shlex
 import tempfile
@@ -195,17 +196,19 @@ def _package(config: PipelineConfig, only_if_changed: bool) -> Iterator[str]:
 
 
 def _kubeflow_runner() -> ModuleType:
-    try:
-        from pipeline.kubeflow import runner
-    except ModuleNotFoundError as error:
-        if error.name != "kfp":
-            raise
-        raise UserError("this needs kfp: pip install 'segline[kubeflow]'") from error
+    _check_kfp()
+    from pipeline.kubeflow import runner
+
     return runner
 
 
+def _check_kfp() -> None:
+    if importlib.util.find_spec("kfp.client") is None:
+        raise UserError("this needs kfp: pip install 'segline[kubeflow]'")
+
+
 def _cluster(options: argparse.Namespace) -> Cluster:
-    _kubeflow_runner()
+    _check_kfp()
     from pipeline.kubeflow.client import Cluster
 
     token = None
