@@ -20,7 +20,7 @@ MODEL_FORMATS = ("JPEG", "PNG", "GIF")
 ORIENTATION_TAG = 0x0112
 UPRIGHT = (0, 1)  # orientations that need no turning
 PNG_START = b"\x89PNG\r\n\x1a\n"
-_LFS_START = b"version https://git-lfs.github.com/"
+LFS_START = b"version https://git-lfs.github.com/"
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 # What Pillow would take for pictures, but nobody keeps as one.
 _NO_PICTURES = (".pdf", ".eps", ".ps", ".h5", ".hdf", ".mpg", ".mpeg", ".palm", ".xv", ".wmf")
@@ -116,7 +116,7 @@ def opened(content: bytes) -> Iterator[Image.Image]:
     Raises:
       OSError: it is no picture, or a damaged one.
     """
-    if content.startswith(_LFS_START):
+    if content.startswith(LFS_START):
         raise OSError("it is a Git LFS pointer, not the file itself: run `git lfs pull`")
     heic = content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS
     if heic:

@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 
-from components.common import file_tree, schema
+from components.common import file_tree, picture_formats, schema
 from components.common.errors import UserError
 from components.datasets import class_names, tool_layouts
 from components.datasets.config import BorrowConfig, FolderConfig
@@ -77,7 +77,8 @@ def find_layout(
         config = layout.config.model_copy(update={"boxes": boxes})
         layout = dataclasses.replace(layout, config=config, matched=mask_source(config).match())
     if layout is None or not layout.matched.pairs:
-        raise UserError(_nothing(root, tree, images, masks))
+        told = layout.matched.notes if layout else []
+        raise UserError("; ".join([_nothing(root, tree, images, masks), *told]))
     notes = [*layout.notes, *layout.matched.notes, *_unread(tree)]
     layout = dataclasses.replace(layout, notes=notes)
     if split_by == "hash":
@@ -104,7 +105,18 @@ def _nothing(root: str, tree: file_tree.Tree, images: str | None, masks: str | N
         f"Ultralytics' annotations); there are {told or 'no files'}. --images, --masks and "
         "--annotations name them"
     ]
+    pointers = [name for name, path in tree.files.items() if _is_lfs_pointer(path)]
+    if pointers:
+        lines.append(f"{some(pointers)} are Git LFS pointers: run `git lfs pull`")
     return "; ".join([*lines, *_unread(tree)])
+
+
+def _is_lfs_pointer(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(picture_formats.LFS_START)) == picture_formats.LFS_START
+    except OSError:
+        return False
 
 
 def _ending(name: str) -> str:

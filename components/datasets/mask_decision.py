@@ -75,6 +75,8 @@ def decide(
     elif looks.clear or _by_colors(looks):
         table, settings, more = _table(looks, settings)
         notes += more
+    elif looks.forms[GREY] and looks.forms[PALETTE] and _values_differ(looks):
+        raise UserError(_mixed({form: files for form, files in looks.forms.items() if files}))
     elif looks.forms[FLOATS] or answers.recode:
         settings = mask_numbers.find_recode(looks, settings, answers)
     else:
@@ -99,6 +101,15 @@ def _by_colors(looks: MaskLooks) -> bool:
     if looks.forms[COLOURS]:
         return True
     return _palettes_differ(looks)
+
+
+def _values_differ(looks: MaskLooks) -> bool:
+    """Whether grey masks have values that those with palettes lack, and the other way round."""
+    of_grey, of_palette = (
+        {value for value, files in looks.value_files.items() if set(files) & set(looks.forms[form])}
+        for form in (GREY, PALETTE)
+    )
+    return bool(of_grey - of_palette) and bool(of_palette - of_grey)
 
 
 def _palettes_differ(looks: MaskLooks) -> bool:

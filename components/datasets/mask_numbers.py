@@ -16,6 +16,7 @@ _NEAR = 10  # grey levels: 254 is a 255 that was drawn over
 _THIN = 0.8  # of the pixels of 255 that lie at an edge, where it is a border
 _RARE = 0.01  # share of the pixels
 _MANY = 6  # things in a picture, from which numbers of things are told from classes
+_SCALE_FILES = 2
 _ENOUGH_FILES = 10
 
 
@@ -71,6 +72,8 @@ def read_values(
             f"{some(list(looks.instances))}, each in one piece), not like classes: --instances "
             "makes one class of all things; --classes takes the values for classes all the same"
         )
+    if answers.instances is None and not named:
+        _check_scales(looks)
     notes, recode, ignored = [], {}, []
     strays = [
         v
@@ -110,6 +113,26 @@ def _look_like_instances(looks: MaskLooks, numbered: Sequence[int]) -> bool:
         and max(numbered, default=0) >= _MANY
         and len(set(numbered)) >= 3
     )
+
+
+def _check_scales(looks: MaskLooks) -> None:
+    """Two annotators' masks, of other scales: 0 and 1 here, 0 and 255 there.
+
+    Raises:
+      UserError: some masks have nothing but 0 and one value, others nothing but 0 and another.
+    """
+    things = sorted(value for value in looks.values if value)
+    if len(things) != 2 or things[1] not in (255, 65535) or things[0] > 1:
+        return
+    files = [set(looks.value_files[value]) for value in things]
+    if not files[0] & files[1] and min(map(len, files)) >= _SCALE_FILES:
+        names = [some(looks.value_files[value]) for value in things]
+        raise UserError(
+            f"{len(files[0])} masks have nothing but 0 and {things[0]} ({names[0]}), "
+            f"{len(files[1])} nothing but 0 and {things[1]} ({names[1]}): one thing in two "
+            f"scales? Then --recode {things[1]}={things[0]}; else --classes takes them for two "
+            "classes"
+        )
 
 
 def _is_nearly_255(value: float, looks: MaskLooks) -> bool:

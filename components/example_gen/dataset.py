@@ -9,6 +9,7 @@ import json
 import logging
 import os
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 import components.datasets.synthetic_pets  # noqa: F401  registers it with TFDS
@@ -157,6 +158,12 @@ def check_features(builder: tfds.core.DatasetBuilder, config: DatasetConfig) -> 
             kind = type(features[wanted[key]]).__name__
             raise UserError(
                 f"dataset.features.{key}: {wanted[key]!r} is a {kind}; an Image feature is needed"
+            )
+        if np.issubdtype(features[wanted[key]].np_dtype, np.floating):
+            # TFDS keeps a float's bytes as four channels of 8 bits, which is no picture.
+            raise UserError(
+                f"dataset.features.{key}: {wanted[key]!r} has values of "
+                f"{np.dtype(features[wanted[key]].np_dtype)}; make a dataset of 8 or 16 bits of it"
             )
     for name in config.features.slice_by:
         if not _is_sliceable(features[name]):

@@ -191,7 +191,7 @@ def test_names_that_are_spelled_apart_and_copies_that_nobody_means(tmp_path):
     for index, name in enumerate(names(COUNT)):
         image, mask, _ = scene(index)
         save(tmp_path / "images" / unicodedata.normalize("NFD", f"{name}_Grün.JPEG"), image)
-        spelled = f"{name}_Grün" if index == 0 else f"{name}_grün"
+        spelled = f"{name}_grün" if index % 3 == 0 else f"{name}_Grün"
         save(tmp_path / "masks" / unicodedata.normalize("NFC", f"{spelled}.JPEG.png"), mask)
     save(tmp_path / "images/.ipynb_checkpoints/s00-checkpoint.png", scene(0)[0])
     save(tmp_path / "masks/__MACOSX/s00.png", scene(0)[1])
@@ -552,3 +552,30 @@ def test_what_is_not_read_is_named(tmp_path):
     (tmp_path / "labels.json").write_text(json.dumps({"a": 1}))
     with pytest.raises(UserError, match="neither COCO's JSON files"):
         survey(str(tmp_path), annotations=(str(tmp_path / "images"),))
+
+
+def test_masks_of_two_annotators_and_datasets_of_boxes(tmp_path):
+    def scale(path, mask, index):
+        save(path.with_suffix(".png"), (mask > 0).astype(np.uint8) * (255 if index % 2 else 1))
+
+    two = masks(tmp_path / "scales", scale)
+    with pytest.raises(UserError, match="one thing in two scales.*--recode 255=1"):
+        survey(two)
+    assert_values(survey(two, answers=Answers(recode={255: 1})), lambda mask: mask > 0)
+
+    def form(path, mask, index):
+        grey = Image.fromarray((mask > 0).astype(np.uint8) * 255)
+        (grey if index % 2 else paletted(mask, VOC)).save(path.with_suffix(".png"))
+
+    with pytest.raises(UserError, match=r"several forms: 6 palette \(s00.png\), 6 grey"):
+        survey(masks(tmp_path / "forms", form))
+
+    boxes = tmp_path / "boxes"
+    scenes.pictures(boxes / "images", COUNT)
+    for name in names(COUNT):
+        (boxes / "labels").mkdir(exist_ok=True)
+        (boxes / f"labels/{name}.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+    with pytest.raises(UserError, match="12 pictures have boxes, but no shapes"):
+        survey(str(boxes))
+    values, _ = read(survey(str(boxes), boxes="draw"))
+    assert (values["s00"] == 1).sum() == HEIGHT // 4 * WIDTH // 4
