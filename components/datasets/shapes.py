@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -109,7 +110,8 @@ def box(corner_and_size: Sequence[float], size: tuple[int, int]) -> np.ndarray:
     if not np.isfinite(numbers).all() or wide <= 0 or high <= 0:
         raise ShapeError("its box is empty")
     pixels = np.zeros(size, bool)
-    ends = [max(0, round(one)) for one in (top, top + high, left, left + wide)]
+    # Halves go up, not to the even number: a box keeps its size wherever it lies.
+    ends = [max(0, math.floor(one + 0.5)) for one in (top, top + high, left, left + wide)]
     pixels[ends[0] : ends[1], ends[2] : ends[3]] = True
     return pixels
 
