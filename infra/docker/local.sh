@@ -55,7 +55,7 @@ if ! tool inspect --type image localhost/debian >/dev/null 2>&1; then
     rm "$images/debian.tar"
 fi
 
-tool build-using-dockerfile --quiet --layers --isolation chroot --network host --pull-never \
+tool build-using-dockerfile --quiet --layers --force-rm --isolation chroot --network host --pull-never \
     --build-arg BASE=localhost/debian --build-arg "COMMIT=${COMMIT:-}" --target "$target" \
     --file infra/docker/Dockerfile --tag "localhost/segline:$target" . >&2
 
