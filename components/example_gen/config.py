@@ -84,8 +84,8 @@ class LeaksConfig(schema.Config):
         default=0.01,
         ge=0,
         le=1,
-        description="share of a split that may be in the training split too; more stops the "
-        "run. null: it is only told",
+        description="share of the test split that may be in the training split too; more stops "
+        "the run. null: it is only told, as for the validation split",
     )
 
 

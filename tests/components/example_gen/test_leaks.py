@@ -82,6 +82,8 @@ def test_the_limit():
     with pytest.raises(UserError, match="allows 1.0%"):
         leaks.check(found, counts, LeaksConfig())
     leaks.check(found, counts, LeaksConfig(max_fraction=0.3))
+    validation = [leaks.Leak("validation", f"a{i}", f"b{i}", 0) for i in range(5)]
+    leaks.check(validation, counts, LeaksConfig())  # told, no reason to stop
     with pytest.raises(UserError) as error:
         leaks.check(found, counts, LeaksConfig(max_fraction=0.1))
     first, *lines = str(error.value).splitlines()
