@@ -198,12 +198,12 @@ class PackageRunner:
             command, environment = self.command(name, executor_input)
             started = time.monotonic() + skipped
             with open(folder / "log", "w") as log:
-                process = self.server.start(
-                    [*self.user, *command], folder, environment, output=log.fileno()
-                )
-                if on_start:
-                    on_start(name, process, number)
-                result.codes.append(process.wait())
+                words = [*self.user, *command]
+                output = log.fileno()
+                with self.server.start(words, folder, environment, output=output) as process:
+                    if on_start:
+                        on_start(name, process, number)
+                result.codes.append(process.returncode)
             result.output += (folder / "log").read_text()
             phase = kfp_rules.SUCCEEDED if result.codes[-1] == 0 else kfp_rules.FAILED
             if (name, number) in self.lost:
