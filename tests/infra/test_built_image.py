@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,28 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CANNOT = 77  # local.sh: it can't be built here
 VOLUME = "/mnt"
 
+TINY = {
+    "name": "tiny",
+    "dataset": {
+        "name": "synthetic_pets",
+        "data_dir": f"{VOLUME}/tfds",
+        "splits": {"train": "train[:128]", "validation": "train[128:144]", "test": "test[:24]"},
+        "features": {"example_id": "file_name"},
+    },
+    "classes": {"values": {"pet": 1, "background": 2, "border": 3}},
+    "transform": {"image_size": [32, 64]},
+    "trainer": {
+        "encoder": {"weights": "none", "alpha": 0.35},
+        "decoder": {"filters": [16, 16, 8, 8]},
+        "class_weights": "balanced",
+        "epochs": 3,
+        "batch_size": 8,
+        "learning_rate": 0.005,
+    },
+    "evaluator": {"min_mean_iou": 0.0},
+    "run": {"root": f"{VOLUME}/runs"},
+}
+
 # What a container runtime does for a pod with a read-only root file system, no rights, and
 # one volume: mounts of its own, the image for root, and a user without rights.
 RUN = """
@@ -25,6 +48,7 @@ mount -o remount,bind,ro "$root"
 mount --bind "$volume" "$root/mnt"
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
+mount -t tmpfs -o mode=1777,size=64m tmpfs "$root/dev/shm"
 exec chroot "$root" setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs \
     --bounding-set=-all --inh-caps=-all sh -c 'cd /mnt; exec "$@"' sh "$@"
 """
@@ -73,6 +97,10 @@ def run(built, volume, *command, **environment):
     )
 
 
+def layers(told):
+    return json.loads(told["Manifest"])["layers"]
+
+
 def test_it_runs_without_rights_on_a_read_only_root(built, volume):
     _, told = built
     assert told["OCIv1"]["config"]["User"] == str(USER)
@@ -81,6 +109,19 @@ def test_it_runs_without_rights_on_a_read_only_root(built, volume):
     assert done.stderr.count("Read-only file system") == 3 == len(done.stderr.splitlines())
     done = run(built, volume, "segline", "--version")
     assert done.returncode == 0 and done.stdout.startswith("segline "), done.stderr
+
+
+def test_the_chain_runs_in_it(built, volume):
+    """A whole run, from the drawn data to a pushed model; nothing but the volume is written."""
+    (volume / "tiny.yaml").write_text(json.dumps(TINY))
+    config = {"SEGLINE_CONFIG": f"{VOLUME}/tiny.yaml"}
+    done = run(built, volume, "python", "/opt/code/pipeline/local_runner.py", **config)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert "Blessed" in done.stdout
+    (model,) = (volume / "runs/tiny/serving").glob("[0-9]*")
+    assert (model / "saved_model.pb").is_file()
+    shown = run(built, volume, "segline", "lineage", "model", **config)
+    assert COMMIT in shown.stdout, shown.stderr
 
 
 def test_what_it_holds(built):
@@ -94,3 +135,24 @@ def test_what_it_holds(built):
         sources = {path.stem for path in folder.glob("*.py")}
         compiled = {path.name.split(".")[0] for path in folder.glob("__pycache__/*.pyc")}
         assert sources and sources <= compiled
+
+
+def test_a_commit_ships_kilobytes(built, tmp_path):
+    """With one more line of code only the last layer is another."""
+    before = layers(built[1])
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard", "components", "pipeline", "infra", "."],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    context = tmp_path / "context"
+    for name in filter(None, listed.split("\0")):
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, context / name)
+    with (context / "components/common/errors.py").open("a") as file:
+        file.write("CHANGED = True\n")
+    after = layers(build(context)[1])
+    assert after[:-1] == before[:-1] and after[-1] != before[-1]
+    assert after[-1]["size"] < 4_000_000 < 500_000_000 < after[-2]["size"]  # uncompressed
