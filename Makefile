@@ -2,6 +2,7 @@
 # make tensorboard [CONFIG=…]      curves, pictures and hyperparameters of its runs
 # make test                        set up if needed, then run the tests
 # make test-quick                  those that need no whole run
+# make test-image                  builds the image, and runs a whole chain in it
 # make test-cluster KFP=… NAMESPACE=…   the tests on a real Kubeflow (docs/how-to/cluster.md)
 # make docs                        the docs as a site, in site/
 
@@ -22,10 +23,10 @@ export PYTHONWARNINGS ?= ignore
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run tensorboard test test-quick test-cluster bench lint docs format lock check-lock audit environment clean
+.PHONY: help run tensorboard test test-quick test-image test-cluster bench lint docs format lock check-lock audit environment clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -6
+	@sed -n 's/^# //p' Makefile | head -7
 
 environment:
 	@sh infra/environment.sh
@@ -52,6 +53,10 @@ test: environment
 # What starts nothing and trains nothing; a test that turns out to be slow has to be marked.
 test-quick: environment
 	@pytest $(WORKERS) --maxprocesses 2 -m "not slow" --slow-from 10 $(ARGS)
+
+# Builds the image, and runs a whole chain in it.
+test-image: environment
+	@SEGLINE_TEST_IMAGE=1 pytest -n0 tests/infra/test_built_image.py $(ARGS)
 
 # KFP: the address of Kubeflow Pipelines' API; NAMESPACE: where its runs have their pods.
 export KFP NAMESPACE

@@ -1,4 +1,4 @@
-"""The image, built from the Dockerfile and run as a cluster may run it."""
+"""The image, built from the Dockerfile and run as a cluster may run it: `make test-image`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("SEGLINE_TEST_IMAGE"),
+    reason="the image takes some minutes to build: make test-image",
+)
 PROJECT = Path(__file__).resolve().parents[2]
 USER = 10001
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
