@@ -45,7 +45,9 @@ def test_images_are_tagged_with_it():
     assert label[1] == VERSION
     assert KubeflowConfig().image == f"segline:{VERSION}-cpu"
     files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-    files += [file for file in (ROOT / "infra").rglob("*") if file.is_file()]
+    files += [
+        file for file in (ROOT / "infra").rglob("*") if file.is_file() and file.suffix != ".pyc"
+    ]
     tags = {
         (tag, str(file.relative_to(ROOT)))
         for file in files

@@ -1,5 +1,6 @@
 """Where pictures and masks come from, if not from TFDS: drawn animals, folders, tools' annotations.
 
 No step: ExampleGen opens `synthetic_pets` and `image_folder` (settings: `config`) as it opens
-any TFDS dataset, and `segline init` asks `survey` what is in a folder.
+any TFDS dataset; `segline init` asks `survey` what is in a folder, with a person's `answers`, and
+what `picture_looks` tells of pictures. `pairs` has what all forms of data come down to.
 """

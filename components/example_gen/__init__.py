@@ -1,5 +1,5 @@
 """TfdsExampleGen: any TFDS segmentation dataset becomes TFX examples.
 
 From outside: `config`; for the chain `component`; `dataset` opens and identifies what the config
-names; `quarantine` and `leaks` read back what was found in the data.
+names; `encoding` reads one example; `quarantine` and `leaks` read back what was found in the data.
 """

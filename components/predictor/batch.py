@@ -173,9 +173,11 @@ def count_rows(folder: str, kind: str) -> tuple[int, int]:
     for path in find_results(folder):
         if kind == "parquet":
             with filesystems.FileSystems.open(path) as file:
-                for batch in pq.ParquetFile(file).iter_batches(columns=["error"]):
-                    total += len(batch)
-                    failed += len(batch) - batch.column(0).null_count
+                rows = pq.ParquetFile(file)
+                total += rows.metadata.num_rows
+                if rows.num_row_groups:  # without one, some versions of pyarrow can't iterate
+                    for batch in rows.iter_batches(columns=["error"]):
+                        failed += len(batch) - batch.column(0).null_count
             continue
         for records in tf.data.TFRecordDataset(path, "GZIP").batch(_AT_A_TIME):
             errors = tf.io.parse_example(records, {"error": tf.io.VarLenFeature(tf.string)})

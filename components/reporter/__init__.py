@@ -1,6 +1,7 @@
 """The report of a run: one self-contained HTML page.
 
 From outside: `component`, for the chain; `executor` says where the page lies; `page` and
-`lineage_section` build it, or its graph alone, without a run. It alone reads what other steps
+`lineage_section` build it, or its graph alone, without a run; `data_look` is the page about the
+data alone. It alone reads what other steps
 wrote, through their readers.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 
 import keras
 import tensorflow as tf
@@ -64,8 +65,11 @@ def load_weights(model: keras.Model, serving_model_dir: str) -> str:
         local = os.path.join(folder, _WEIGHTS_FILE)
         tf.io.gfile.copy(path, local)
         try:
-            model.load_weights(local)
-        except (ValueError, KeyError):
+            with warnings.catch_warnings():
+                # Since Keras 3.15 layers that the file has not are only warned of.
+                warnings.filterwarnings("error", "Skipping nested container", UserWarning)
+                model.load_weights(local)
+        except (ValueError, KeyError, UserWarning):
             model.set_weights(before)
             return "its layers are others"
     return ""

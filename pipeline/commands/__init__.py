@@ -1,5 +1,6 @@
 """The subcommands of `segline`: each module adds its own to the parser.
 
-For `pipeline.cli` alone: `init`, `config`, `predict`, `lineage`, `gc`, `metrics`, `kubeflow`.
+For `pipeline.cli` alone: `init`, `data`, `config`, `predict`, `lineage`, `gc`, `metrics` and
+`kubeflow`.
 Nothing heavy is imported before a command is called.
 """

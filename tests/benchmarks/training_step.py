@@ -146,7 +146,7 @@ def _step_function(
 ) -> Callable[[], object]:
     """What one step of `fit` runs, with what Keras needs around it."""
     batches = tf.data.Dataset.from_tensors((pictures, masks)).repeat()
-    model.fit(batches, steps_per_epoch=1, verbose=0)
+    model.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0)
     train, iterator = model.make_train_function(), iter(batches)
     return _waits(lambda: train(iterator))
 

@@ -214,7 +214,7 @@ def test_the_difference_between_runs(history):
     [
         (("model", "12345"), "12345: ML Metadata knows no such model"),
         (("model", "no/such/folder"), "no/such/folder: ML Metadata knows no such model"),
-        (("model", "it's"), "can't be part of a name"),
+        (("model", "it's"), "it's: ML Metadata knows no such model"),
         (("data", "ffff"), "ffff: no run has seen such data; known fingerprints: "),
         (("diff", "1999"), "1999: there is no such run of tiny"),
         (("diff", "20"), "runs begin so"),

@@ -277,7 +277,10 @@ VALUES = {
         png(lambda mask, i: np.dstack([mask * 0] * 3 + [(mask > 0).astype(np.uint8) * 255])),
         lambda mask: (mask > 0) * 255,
     ),
-    "16 bits": (png(lambda mask, i: mask.astype(np.uint16) * 1000), lambda mask: mask * 1000),
+    "16 bits": (
+        png(lambda mask, i: mask.astype(np.uint16) * 1000),
+        lambda mask: mask.astype(int) * 1000,
+    ),
     "an array": (
         lambda path, mask, i: np.save(path.with_suffix(".npy"), mask.astype(np.int64)),
         lambda mask: mask,
@@ -574,8 +577,8 @@ def test_masks_of_two_annotators_and_datasets_of_boxes(tmp_path):
     scenes.pictures(boxes / "images", COUNT)
     for name in names(COUNT):
         (boxes / "labels").mkdir(exist_ok=True)
-        (boxes / f"labels/{name}.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+        (boxes / f"labels/{name}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
     with pytest.raises(UserError, match="12 pictures have boxes, but no shapes"):
         survey(str(boxes))
     values, _ = read(survey(str(boxes), boxes="draw"))
-    assert (values["s00"] == 1).sum() == HEIGHT // 4 * WIDTH // 4
+    assert (values["s00"] == 1).sum() == (HEIGHT // 2) * (WIDTH // 4)
