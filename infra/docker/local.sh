@@ -43,7 +43,7 @@ if ! tool inspect --type image localhost/debian >/dev/null 2>&1; then
     done
     # shellcheck disable=SC2086  # several options
     mmdebstrap --quiet --variant=minbase $slim trixie "$images/debian.tar" \
-        http://deb.debian.org/debian >&2 || cannot "Debian's packages can't be had"
+        >&2 || cannot "Debian's packages can't be had"
     base=$(tool from scratch)
     tool add --quiet "$base" "$images/debian.tar" / >/dev/null
     # Trust what the machine trusts: many networks stand behind a company's certificate.
