@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -61,6 +62,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.path in waiting,
         )
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """A command that a test calls here has the process to itself elsewhere, and sets log levels."""
+    loggers = logging.getLogger(), logging.getLogger("segline")
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    result = yield
+    for logger, (level, propagate) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.propagate = propagate
+    return result
 
 
 @pytest.fixture(scope="session")

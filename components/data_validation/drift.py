@@ -22,7 +22,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts, standa
 from tfx.utils import json_utils
 
 from components.common import earlier_models, lineage, schema
-from components.common.errors import UserError
+from components.common.errors import UserError, listed
 
 _LOG = logging.getLogger("segline.drift")
 _STATISTICS_GEN = "StatisticsGen"
@@ -107,9 +107,8 @@ class Executor(tfx_executor.Executor):
         artifact.set_string_custom_property("drift", "\n".join(lines))
         artifact.set_int_custom_property("drifted", len(lines))
         if lines and exec_properties["action"] == "stop":
-            told = "\n".join(f"  - {line}" for line in lines)
             raise UserError(
-                f"the data has drifted from that of the latest blessed model:\n{told}\n"
+                f"the data has drifted from that of the latest blessed model:\n{listed(lines)}\n"
                 "Where the new data is right, raise data_validation.drift.max_divergence or set "
                 "data_validation.drift.action to warn for this run."
             )

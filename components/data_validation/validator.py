@@ -12,9 +12,7 @@ from tfx.components.example_validator import executor as tfx_executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 
-from components.common.errors import UserError
-
-_MOST_SHOWN = 20
+from components.common.errors import UserError, listed
 
 
 class Executor(tfx_executor.Executor):
@@ -39,10 +37,8 @@ class Executor(tfx_executor.Executor):
             lines += [f"{split}: {line}" for line in describe_anomalies(read_anomalies(uri))]
         if lines:
             schema_uri = artifact_utils.get_single_uri(input_dict["schema"])
-            shown = "\n".join(f"  - {line}" for line in lines[:_MOST_SHOWN])
-            more = f"\n  … and {len(lines) - _MOST_SHOWN} more" if len(lines) > _MOST_SHOWN else ""
             raise UserError(
-                f"the examples don't fit the schema:\n{shown}{more}\n"
+                f"the examples don't fit the schema:\n{listed(lines)}\n"
                 "Mend the data or, if it is right, copy the schema, change it, and name it as "
                 f"data_validation.schema_path: {os.path.join(schema_uri, 'schema.pbtxt')}"
             )

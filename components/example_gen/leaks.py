@@ -18,14 +18,13 @@ import scipy.fft
 import tensorflow as tf
 
 from components.common import schema
-from components.common.errors import UserError
+from components.common.errors import UserError, listed
 from components.example_gen.config import LeaksConfig
 
 LEAKS_FILE = "leaks.json"  # in the examples' artifact
 _LOW = 8  # of the lowest frequencies, in each direction
 _BITS = _LOW**2
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in JPEG
-_MOST_TOLD = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,13 +127,10 @@ def check(leaks: Sequence[Leak], counts: dict[str, int], config: LeaksConfig) ->
     count = counts[schema.TEST]
     if config.max_fraction is None or len(found) <= config.max_fraction * count:
         return
-    lines = [f"  {leak}" for leak in found[:_MOST_TOLD]]
-    if len(found) > _MOST_TOLD:
-        lines.append(f"  … and {len(found) - _MOST_TOLD} more")
     raise UserError(
         f"{len(found)} of the {count} pictures of split test are in the training split too "
         f"({len(found) / count:.1%}; dataset.leaks.max_fraction allows "
-        f"{config.max_fraction:.1%}):\n" + "\n".join(lines)
+        f"{config.max_fraction:.1%}):\n{listed(found)}"
     )
 
 

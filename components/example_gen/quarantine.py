@@ -16,13 +16,12 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from components.common import schema
-from components.common.errors import UserError
+from components.common.errors import UserError, listed
 from components.example_gen.config import BadExamplesConfig
 
 FOLDER = "quarantine"  # in the examples' artifact
 _REPORT = "report.json"
 _REASON = "reason"
-_MOST_TOLD = 20
 # TFX's files are gzip files; the pictures in them are compressed already, and would get
 # smaller by a twentieth only, for more time than all else takes.
 RECORD_OPTIONS = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
@@ -155,13 +154,11 @@ def check(splits: dict[str, Outcome], config: BadExamplesConfig) -> None:
         bad = outcome.set_aside
         if len(bad) <= config.max_fraction * outcome.read and outcome.good:
             continue
-        lines = [f"  {one.example_id}: {one.reason}" for one in bad[:_MOST_TOLD]]
-        if len(bad) > _MOST_TOLD:
-            lines.append(f"  … and {len(bad) - _MOST_TOLD} more")
+        told = listed([f"{one.example_id}: {one.reason}" for one in bad])
         raise UserError(
             f"{len(bad)} of the {outcome.read} examples of split {split} can't be used "
             f"({len(bad) / outcome.read:.1%}; dataset.bad_examples.max_fraction allows "
-            f"{config.max_fraction:.1%}). Mend the dataset or the classes:\n" + "\n".join(lines)
+            f"{config.max_fraction:.1%}). Mend the dataset or the classes:\n{told}"
         )
 
 

@@ -103,7 +103,7 @@ def test_it_stops_the_run_where_the_config_says_so(before, tmp_path):
     now = statistics_of(tmp_path / "now", brightness=0.8, seed=1)
     with pytest.raises(UserError) as error:
         compare(tmp_path, now, before, "stop")
-    assert "  - test: brightness: " in str(error.value)
+    assert "  test: brightness: " in str(error.value)
     assert "raise data_validation.drift.max_divergence" in str(error.value)
 
 

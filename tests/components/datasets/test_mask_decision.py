@@ -1,0 +1,179 @@
+"""What the values of masks mean, as tools and people write them; what can't be told is asked."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from scenes import HEIGHT, VOC, WIDTH, names, paletted, save, scene
+from surveys import COUNT, assert_values, masks, png, read
+
+from components.common.errors import UserError
+from components.datasets.answers import Answers
+from components.datasets.survey import survey
+
+
+def own_palette(path, mask, index):
+    order = np.random.default_rng(index).permutation(3)
+    paletted(np.argsort(order).astype(np.uint8)[mask], VOC[order]).save(path.with_suffix(".png"))
+
+
+def mixed(path, mask, index):
+    image = (Image.fromarray(mask), paletted(mask, VOC), Image.fromarray(VOC[mask]))[index % 3]
+    image.save(path.with_suffix(".png"))
+
+
+def smooth(path, mask, index):
+    drawn = Image.fromarray((mask > 0).astype(np.uint8) * 255)
+    large = drawn.resize((4 * WIDTH, 4 * HEIGHT), Image.Resampling.NEAREST)
+    large.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).save(
+        path.with_suffix(".jpg"), quality=80
+    )
+
+
+def cut_out(path, mask, index):
+    hidden = np.full((*mask.shape, 3), 40 * (index % 5), np.uint8)
+    color = np.where(mask[..., np.newaxis] > 0, VOC[mask], hidden)
+    alpha = ((mask > 0) * 255).astype(np.uint8)
+    save(path.with_suffix(".png"), np.dstack([color, alpha]))
+
+
+VALUES = {
+    "254 is a 255 that was drawn over": (
+        png(
+            lambda mask, i: np.where(
+                (mask == 1) & (i == 2) & (np.arange(WIDTH) < 8), 254, (mask > 0) * 255
+            ).astype(np.uint8)
+        ),
+        lambda mask: (mask > 0) * 255,
+    ),
+    "palettes of their own": (own_palette, lambda mask: np.array([0, 1, 2])[mask]),
+    "a palette of greys": (
+        lambda path, mask, i: paletted(mask, np.array([[0] * 3, [128] * 3, [255] * 3])).save(
+            path.with_suffix(".png")
+        ),
+        lambda mask: np.array([0, 128, 255])[mask],
+    ),
+    "three forms": (mixed, lambda mask: mask),
+    "JPEG": (smooth, lambda mask: (mask > 0) * 255),
+    "only in the transparency": (
+        png(lambda mask, i: np.dstack([mask * 0] * 3 + [(mask > 0).astype(np.uint8) * 255])),
+        lambda mask: (mask > 0) * 255,
+    ),
+    "16 bits": (
+        png(lambda mask, i: mask.astype(np.uint16) * 1000),
+        lambda mask: mask.astype(int) * 1000,
+    ),
+    "an array": (
+        lambda path, mask, i: np.save(path.with_suffix(".npy"), mask.astype(np.int64)),
+        lambda mask: mask,
+    ),
+    "a pixel too large": (
+        png(lambda mask, i: np.pad(mask, ((0, i % 2), (0, 1)), "edge")),
+        lambda mask: mask,
+    ),
+}
+
+
+def classes_of(found, mask):
+    """Values that were read, as the mask has them: colours have no order of their own."""
+    pairs = set(zip(mask.ravel().tolist(), found.ravel().tolist(), strict=True))
+    table = dict(pairs)
+    assert len(table) == len(pairs) == len(set(table.values())), pairs
+    return np.vectorize(table.get)(mask)
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_what_values_mean(kind, tmp_path):
+    make, meaning = VALUES[kind]
+    found = survey(masks(tmp_path, make))
+    values, _ = read(found)
+    for index, name in enumerate(names(COUNT)):
+        mask = scene(index)[1]
+        if kind == "palettes of their own":
+            np.testing.assert_array_equal(classes_of(values[name], mask), values[name])
+        else:
+            np.testing.assert_array_equal(values[name], meaning(mask), name)
+    if kind != "16 bits" and kind != "an array":
+        assert found.notes, "nobody was told"
+    assert 255 not in found.ignored
+
+
+def test_transparent_is_background_whatever_lies_under_it(tmp_path):
+    found = survey(masks(tmp_path, cut_out))
+    values, _ = read(found)
+    tables = [
+        dict(set(zip(scene(i)[1].ravel().tolist(), values[n].ravel().tolist(), strict=True)))
+        for i, n in enumerate(names(COUNT))
+    ]
+    assert all(table == tables[0] for table in tables)
+    assert tables[0][0] == 0 and sorted(tables[0].values()) == [0, 1, 2]
+
+
+def things(mask, index):
+    """Numbers of things, 1 to n, another n in each picture."""
+    rng, numbered = np.random.default_rng(index), np.zeros_like(mask)
+    places = rng.permutation(48)[: 5 + index]
+    for number, place in enumerate(places, 1):
+        y, x = divmod(int(place), 8)
+        numbered[y * 6 : y * 6 + 4, x * 6 : x * 6 + 4] = number
+    return numbered
+
+
+REFUSED = {
+    "fractions": (
+        lambda path, mask, i: np.save(path.with_suffix(".npy"), mask / 2),
+        r"s00.npy.*no whole numbers \(0.5\).*--recode 0.5=1",
+    ),
+    "things": (png(things), "look like numbers of things .*--instances .*--classes"),
+    "colours in JPEG": (
+        lambda path, mask, i: save(path.with_suffix(".jpg"), VOC[mask]),
+        "saved with loss.*--colors",
+    ),
+    "LFS": (
+        lambda path, mask, i: path.with_suffix(".png").write_bytes(
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+        ),
+        "git lfs pull",
+    ),
+    "a negative value": (
+        lambda path, mask, i: np.save(path.with_suffix(".npy"), mask.astype(np.int16) - 1),
+        "the value -1.*--recode=-1=255",
+    ),
+    "another size": (png(lambda mask, i: mask[::2, ::2]), r"mask 24x18, picture 48x36"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_can_not_be_told_is_asked(kind, tmp_path):
+    make, message = REFUSED[kind]
+    with pytest.raises(UserError, match=message):
+        survey(masks(tmp_path, make))
+
+
+def test_answers(tmp_path):
+    halves = masks(tmp_path / "a", REFUSED["fractions"][0])
+    assert_values(survey(halves, answers=Answers(recode={0.5: 1, 1.0: 2})))
+    numbered = masks(tmp_path / "b", png(things))
+    values, _ = read(survey(numbered, answers=Answers(instances=True)))
+    assert set(np.unique(values["s00"])) == {0, 1}
+    jpeg = masks(tmp_path / "c", REFUSED["colours in JPEG"][0])
+    colors = [tuple(map(int, color)) for color in VOC[:3]]
+    values, _ = read(survey(jpeg, answers=Answers(colors=colors)))
+    agree = np.mean([np.mean(values[n] == scene(i)[1]) for i, n in enumerate(names(COUNT))])
+    assert agree > 0.93  # (a rim may be lost)
+
+
+def test_masks_of_two_annotators(tmp_path):
+    def scale(path, mask, index):
+        save(path.with_suffix(".png"), (mask > 0).astype(np.uint8) * (255 if index % 2 else 1))
+
+    two = masks(tmp_path / "scales", scale)
+    with pytest.raises(UserError, match="one thing in two scales.*--recode 255=1"):
+        survey(two)
+    assert_values(survey(two, answers=Answers(recode={255: 1})), lambda mask: mask > 0)
+
+    def form(path, mask, index):
+        grey = Image.fromarray((mask > 0).astype(np.uint8) * 255)
+        (grey if index % 2 else paletted(mask, VOC)).save(path.with_suffix(".png"))
+
+    with pytest.raises(UserError, match=r"several forms: 6 palette \(s00.png\), 6 grey"):
+        survey(masks(tmp_path / "forms", form))
