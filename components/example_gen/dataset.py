@@ -165,6 +165,14 @@ def check_features(builder: tfds.core.DatasetBuilder, config: DatasetConfig) -> 
                 f"dataset.features.{key}: {wanted[key]!r} has values of "
                 f"{np.dtype(features[wanted[key]].np_dtype)}; make a dataset of 8 or 16 bits of it"
             )
+    if np.dtype(features[wanted["image"]].np_dtype) != np.uint8:
+        # Its high byte would be taken: next to nothing of a camera of 12 bits.
+        raise UserError(
+            f"dataset.features.image: {wanted['image']!r} has values of "
+            f"{np.dtype(features[wanted['image']].np_dtype)}, and nothing says which of them are "
+            "black and white; make a dataset of 8 bits of it, or let segline init look at the "
+            "pictures in a folder"
+        )
     for name in config.features.slice_by:
         if not _is_sliceable(features[name]):
             raise UserError(

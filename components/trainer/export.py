@@ -11,8 +11,10 @@ import tensorflow_transform as tft
 
 from components.common import schema
 from components.common.model_card import write_card
+from components.common.picture_settings import PictureSettings
 from components.trainer.config import ServingConfig
 from components.trainer.request_check import check_request
+from components.trainer.wide_pictures import eight_bits
 
 _EVALUATION_CHUNK = 16  # pictures that go through the network together
 
@@ -48,6 +50,7 @@ def export_model(
     layer = transform.transform_features_layer()
     raw_spec = transform.raw_feature_spec()
     num_classes = len(classes)
+    settings = PictureSettings.model_validate(card.get("pictures") or {})
 
     def parse(examples: tf.Tensor, *names: str) -> dict[str, tf.Tensor]:
         return tf.io.parse_example(examples, {name: raw_spec[name] for name in names})
@@ -77,7 +80,8 @@ def export_model(
         checked = check_request(
             image_bytes, schema.IMAGE_BYTES, limits.max_megabytes, limits.max_megapixels
         )
-        features = layer({schema.IMAGE: checked[:, tf.newaxis]})
+        narrow = eight_bits(checked, schema.IMAGE_BYTES, settings)
+        features = layer({schema.IMAGE: narrow[:, tf.newaxis]})
         probabilities = segment(features[schema.IMAGE])
         return {
             schema.MASK: tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8),

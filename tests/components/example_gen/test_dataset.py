@@ -1,4 +1,5 @@
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -105,6 +106,22 @@ def test_features_that_are_missing_or_unfit(config, features, message):
     wrong = changed(config, features=FeaturesConfig(**features))
     with pytest.raises(UserError, match=message):
         dataset.check_features(dataset.open_dataset(wrong), wrong)
+
+
+@pytest.mark.parametrize(("dtype", "bands"), [(np.uint16, 3), (np.float32, 1)])
+def test_deep_pictures_are_refused(config, dtype, bands):
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(None, None, bands), dtype=dtype),
+            "segmentation_mask": tfds.features.Image(shape=(None, None, 1), dtype=np.uint16),
+        }
+    )
+    builder = types.SimpleNamespace(
+        info=types.SimpleNamespace(features=features, full_name="deep/1.0.0")
+    )
+    kind = np.dtype(dtype)
+    with pytest.raises(UserError, match=f"features.image: 'image' has values of {kind}.* 8 "):
+        dataset.check_features(builder, config)
 
 
 def test_right_features_pass(config):
