@@ -40,6 +40,11 @@ def count(values: np.ndarray, objects: dict[int, Objects]) -> None:
         return
     found, counts = np.unique(values, return_counts=True)
     ground = found[counts.argmax()]
+    # Each row and column once: a small mask is not looked at as if it were a large one.
+    seen = {
+        side: np.ix_(*(np.unique(sampled(length, side)) for length in values.shape))
+        for side in SIZES
+    }
     for value in found[:_MOST_VALUES]:
         if value == ground:
             continue
@@ -47,7 +52,7 @@ def count(values: np.ndarray, objects: dict[int, Objects]) -> None:
         told = objects.setdefault(int(value), Objects())
         told.count += number
         for side in SIZES:
-            kept = np.unique(pieces[np.ix_(*(sampled(length, side) for length in values.shape))])
+            kept = np.unique(pieces[seen[side]])
             told.lost[side] += number - int(np.count_nonzero(kept))
 
 

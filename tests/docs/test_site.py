@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 LOADS = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src"}
 

@@ -45,6 +45,7 @@ VERTEX = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 
 @pytest.mark.parametrize("lock", ["run.lock", "gpu.lock"])
 @pytest.mark.parametrize("module", [VERTEX, "pipeline.kubeflow.node"])
+@pytest.mark.slow
 def test_it_can_be_imported(lock, module, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", ONLY_THE_LOCK, str(LOCKS / lock), str(tmp_path), module],

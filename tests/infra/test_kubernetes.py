@@ -337,6 +337,7 @@ def service_address(settings):
     return f"{settings['jobmanager.rpc.address']}:{settings['rest.port']}"
 
 
+@pytest.mark.slow
 def test_the_backup_can_be_restored(tmp_path):
     """The script of the CronJob, on a real server; then its dump, in an empty database."""
     if not database_servers.mariadb_path():

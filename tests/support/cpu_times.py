@@ -59,7 +59,9 @@ class CpuTimes:
 class SlowIsMarked:
     """`--slow-from SECONDS`: what is not marked as slow must be quick.
 
-    `make test-quick` leaves out what is marked, and stays quick by this.
+    `make test-quick` leaves out what is marked, and stays quick by this. The limit is several
+    times what the longest takes alone: beside other work, CPU time grows too (caches, threads of
+    one core).
     """
 
     def __init__(self, limit: float) -> None:

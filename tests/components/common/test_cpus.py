@@ -37,6 +37,7 @@ def test_the_fewest_count(tmp_path, monkeypatch):
     assert cpus.usable_cpus() == 4
 
 
+@pytest.mark.slow
 def test_beam_takes_as_many():
     code = """
 from components.common import cpus

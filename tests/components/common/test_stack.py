@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 
 def run(script, **environment):
     done = subprocess.run(
@@ -37,6 +39,7 @@ except ZeroDivisionError:
     assert "native inside" in run(script, TF_CPP_MIN_LOG_LEVEL="0").stderr
 
 
+@pytest.mark.slow
 def test_prism_is_not_fetched(tmp_path):
     """Where it is not refused, Beam 2.77 makes a folder for it in the user's home."""
     script = """

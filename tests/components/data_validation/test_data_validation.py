@@ -101,6 +101,7 @@ def test_anomalies_stop_the_run_with_a_list(tmp_path, folder, train):
     assert "train:" not in text
 
 
+@pytest.mark.slow
 def test_all_examples_are_in_the_statistics_or_the_step_fails(tmp_path):
     """Whichever of the first pieces an engine loses."""
     examples = standard_artifacts.Examples()

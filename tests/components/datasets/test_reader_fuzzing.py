@@ -19,6 +19,8 @@ from components.datasets.mask_values import read_mask
 from components.datasets.raw_mask import LARGEST
 from components.datasets.reading import read_image, read_pair
 
+pytestmark = pytest.mark.slow
+
 MASK = scene(0)[1]
 CONFIGS = (
     FolderConfig(images="a", masks="b"),

@@ -40,6 +40,7 @@ def test_a_push_is_a_whole_copy(tmp_path):
 PUSH = "import sys; from components.pusher import component; component.push(*sys.argv[1:])"
 
 
+@pytest.mark.slow
 def test_a_push_that_is_killed_leaves_nothing_in_sight(tmp_path):
     """Killed when some of its files are there; the next one cleans up and is whole."""
     source, serving = model(tmp_path / "model", files=400, size=300_000), tmp_path / "serving"

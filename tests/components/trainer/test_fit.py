@@ -98,6 +98,7 @@ def test_the_seed_makes_the_run():
     assert any(not np.allclose(a, b) for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.slow
 def test_ignored_pixels_do_not_count():
     """Pixels that are ignored may show anything: loss and accuracy stay the same."""
     images, masks = (np.stack(x) for x in zip(*halves().as_numpy_iterator(), strict=True))
@@ -149,12 +150,14 @@ def test_fine_tuning_changes_the_encoder_from_its_epoch_on():
     assert watch.sums[0] == watch.sums[1] != watch.sums[2] != watch.sums[3]
 
 
+@pytest.mark.slow
 def test_divergence_stops_the_run_with_a_remedy():
     broken = halves().map(lambda image, mask: (image * np.nan, mask))
     with pytest.raises(UserError, match="loss is nan in epoch 1.*learning_rate"):
         train(TrainerConfig(**SMALL), [callbacks.EpochLog(2)], data=broken)
 
 
+@pytest.mark.slow
 def test_predictions_are_pictured_before_training_and_after_each_epoch(tmp_path):
     images, masks = (np.stack(x) for x in zip(*halves(3).as_numpy_iterator(), strict=True))
     pictures = callbacks.PredictionPictures(images, masks, 2, str(tmp_path))

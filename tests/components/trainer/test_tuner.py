@@ -144,6 +144,7 @@ def test_a_fault_of_ours_ends_the_search(search, tmp_path):
         search(tmp_path / "trials" / "one", fails=[2], error=KeyError("mask"))
 
 
+@pytest.mark.slow
 def test_the_score_is_the_mean_iou_on_validation(search, tmp_path, monkeypatch):
     models = []
     fit = tuner_fn.fit

@@ -50,6 +50,7 @@ def test_what_was_found_once_is_refused(path):
     assert isinstance(load(path), str)
 
 
+@pytest.mark.slow
 def test_damaged_text(tmp_path):
     texts = [path.read_bytes() for path in sorted(CONFIG_FOLDER.glob("*.yaml"))]
     outcomes = []
@@ -61,6 +62,7 @@ def test_damaged_text(tmp_path):
     check(outcomes)
 
 
+@pytest.mark.slow
 def test_strange_values_and_keys(tmp_path):
     configs = [yaml.safe_load(path.read_text()) for path in sorted(CONFIG_FOLDER.glob("*.yaml"))]
     outcomes = []

@@ -8,6 +8,7 @@ import kfp_server
 import pytest
 
 from pipeline import cli
+from pipeline.kubeflow import runner
 
 CLUSTER_CONFIG = """
 name: leaves
@@ -25,8 +26,24 @@ kubeflow:
 """
 
 
+@pytest.fixture(scope="module")
+def compiled():
+    """`runner.package`, which compiles each config once: most commands here have the same."""
+    known = {}
+
+    def package(config, only_if_changed=False):
+        key = config.model_dump_json(), only_if_changed
+        if key not in known:
+            known[key] = compile_package(config, only_if_changed)
+        return known[key]
+
+    compile_package = runner.package
+    return package
+
+
 @pytest.fixture
-def server(tmp_path, monkeypatch):
+def server(tmp_path, monkeypatch, compiled):
+    monkeypatch.setattr(runner, "package", compiled)
     monkeypatch.setenv("HOME", str(tmp_path))  # kfp keeps its own configuration there
     monkeypatch.chdir(tmp_path)
     (tmp_path / "leaves.yaml").write_text(CLUSTER_CONFIG)

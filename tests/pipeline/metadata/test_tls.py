@@ -60,6 +60,7 @@ def config(server, tmp_path, monkeypatch):
     return make
 
 
+@pytest.mark.slow
 def test_it_is_encrypted(config, authority):
     store = open_store(config(f"{{ca: {authority}/ca.pem}}"))
     assert store.get_contexts() == []
