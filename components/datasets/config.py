@@ -49,7 +49,8 @@ class MaskValuesConfig(schema.Config):
     )
     instances: bool = pydantic.Field(
         default=False,
-        description="the values are numbers of things, not classes: all above 0 become 1",
+        description="the values are numbers of things, not classes: all above 0 become 1; of masks "
+        "in colours, all but the colour of `colors: {0: …}`",
     )
     size_tolerance: int = pydantic.Field(
         default=0,
@@ -57,6 +58,12 @@ class MaskValuesConfig(schema.Config):
         le=16,
         description="pixels by which a mask may be larger or smaller than its picture: it is cut, "
         "or continued, at its right and lower edge",
+    )
+
+    resized: bool = pydantic.Field(
+        default=False,
+        description="masks of another resolution than their pictures, but of their shape (half "
+        "or double the size, …), are made as large as the pictures, nearest neighbour",
     )
 
 
@@ -171,6 +178,10 @@ class FolderConfig(schema.Config):
             raise ValueError("validation and test: nothing is left to train on")
         if self.mask_parts == "classes" and not self.labels:
             raise ValueError("labels: needed for `mask_parts: classes`")
+        if self.mask_values.instances and self.colors and list(self.colors) != [0]:
+            raise ValueError(
+                "mask_values.instances: of `colors`, only 0, the background, is needed"
+            )
         if self.mask_values.nearest and not self.colors:
             raise ValueError("mask_values.nearest: it needs `colors`")
         colors = list(self.colors.values())

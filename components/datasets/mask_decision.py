@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from components.common.errors import UserError
-from components.datasets import mask_numbers, smooth_masks
+from components.datasets import colored_things, mask_numbers, smooth_masks
 from components.datasets.answers import Answers
 from components.datasets.config import Color, FolderConfig, MaskValuesConfig
 from components.datasets.mask_looks import COLOURS, FLOATS, GREY, MOST_COLORS, PALETTE, MaskLooks
@@ -55,11 +55,8 @@ def decide(
     table: dict[int, Color] = {}
     ignored: list[int] = []
     found_names = dict(names)
-    if looks.alpha_only and len(looks.alpha_only) == looks.files:
-        notes.append(
-            "the masks are of one colour, and the thing is in their transparency (alpha): opaque "
-            "is the object, 255"
-        )
+    if alpha := _alpha_note(looks, named_colors):
+        notes.append(alpha)
         update = {"alpha": True, "nearest": bool(looks.half)}
         settings = settings.model_copy(update=update)
         table = {0: (0, 0, 0), 255: (255, 255, 255)} if looks.half else {}
@@ -68,6 +65,9 @@ def decide(
         found_names = dict(enumerate(named_colors))
         notes.append(f"the masks' {len(table)} colours are those of that file")
         table, settings, more = _strays_of_colors(looks, table, settings)
+        notes += more
+    elif colored_things.are_there(looks, answers):
+        table, settings, more = colored_things.united(looks, settings, answers)
         notes += more
     elif looks.lossy or smooth_masks.is_smooth(looks) or answers.colors:
         table, settings, more = smooth_masks.find_levels(looks, settings, answers)
@@ -86,6 +86,17 @@ def decide(
         ignored = [*answers.ignore]
     updated = config.model_copy(update={"colors": table, "mask_values": settings})
     return Meaning(FolderConfig.model_validate(updated.model_dump()), ignored, notes, found_names)
+
+
+def _alpha_note(looks: MaskLooks, named_colors: Mapping[str, Color]) -> str:
+    """Why the transparency is the mask; empty: it is not."""
+    if looks.alpha_only and len(looks.alpha_only) == looks.files:
+        why = "the masks are of one colour"
+    elif len(looks.clear) == looks.files and len(looks.colors) > MOST_COLORS and not named_colors:
+        why = "the masks are pictures that are cut out"
+    else:
+        return ""
+    return f"{why}, and the thing is in their transparency (alpha): opaque is the object, 255"
 
 
 def _told_pages(looks: MaskLooks) -> list[str]:
@@ -114,6 +125,8 @@ def _values_differ(looks: MaskLooks) -> bool:
 
 def _palettes_differ(looks: MaskLooks) -> bool:
     colors = [code for codes in looks.palette.values() for code in codes]
+    if len(set(colors)) == 1:  # a palette that nobody filled in: its indices are meant
+        return False
     return any(len(codes) > 1 for codes in looks.palette.values()) or len(set(colors)) < len(colors)
 
 

@@ -14,6 +14,10 @@ from components.datasets.raw_mask import RawMask
 GREY, PALETTE, COLOURS, FLOATS = "grey", "palette", "colours", "fractions"
 MOST_COLORS = 256
 _MOST_VALUES = 2000
+_IN_ONE_PIECE = 0.75  # share of a file's values, from which they are numbers of things
+_WITHOUT_GAPS = 0.7  # likewise
+_FEW_LEVELS = 5  # of a file; more are looked into for smooth edges
+_FLAT = 8  # grey levels that neighbours may differ by where there is no edge
 
 
 @dataclasses.dataclass
@@ -33,8 +37,11 @@ class MaskLooks:
       clear: files that have fully transparent pixels.
       half: files with pixels that are transparent in part.
       alpha_only: files whose colour is one, and whose transparency is not.
+      flat: grey level -> pixels whose neighbours are nearly of the same level: no edges.
+      ramps: pixels whose neighbours differ by a little.
       thin_255: pixels of 255 that have others beside them.
-      instances: files whose values are 1 to n, each value one piece: file -> n.
+      whole: files whose values are each in one piece -> how many there are.
+      runs: of those, the files whose values follow one another.
       files: how many there were.
     """
 
@@ -52,8 +59,11 @@ class MaskLooks:
     clear: list[str] = dataclasses.field(default_factory=list)
     half: list[str] = dataclasses.field(default_factory=list)
     alpha_only: list[str] = dataclasses.field(default_factory=list)
+    flat: Counter[int] = dataclasses.field(default_factory=Counter)
+    ramps: int = 0
     thin_255: int = 0
-    instances: dict[str, int] = dataclasses.field(default_factory=dict)
+    whole: dict[str, int] = dataclasses.field(default_factory=dict)
+    runs: set[str] = dataclasses.field(default_factory=set)
     files: int = 0
 
     @property
@@ -100,20 +110,32 @@ class MaskLooks:
             inner = scipy.ndimage.binary_erosion(there, np.ones((5, 5)), border_value=1)
             self.thin_255 += int((there & ~inner).sum())
         if form == GREY and len(found) > 1:
-            self._add_instances(name, raw.values, found)
+            self._add_pieces(name, raw.values, found)
+        if form == GREY and len(found) > _FEW_LEVELS and found[-1] <= 255:
+            self._add_flat(raw.values)
 
-    def _add_instances(self, name: str, values: np.ndarray, found: np.ndarray) -> None:
-        """1 to n with hardly a gap, and each in one piece: as things are numbered."""
+    def _add_pieces(self, name: str, values: np.ndarray, found: np.ndarray) -> None:
+        """Whether each value is in one piece, as things are numbered."""
         numbers = found[found > 0]
-        if len(numbers) < 0.7 * numbers[-1] or len(numbers) > 1000:
+        if not 0 < len(numbers) <= 1000 or numbers[-1] > 2**31 - 1:
             return
+        at = np.searchsorted(found, values).astype(np.int32) + 1
         pieces = 0
-        for number, place in enumerate(scipy.ndimage.find_objects(values.astype(np.int32)), 1):
-            if place is not None:
-                _, count = scipy.ndimage.label(values[place] == number, np.ones((3, 3)))
+        for number, place in enumerate(scipy.ndimage.find_objects(at), 1):
+            if place is not None and found[number - 1] > 0:
+                _, count = scipy.ndimage.label(at[place] == number, np.ones((3, 3)))
                 pieces += count == 1
-        if pieces >= 0.75 * len(numbers):
-            self.instances[name] = int(numbers[-1])
+        if pieces >= _IN_ONE_PIECE * len(numbers):
+            self.whole[name] = len(numbers)
+            if len(numbers) >= _WITHOUT_GAPS * (numbers[-1] - numbers[0] + 1):
+                self.runs.add(name)
+
+    def _add_flat(self, values: np.ndarray) -> None:
+        values = values.astype(np.int16)
+        steps = scipy.ndimage.maximum_filter(values, 3) - scipy.ndimage.minimum_filter(values, 3)
+        self.ramps += int(((steps > 0) & (steps <= 2 * _FLAT)).sum())
+        levels, counts = np.unique(values[steps <= _FLAT], return_counts=True)
+        self.flat.update(dict(zip(levels.tolist(), counts.tolist(), strict=True)))
 
     def _add_alpha(self, name: str, raw: RawMask) -> None:
         assert raw.alpha is not None

@@ -16,6 +16,10 @@ _NEAR = 10  # grey levels: 254 is a 255 that was drawn over
 _THIN = 0.8  # of the pixels of 255 that lie at an edge, where it is a border
 _RARE = 0.01  # share of the pixels
 _MANY = 6  # things in a picture, from which numbers of things are told from classes
+_DIFFERENT = 3  # numbers of things in a picture, likewise
+_MOST_FILES = 0.8  # share of the files, likewise
+_SELDOM = 0.25  # share of the files that show a value of few pixels, which may be a slip
+_MOST_CODES = 20  # fractions that somebody may have meant as classes
 _SCALE_FILES = 2
 _ENOUGH_FILES = 10
 
@@ -38,6 +42,12 @@ def find_recode(looks: MaskLooks, settings: MaskValuesConfig, answers: Answers) 
     broken = sorted(
         value for value in looks.values if value != int(value) and value not in answers.recode
     )
+    if len(broken) > _MOST_CODES:
+        raise UserError(
+            f"{some(looks.forms[FLOATS])}: the masks have {len(broken)} values that are no whole "
+            f"numbers, from {broken[0]:g} to {broken[-1]:g}: probabilities? Save the classes that "
+            "they make, such as 1 where they are above 0.5, and else 0"
+        )
     if broken:
         shown = ", ".join(f"{value:g}" for value in broken[:5]) + (", …" if broken[5:] else "")
         raise UserError(
@@ -65,16 +75,12 @@ def read_values(
             [],
             ["the values are numbers of things: all above 0 are one class, 1"],
         )
-    numbered = list(looks.instances.values())
-    if answers.instances is None and not named and _look_like_instances(looks, numbered):
-        raise UserError(
-            f"the masks' values look like numbers of things (1 to {max(numbered)} in "
-            f"{some(list(looks.instances))}, each in one piece), not like classes: --instances "
-            "makes one class of all things; --classes takes the values for classes all the same"
-        )
+    notes: list[str] = []
+    if answers.instances is None and not named:
+        notes += _check_things(looks)
     if answers.instances is None and not named:
         _check_scales(looks)
-    notes, recode, ignored = [], {}, []
+    recode, ignored = {}, []
     strays = [
         v
         for v, n in values.items()
@@ -91,6 +97,8 @@ def read_values(
         else:
             ignored.append(int(value))
             notes.append(f"{told}: they count nowhere (classes.ignore_values)")
+    if answers.instances is None and not named:
+        _check_slips(kept, looks, answers)
     others = [value for value in kept if value != 255]
     if answers.ignore is None and 255 in kept and len(others) >= 2 and max(others) < 255:
         share = values[255] / looks.pixels
@@ -107,12 +115,61 @@ def read_values(
     return settings.model_copy(update={"recode": recode}), ignored, notes
 
 
-def _look_like_instances(looks: MaskLooks, numbered: Sequence[int]) -> bool:
-    return (
-        len(numbered) >= 0.8 * sum(1 for _ in looks.forms[GREY])
-        and max(numbered, default=0) >= _MANY
-        and len(set(numbered)) >= 3
-    )
+def _check_things(looks: MaskLooks) -> list[str]:
+    """Numbers of things, which look like classes.
+
+    Raises:
+      UserError: the values look like numbers of things.
+    """
+    grey = looks.forms[GREY]
+    things = [value for value in looks.values if value > 0]
+    share = len(looks.whole) / max(1, len(grey))
+    alone = sum(len(looks.value_files[value]) == 1 for value in things)
+    counted = [looks.whole[name] for name in looks.runs]
+    several = len(set(counted)) >= _DIFFERENT
+    in_runs = several and len(counted) >= _MOST_FILES * len(grey)
+    apart = share >= _MOST_FILES and len(things) > 20 and alone >= 0.7 * len(things)
+    coded = {int(value) // 1000 for value in things if value >= 1000}
+    if coded and len(things) > 2 * len(coded) and all(v < 256 or v >= 1000 for v in things):
+        raise UserError(
+            f"{some(grey)}: the masks' values look like a class times 1000 and the number of a "
+            f"thing ({int(max(things))}), as Cityscapes' instanceIds: take the masks of the "
+            "classes (labelIds); --instances makes one class of all things; --classes takes the "
+            "values for classes all the same"
+        )
+    if apart or (in_runs and max(counted) >= _MANY):
+        raise UserError(
+            f"the masks' values look like numbers of things ({int(min(things))} to "
+            f"{int(max(things))}, up to {max(looks.whole.values())} in a mask, {some(grey)}, each "
+            "in one piece), not like classes: --instances makes one class of all things; "
+            "--classes takes the values for classes all the same"
+        )
+    if in_runs and len(things) > 1:
+        return [
+            f"the values {int(min(things))} to {int(max(things))} are each in one piece, and not "
+            "all in every mask: if they number things, --instances makes one class of them"
+        ]
+    return []
+
+
+def _check_slips(kept: Sequence[float], looks: MaskLooks, answers: Answers) -> None:
+    """Values of a few pixels in several files.
+
+    Raises:
+      UserError: nobody can tell whether they are a class.
+    """
+    told = set(answers.ignore or ())
+    if len(kept) < 3:
+        return
+    for value in sorted(kept):
+        count, files = looks.values[value], looks.value_files[value]
+        seldom = len(files) <= _SELDOM * looks.files and looks.files >= _ENOUGH_FILES
+        if value and value not in told and seldom and count <= _STRAY_PIXELS * len(files):
+            raise UserError(
+                f"the value {int(value)} is of {count} pixels in {len(files)} of {looks.files} "
+                f"masks ({some(files)}): a class of small things, or slips? --ignore {int(value)} "
+                f"lets them count nowhere; --classes takes it for a class"
+            )
 
 
 def _check_scales(looks: MaskLooks) -> None:

@@ -67,7 +67,9 @@ def values_of(raw: RawMask, config: FolderConfig) -> tuple[np.ndarray, str]:
             "the mask is saved with loss (JPEG), which changes its values: save it as PNG, or say "
             "in dataset.folder.colors which values there are, with mask_values.nearest"
         )
-    if config.colors:
+    if config.colors and settings.instances:
+        values, told = _things(raw, config.colors[0])
+    elif config.colors:
         values, told = _of_colors(raw, config.colors, settings.nearest)
     elif raw.is_coloured:
         values = np.zeros(raw.size, np.uint8)
@@ -90,6 +92,13 @@ def _without_colors(
     shown = raw.colors().copy()
     shown[clear] = next(iter(colors.values()))
     return RawMask(shown, lossy=raw.lossy)
+
+
+def _things(raw: RawMask, background: Sequence[int]) -> tuple[np.ndarray, str]:
+    try:
+        return (color_codes(raw.colors()) != color_code(background)).astype(np.uint8), ""
+    except ValueError as error:
+        return np.zeros(raw.size, np.uint8), f"the mask has no colours: {error}"
 
 
 def _recoded(values: np.ndarray, recode: Mapping[float, int]) -> tuple[np.ndarray, str]:

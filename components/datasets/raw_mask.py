@@ -12,6 +12,7 @@ from components.common import deep_pictures, picture_formats
 
 NPY_START = b"\x93NUMPY"
 _LARGEST_VALUE = 2**53  # above it, not all whole numbers are floats
+_ROUNDING = 1e-5  # by which a float may miss the whole number that is meant
 LARGEST = 100_000_000  # pixels; more is left to ExampleGen, which decodes no such thing
 
 
@@ -118,12 +119,15 @@ def _of_array(values: np.ndarray) -> RawMask:
         raise OSError(f"its values are of the kind {values.dtype}, not numbers")
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
-            raise OSError("it has values that are no number (NaN or infinite)")
+            raise OSError(
+                "it has values that are no number (NaN or infinite): give these pixels a number "
+                "of their own, which counts nowhere (segline init --ignore)"
+            )
         if np.abs(values).max() > _LARGEST_VALUE:
             raise OSError(f"it has values as large as {np.abs(values).max():g}")
-        # Zero and negative zero are one value.
-        whole = values.astype(np.int64)
-        values = whole if (whole == values).all() else values + 0.0
+        # Zero and negative zero are one value; so are 1 and what arithmetic makes of it.
+        whole = np.round(values).astype(np.int64)
+        values = whole if (np.abs(whole - values) <= _ROUNDING).all() else values + 0.0
     if values.dtype.kind != "f" and values.min() >= 0 and values.max() < 256:
         values = values.astype(np.uint8)
     return RawMask(np.ascontiguousarray(values))

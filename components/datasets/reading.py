@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.common import picture_formats
 from components.common.picture_settings import PictureSettings
-from components.datasets.config import FolderConfig
+from components.datasets.config import FolderConfig, MaskValuesConfig
 from components.datasets.mask_values import to_png
 from components.datasets.pairs import MaskSource, Pair
 from components.datasets.raw_mask import LARGEST
@@ -42,16 +42,19 @@ def read_pair(pair: Pair, source: MaskSource, config: FolderConfig) -> ReadPair:
     mask, problem = source.read(pair)
     wanted = size_of(mask)
     try:
-        picture = read_image(content, wanted, config.pictures)
+        picture = read_image(content, wanted, config.pictures, config.mask_values.resized)
     except OSError as error:
         return ReadPair(content, mask, problem or f"its picture can't be read: {error}")
-    if not problem and config.mask_values.size_tolerance:
-        mask = _fitted(mask, size_of(picture.encoded), config.mask_values.size_tolerance)
+    if not problem:
+        mask = _fitted(mask, size_of(picture.encoded), config.mask_values)
     return ReadPair(picture.encoded, mask, problem, picture.notes)
 
 
 def read_image(
-    content: bytes, mask_size: tuple[int, int] | None, settings: PictureSettings
+    content: bytes,
+    mask_size: tuple[int, int] | None,
+    settings: PictureSettings,
+    resized: bool = False,
 ) -> picture_formats.ModelPicture:
     """A picture as the model can decode it, lying as the settings say.
 
@@ -59,6 +62,7 @@ def read_image(
       content: of the file.
       mask_size: width and height of the mask; None: not known.
       settings: what the file does not say.
+      resized: whether the mask may be of another resolution.
 
     Raises:
       OSError: it can't be read, or not without more settings.
@@ -68,12 +72,17 @@ def read_image(
     upright = picture_formats.for_model(content, settings)
     if settings.orientation != "like_the_mask" or upright.encoded is content:
         return upright
-    if size_of(upright.encoded) != mask_size:
+
+    def fits(picture: picture_formats.ModelPicture) -> bool:
+        size = size_of(picture.encoded)
+        return size == mask_size or (resized and _same_shape(mask_size, size))
+
+    if not fits(upright):
         # Some tools draw masks on the pixels as they are stored.
         stored = picture_formats.for_model(
             content, settings.model_copy(update={"orientation": "as_stored"})
         )
-        return stored if size_of(stored.encoded) == mask_size else upright
+        return stored if fits(stored) else upright
     return upright
 
 
@@ -86,14 +95,39 @@ def size_of(encoded: bytes) -> tuple[int, int] | None:
         return None
 
 
-def _fitted(mask: bytes, size: tuple[int, int] | None, tolerance: int) -> bytes:
-    """The mask cut, or continued at its right and lower edge, where it is but little off."""
+def _same_shape(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:
+    """Whether two sizes have the same ratio of the sides, as far as whole pixels allow."""
+    if one is None or other is None:
+        return False
+    (small, tall), (wide, high) = sorted((one, other), key=lambda size: size[0])
+    # The smaller one was made by this factor, and its sides were rounded either way.
+    return any(
+        abs(wide - factor * small) < factor and abs(high - factor * tall) < factor
+        for factor in (wide / small, high / tall)
+    )
+
+
+def is_resized(mask: tuple[int, int], picture: tuple[int, int], tolerance: int) -> bool:
+    """Whether a mask is of another resolution than its picture, but of its shape."""
+    off = max(abs(a - b) for a, b in zip(mask, picture, strict=True))
+    return off > tolerance and _same_shape(mask, picture)
+
+
+def _fitted(mask: bytes, size: tuple[int, int] | None, settings: MaskValuesConfig) -> bytes:
+    """The mask as large as its picture, where it is allowed to be of another size.
+
+    It is cut, or continued, at its right and lower edge where it is but little off; and
+    resized where it is of another resolution.
+    """
     own = size_of(mask)
     if own is None or size is None or own == size:
         return mask
-    if any(abs(one - other) > tolerance for one, other in zip(own, size, strict=True)):
+    off = max(abs(one - other) for one, other in zip(own, size, strict=True))
+    if off > settings.size_tolerance and not (settings.resized and _same_shape(own, size)):
         return mask
-    values = np.asarray(Image.open(io.BytesIO(mask)))
+    image = Image.open(io.BytesIO(mask))
+    if off > settings.size_tolerance:
+        return to_png(np.asarray(image.resize(size, Image.Resampling.NEAREST)))
     width, height = size
     more = ((0, max(0, height - own[1])), (0, max(0, width - own[0])))
-    return to_png(np.pad(values, more, "edge")[:height, :width])
+    return to_png(np.pad(np.asarray(image), more, "edge")[:height, :width])

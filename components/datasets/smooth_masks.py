@@ -9,6 +9,11 @@ from components.datasets.mask_looks import COLOURS, FLOATS, GREY, PALETTE, MaskL
 from components.datasets.pairs import some
 
 _PEAK = 0.004  # share of the pixels that a level of a smooth mask has at least
+_NEAR = 3  # grey levels by which JPEG moves most pixels of an area
+_APART = 16  # grey levels between what masks are drawn with
+_MOST_LEVELS = 32
+_THIRD = 0.001  # as `_PEAK`, of a level between two others
+_RAMPS = 0.1  # share of the pixels on slopes, from which a mask is blurred; classes have steps
 
 
 def is_smooth(looks: MaskLooks) -> bool:
@@ -17,7 +22,11 @@ def is_smooth(looks: MaskLooks) -> bool:
     counts = {float(value): count for value, count in found.items()}
     if looks.forms[PALETTE] or looks.forms[FLOATS] or len(counts) < 6:
         return False
+    if not looks.forms[COLOURS] and max(counts) > 255:
+        return False
     total = sum(counts.values())
+    if len(counts) > _MOST_LEVELS and looks.ramps > _RAMPS * total:
+        return True
     common = [value for value, count in counts.items() if count >= 0.02 * total]
     rare = [value for value in counts if value not in common]
     share = sum(counts[value] for value in rare) / total
@@ -35,7 +44,7 @@ def find_levels(
 ) -> tuple[dict[int, Color], MaskValuesConfig, list[str]]:
     """The levels or colours that smooth or lossy masks were drawn with."""
     why = (
-        f"{len(looks.lossy)} masks are saved with loss (JPEG)"
+        f"{len(looks.lossy)} masks are saved with loss (JPEG, WebP)"
         if looks.lossy
         else "the masks have smooth edges"
     )
@@ -47,10 +56,12 @@ def find_levels(
         return table, settings, [f"{why}: each pixel gets the nearest of the colours of --colors"]
     levels = [] if looks.forms[COLOURS] else _two_levels(looks)
     if not levels:
+        seen = [] if looks.forms[COLOURS] else _levels(looks, _THIRD)
+        asked = f", as --colors {' '.join(map(str, seen))}" if len(seen) > 1 else ""
         raise UserError(
             f"{why}, which changes their values ({example}): save them without loss (PNG) and "
             "without smooth edges; or --colors names the colours that are meant, and each pixel "
-            "gets the nearest (a rim between two of them may get a third)"
+            f"gets the nearest (a rim between two of them may get a third){asked}"
         )
     low, high = levels
     table = {low: (low,) * 3, high: (high,) * 3}
@@ -74,9 +85,25 @@ def _two_levels(looks: MaskLooks) -> list[int]:
     sides = sum(dark.values()), sum(light.values())
     if sum(sides) < 0.75 * total or min(sides) < _PEAK * total:
         return []
-    middle = {v: n for v, n in looks.values.items() if v not in dark and v not in light}
-    peak = max(middle.values(), default=0)
     # A level of its own between them is a third class, not an edge.
-    if peak > 0.25 * min(max(dark.values()), max(light.values())):
+    if any(low + quarter < level < high - quarter for level in _levels(looks, _THIRD)):
         return []
     return [int(max(dark, key=lambda v: dark[v])), int(max(light, key=lambda v: light[v]))]
+
+
+def _levels(looks: MaskLooks, least: float) -> list[int]:
+    """Grey levels that whole areas have, in order: what the masks were drawn with."""
+    left = dict(looks.flat)
+    total = sum(looks.values.values())
+    found: list[int] = []
+    while left and len(found) < _MOST_LEVELS:
+        sums = {v: sum(left.get(v + by, 0) for by in range(-_NEAR, _NEAR + 1)) for v in left}
+        level = max(sums, key=lambda v: (sums[v], left[v]))
+        if sums[level] < least * total:
+            break
+        level = max(
+            (v for v in left if abs(v - level) <= _NEAR), key=lambda v: left[v], default=level
+        )
+        found.append(int(level))
+        left = {v: n for v, n in left.items() if abs(v - level) > _APART}
+    return sorted(found)

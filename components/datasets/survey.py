@@ -23,9 +23,10 @@ from components.datasets.mask_looks import MaskLooks
 from components.datasets.mask_source import mask_source
 from components.datasets.pairs import MaskSource, Matched, Pair, some
 from components.datasets.raw_mask import read_raw
-from components.datasets.reading import read_pair, size_of
+from components.datasets.reading import is_resized, read_pair, size_of
 from components.datasets.splits import split
 
+Size = tuple[int, int]  # width and height
 _LARGEST_TOLERANCE = 2  # pixels by which masks may be off without asking
 _MOST_REASONS = 5
 _FEW = 20  # pictures, of which a hash may leave a split without any
@@ -114,18 +115,12 @@ def survey(
     notes += more
     seen = _Seen()
     _read_all(layout.matched.pairs, source, config, seen)
-    if tolerance := seen.tolerance():
-        update = {"size_tolerance": tolerance}
-        config = config.model_copy(
-            update={"mask_values": config.mask_values.model_copy(update=update)}
-        )
-        notes.append(
-            f"{len(seen.off)} masks are {tolerance} pixel(s) larger or smaller than their pictures "
-            f"({some(list(seen.off.values()))}): they are cut, or continued, at the right and "
-            "lower edge (size_tolerance)"
-        )
-        seen = _Seen()
-        _read_all(layout.matched.pairs, source, config, seen)
+    if seen.off and isinstance(source, MaskFiles):
+        config, told = _fitting(seen, config)
+        if told:
+            notes += told
+            seen = _Seen()
+            _read_all(layout.matched.pairs, source, config, seen)
     _check(seen, layout)
     names = meaning.names if meaning else layout.names
     ignored = meaning.ignored if meaning else list(answers.ignore or ())
@@ -150,6 +145,27 @@ def survey(
         ),
         lost=seen.objects,
     )
+
+
+def _fitting(seen: _Seen, config: FolderConfig) -> tuple[FolderConfig, list[str]]:
+    """How masks of other sizes than their pictures' are made to fit, and in words."""
+    notes, update = [], {}
+    if tolerance := seen.tolerance():
+        update["size_tolerance"] = tolerance
+        off = seen.off_by_little()
+        notes.append(
+            f"{len(off)} masks are {tolerance} pixel(s) larger or smaller than their pictures "
+            f"({some(off)}): they are cut, or continued, at the right and lower edge "
+            "(size_tolerance)"
+        )
+    if resized := seen.resized():
+        update["resized"] = True
+        notes.append(
+            f"{len(resized)} masks are of another resolution than their pictures "
+            f"({some(resized)}): they are made as large, nearest neighbour (resized)"
+        )
+    settings = config.mask_values.model_copy(update=update)
+    return config.model_copy(update={"mask_values": settings}), notes
 
 
 def reasons_of(unusable: dict[str, str]) -> list[str]:
@@ -200,22 +216,32 @@ class _Seen:
         self.widths: list[int] = []
         self.pixels: Counter[int] = Counter()
         self.unusable: dict[str, str] = {}
-        self.off: dict[str, str] = {}
-        self._off_by: list[int] = []
+        self.off: dict[str, tuple[Size, Size]] = {}
         self._notes: Counter[str] = Counter()
         self.objects: dict[int, vanishing.Objects] = {}
         self.pairs = 0
 
-    def add_size(self, pair: Pair, mask: tuple[int, int], image: tuple[int, int]) -> None:
+    def add_size(self, pair: Pair, mask: Size, image: Size) -> None:
         told = "mask {}x{}, picture {}x{}".format(*mask, *image)
-        self.off[pair.name] = f"{pair.name}: {told}"
-        self._off_by.append(max(abs(a - b) for a, b in zip(mask, image, strict=True)))
+        self.off[pair.name] = mask, image
         self.unusable[pair.name] = f"the sizes differ: {told} (width x height)"
 
+    def off_by_little(self) -> list[str]:
+        """Masks that are off by a pixel or two."""
+        return [_sizes(name, *sizes) for name, sizes in self.off.items() if not _is_resized(sizes)]
+
+    def resized(self) -> list[str]:
+        """Masks of another resolution."""
+        return [_sizes(name, *sizes) for name, sizes in self.off.items() if _is_resized(sizes)]
+
     def tolerance(self) -> int:
-        """Pixels that masks are off, where none is off by more."""
-        most = max(self._off_by, default=0)
-        return most if 0 < most <= _LARGEST_TOLERANCE else 0
+        """Pixels that masks are off, but for those of other resolutions; 0: one is off by more."""
+        off = [
+            max(abs(a - b) for a, b in zip(*sizes, strict=True))
+            for sizes in self.off.values()
+            if not _is_resized(sizes)
+        ]
+        return max(off, default=0) if max(off, default=0) <= _LARGEST_TOLERANCE else 0
 
     def add_notes(self, notes: tuple[str, ...]) -> None:
         self._notes.update(notes)
@@ -223,6 +249,14 @@ class _Seen:
     def told(self) -> list[str]:
         """Notes on single pictures, by how many they are of."""
         return [f"{count} pictures: {note}" for note, count in self._notes.most_common(3)]
+
+
+def _sizes(name: str, mask: Size, image: Size) -> str:
+    return "{}: mask {}x{}, picture {}x{}".format(name, *mask, *image)
+
+
+def _is_resized(sizes: tuple[Size, Size]) -> bool:
+    return is_resized(*sizes, _LARGEST_TOLERANCE)
 
 
 def _read_all(pairs: list[Pair], source: MaskSource, config: FolderConfig, seen: _Seen) -> None:
@@ -265,6 +299,11 @@ def _check(seen: _Seen, layout: Layout) -> None:
         hint = (
             ". Were the pictures resized after the export? Take those that were annotated, or "
             "resize the annotations too"
+        )
+    elif seen.off:
+        hint = (
+            ". A mask has to lie over its picture: neither cut, turned nor stretched. Masks of "
+            "another resolution, but of the same shape, are resized"
         )
     if "LFS" in reasons:
         hint = ". The files are in Git LFS: run `git lfs pull`"
