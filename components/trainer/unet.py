@@ -131,7 +131,7 @@ def _separable(
 
 def _bilinear(times: int, name: str) -> keras.layers.Layer:
     # TensorFlow interpolates in float32 whatever it is given, and XLA, which Keras takes on a
-    # GPU, fails where the rest of the model is in another precision (TensorFlow 2.16).
+    # GPU, fails where the rest of the model is in another precision (TensorFlow 2.16, 2.21).
     return keras.layers.UpSampling2D(times, interpolation="bilinear", dtype="float32", name=name)
 
 
