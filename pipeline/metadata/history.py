@@ -25,7 +25,7 @@ class StepRecord:
       state: `done`, `cached`, `failed`, `running` or `interrupted`.
       started: milliseconds since the epoch.
       ended: likewise.
-      code: fingerprint of the source that it ran; empty for TFX's own steps.
+      execution: what ML Metadata has of it.
       outputs: the artifacts, by output key.
     """
 
@@ -33,8 +33,13 @@ class StepRecord:
     state: str
     started: int
     ended: int
-    code: str
+    execution: mlmd.Execution
     outputs: dict[str, list[mlmd.Artifact]]
+
+    @property
+    def code(self) -> str:
+        """Fingerprint of the source that it ran; empty for TFX's own steps."""
+        return code_of(properties_of(self.execution))
 
     def output(self, key: str) -> mlmd.Artifact | None:
         """The first artifact of an output, or None."""
@@ -238,7 +243,7 @@ def _read(store: MetadataStore, contexts: Sequence[mlmd.Context]) -> list[Run]:
                 state=state_of(execution),
                 started=execution.create_time_since_epoch,
                 ended=execution.last_update_time_since_epoch,
-                code=code_of(properties_of(execution)),
+                execution=execution,
                 outputs={},
             )
             if step.state in ("done", "cached"):  # otherwise they are half-written

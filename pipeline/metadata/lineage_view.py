@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
 from components.common import schema
@@ -67,15 +68,15 @@ def print_runs(console: Console, runs: Sequence[Run]) -> None:
         facts = describe_run(run)
         style = _STATE_STYLES.get(run.state, "yellow")
         table.add_row(
-            escape(run.id),
-            f"[{style}]{run.state}[/{style}]",
-            facts["took"],
-            facts["verdict"] or "–",
+            Text(run.id),
+            Text(run.state, style),
+            Text(facts["took"]),
+            Text(facts["verdict"] or "–"),
             *(
-                f"{facts['metrics'][name]:.4f}" if name in facts["metrics"] else "–"
+                Text(f"{facts['metrics'][name]:.4f}" if name in facts["metrics"] else "–")
                 for name in (schema.MEAN_IOU, schema.PIXEL_ACCURACY)
             ),
-            cached_steps(facts["steps"]),
+            Text(cached_steps(facts["steps"])),
         )
     console.print(table)
 
