@@ -102,6 +102,26 @@ def next_start(task: dict[str, Any], attempts: list[Attempt], policy: str) -> fl
     return start
 
 
+def pods_of_a_failing_task(task: dict[str, Any], around: int, defaults: dict[str, str]) -> float:
+    """How many pods a task that always fails gets, with `templateDefaults.retryStrategy` set.
+
+    The defaults are merged into every template (workflow/controller/dag.go:455), also of what
+    is around the executor: there they are all that it has, and each tries what is in it again.
+
+    Args:
+      task: from the package.
+      around: templates around it: its task's, those of the scopes that it is in, the run's.
+      defaults: `limit` (without one there is none, operator.go:1136) and `retryPolicy`.
+    """
+    attempts = [Attempt(0.0, 1.0, FAILED)]
+    while (start := next_start(task, attempts, defaults["retryPolicy"])) is not None:
+        attempts.append(Attempt(start, start + 1.0, FAILED))
+    if defaults["retryPolicy"] == "OnError":
+        return len(attempts)
+    limit = float(defaults.get("limit", "inf"))
+    return len(attempts) * (1 + limit) ** around
+
+
 def _seconds(duration: str) -> float:
     return float(duration.removesuffix("s"))
 

@@ -1,5 +1,8 @@
 """What the compiled package says: read as Kubeflow's own parts read it, nothing is run."""
 
+import re
+from pathlib import Path
+
 import kfp_rules
 import pytest
 import yaml
@@ -117,6 +120,18 @@ def test_which_ends_are_tried_again_is_for_the_version_to_say(tasks):
             assert failing(tasks["trainer"], phase, HOUR, policy) == times
     assert kfp_rules.retry_policy((2, 5)) == "OnFailure"
     assert kfp_rules.retry_policy((2, 17)) == "OnError"
+
+
+def test_what_the_guide_sets_tries_a_step_as_often_as_the_config_says(tasks):
+    """On KFP 2.17.0 with Argo 4.0.5, `Always` beside KFP's own limit of 2 made 3^5 pods of it."""
+    guide = (Path(__file__).parents[3] / "docs/how-to/cluster.md").read_text()
+    (block,) = re.findall(r"```yaml\ndata:\n(.*?)```", guide, re.DOTALL)
+    workflow = yaml.safe_load(yaml.safe_load(block)["workflowDefaults"])
+    defaults = workflow["spec"]["templateDefaults"]["retryStrategy"]
+    # Its task's template, the exit handler's, root's, and the entry point's.
+    pods = kfp_rules.pods_of_a_failing_task
+    assert pods(tasks["evaluator"], 4, defaults) == 3
+    assert pods(tasks["evaluator"], 4, defaults | {"limit": "2"}) == 243
 
 
 def test_a_refused_model_is_said_once(tasks):
