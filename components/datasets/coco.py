@@ -16,7 +16,7 @@ from components.datasets import coco_file, shapes
 from components.datasets.config import FolderConfig
 from components.datasets.mask_values import to_png
 from components.datasets.pairs import Matched, Pair, fixed_part, list_files, some
-from components.datasets.splits import split_word
+from components.datasets.split_words import split_word
 
 
 class CocoMasks:
@@ -157,6 +157,8 @@ class CocoMasks:
             if self._config.boxes == "draw":
                 return shapes.box(annotation["bbox"], (height, width))
             return None
+        if not _has_shape(annotation):
+            raise shapes.ShapeError("it has neither a shape nor a box")
         if isinstance(shape, list):
             return shapes.polygons(shape, height, width)
         if not isinstance(shape, dict):
@@ -199,9 +201,13 @@ class CocoMasks:
 
 def _is_box_only(annotation: dict) -> bool:
     """Whether an annotation has a box and nothing in it: from a tool for detection."""
-    shape, box = annotation.get("segmentation"), annotation.get("bbox")
-    empty = shape is None or (isinstance(shape, list) and not any(shape))
-    return empty and isinstance(box, list) and len(box) == 4
+    box = annotation.get("bbox")
+    return not _has_shape(annotation) and isinstance(box, list) and len(box) == 4
+
+
+def _has_shape(annotation: dict) -> bool:
+    shape = annotation.get("segmentation")
+    return shape is not None and (not isinstance(shape, list) or any(shape))
 
 
 def _size_of(path: str) -> tuple[int, int]:

@@ -53,6 +53,7 @@ def load(path: str) -> CocoFile:
         raise _no_coco(path, f"{type(error).__name__}: {str(error)[:200]}") from error
     if not is_coco(data):
         raise _no_coco(path, "one of these lists is missing")
+    data.setdefault("categories", [])  # those that are used are named by their numbers
     for key, wanted in (
         ("images", ("id", "file_name")),
         ("annotations", ("image_id", "category_id")),
@@ -97,8 +98,10 @@ def load(path: str) -> CocoFile:
 
 def is_coco(data: Any) -> bool:
     """Whether JSON has what a COCO file has."""
-    return isinstance(data, dict) and all(
-        isinstance(data.get(key), list) for key in ("images", "annotations", "categories")
+    return (
+        isinstance(data, dict)
+        and all(isinstance(data.get(key), list) for key in ("images", "annotations"))
+        and isinstance(data.get("categories", []), list)
     )
 
 

@@ -24,6 +24,9 @@ class NamesConfig(schema.Config):
         default="", description="of the pictures, before their ending, such as _leftImg8bit"
     )
     mask_prefix: str = pydantic.Field(default="", description="of the masks, such as mask_")
+    mask_ending: str = pydantic.Field(
+        default="", description="of the masks, such as .png, where pictures end otherwise"
+    )
 
 
 class MaskValuesConfig(schema.Config):
@@ -130,11 +133,12 @@ class FolderConfig(schema.Config):
     )
     mask_values: MaskValuesConfig = MaskValuesConfig()
     pictures: PictureSettings = PictureSettings()
-    split_by: Literal["hash", "folders", "lists", "annotations"] = pydantic.Field(
+    split_by: Literal["hash", "folders", "lists", "annotations", "names"] = pydantic.Field(
         default="hash",
         description="`hash`: by the picture's name, so that a picture stays in its split when "
         "others come; `folders`: by folders called train, val, test and the like, the others are "
-        "train; `lists`: files; `annotations`: by the name of the annotation file",
+        "train; `lists`: files; `annotations`: by the name of the annotation file; `names`: by the "
+        "first or last word of the pictures' names, as in test_03.png",
     )
     validation: Share = pydantic.Field(
         default=0.1, description="share of the pictures, where they are split by hash"
@@ -150,7 +154,8 @@ class FolderConfig(schema.Config):
     lists: dict[SplitName, str] = pydantic.Field(
         default_factory=dict,
         description="for `lists`: split -> text file with a picture's path in each line, relative "
-        "to `images`, with or without its ending",
+        "to `images`, with or without its ending; or a table (.csv, .tsv), which may be the same "
+        "for all splits if it has a column called split",
     )
 
     @pydantic.field_validator("annotations", mode="before")

@@ -9,12 +9,14 @@ from collections import Counter
 
 from components.common import file_tree, picture_formats, schema
 from components.common.errors import UserError
-from components.datasets import class_names, tool_layouts
+from components.datasets import by_content, class_names, tool_layouts
 from components.datasets.config import BorrowConfig, FolderConfig
 from components.datasets.mask_layouts import Layout, find_mask_files
 from components.datasets.mask_source import mask_source
 from components.datasets.pairs import Matched, some
-from components.datasets.splits import listed_only, read_list, split, split_of_path, split_word
+from components.datasets.split_lists import TABLES, listed_only, read_list, splits_of_table
+from components.datasets.split_words import split_word
+from components.datasets.splits import split, split_of_name, split_of_path
 
 _ENOUGH = 0.5  # share of the pictures with a mask file, above which nothing else is looked for
 # Forms of data that are known, but not read: ending -> how to convert it.
@@ -73,11 +75,18 @@ def find_layout(
         layout = find_mask_files(root, list(tree.files), images, masks)
     if annotations or (not masks and (layout is None or layout.covered < _ENOUGH)):
         layout = tool_layouts.find_tools_form(root, tree.files, images, annotations) or layout
+    if not annotations and not masks and (layout is None or not layout.matched.pairs):
+        layout = by_content.find(root, list(tree.files), images) or layout
     if layout and boxes and layout.config.boxes != boxes:
         config = layout.config.model_copy(update={"boxes": boxes})
         layout = dataclasses.replace(layout, config=config, matched=mask_source(config).match())
     if layout is None or not layout.matched.pairs:
-        told = layout.matched.notes if layout else []
+        told = list(layout.matched.notes) if layout else []
+        if layout and (alone := layout.matched.without_picture):
+            told.append(
+                f"{len(alone)} masks or annotations have no picture of their name, or several "
+                f"({some(alone)})"
+            )
         raise UserError("; ".join([_nothing(root, tree, images, masks), *told]))
     notes = [*layout.notes, *layout.matched.notes, *_unread(tree)]
     layout = dataclasses.replace(layout, notes=notes)
@@ -108,7 +117,19 @@ def _nothing(root: str, tree: file_tree.Tree, images: str | None, masks: str | N
     pointers = [name for name, path in tree.files.items() if _is_lfs_pointer(path)]
     if pointers:
         lines.append(f"{some(pointers)} are Git LFS pointers: run `git lfs pull`")
-    return "; ".join([*lines, *_unread(tree)])
+    channels = {re.sub(r"_000\d$", "", s) for s in map(_stem, tree.files) if s.endswith("_0001")}
+    if channels & {s.removesuffix("_0000") for s in map(_stem, tree.files)}:
+        lines.append(
+            "pictures in several files, one for each channel (_0000, _0001, …), are not read: save "
+            "them as one picture of three bands, or a TIFF of more (--bands)"
+        )
+    if any(_ending(name) == ".npy" for name in tree.files):
+        lines.append(".npy files are read as masks only: save pictures as PNG or TIFF")
+    return "; ".join([*lines, *tool_layouts.unread(tree.files), *_unread(tree)])
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(os.path.basename(name))[0]
 
 
 def _is_lfs_pointer(path: str) -> bool:
@@ -160,6 +181,8 @@ def _with_splits(root: str, tree: dict[str, str], layout: Layout) -> Layout:
             )
     elif len(of_files) > 1 or of_files & {schema.VALIDATION, schema.TEST}:
         config = config.model_copy(update={"split_by": "annotations"})
+    elif len(of_names := {split_of_name(pair.name) for pair in pairs}) > 1 and None not in of_names:
+        config = config.model_copy(update={"split_by": "names"})
     if config.split_by == "hash":
         _enough(layout)
     if config.split_by == "lists":
@@ -218,17 +241,30 @@ def _find_lists(root: str, tree: dict[str, str], layout: Layout) -> dict[str, st
     """Text files called train, val, test that name the pictures; VOC's ImageSets first."""
     stems = {os.path.splitext(os.path.basename(pair.name))[0] for pair in layout.matched.pairs}
     groups: dict[str, dict[str, str]] = {}
+    train_and_validation: dict[str, str] = {}
     for name, path in tree.items():
         stem, ending = os.path.splitext(os.path.basename(name))
         lower = stem.lower()
         words = [word for word in re.findall(r"[a-z]+", lower) if word != "list"]
-        if ending.lower() not in (".txt", ".lst", "") or not words or len(words) > 2:
+        if ending.lower() in TABLES and path != layout.config.run_lengths:
+            if _names_pictures(path, stems) and (of_table := splits_of_table(path)):
+                groups.setdefault(name, {}).update(dict.fromkeys(sorted(of_table), path))
+                continue
+        elif ending.lower() not in (".txt", ".lst", ""):
             continue
-        told = split_word(stem)
-        if told is None or not _names_pictures(path, stems):
+        both = "".join(words) == "trainval"
+        told = schema.TRAIN if both else split_word(stem)
+        if not words or len(words) > 2 or told is None or not _names_pictures(path, stems):
             continue
         kind = re.sub(r"[a-z]*(train|val|test|dev)[a-z]*", "", lower)
-        groups.setdefault(f"{os.path.dirname(name)}/{kind}", {}).setdefault(told, path)
+        key = f"{os.path.dirname(name)}/{kind}"
+        if both:
+            train_and_validation[key] = path
+        else:
+            groups.setdefault(key, {}).setdefault(told, path)
+    for key, path in train_and_validation.items():
+        if key in groups and schema.TRAIN not in groups[key]:
+            groups[key][schema.TRAIN] = path
     fitting = {
         key: lists
         for key, lists in groups.items()
@@ -248,9 +284,10 @@ def _names_pictures(path: str, stems: set[str]) -> bool:
         lines = read_list(path)[:20]
     except UserError:
         return False
-    first = [re.split(r"[\s,;]+", line)[0].replace("\\", "/") for line in lines]
-    named = [os.path.basename(one) for one in first]
-    known = sum(os.path.splitext(one)[0] in stems or one in stems for one in named)
+    named = [[os.path.basename(one.replace("\\", "/")) for one in line] for line in lines]
+    known = sum(
+        any(os.path.splitext(one)[0] in stems or one in stems for one in line) for line in named
+    )
     return bool(lines) and known >= 0.5 * len(lines)
 
 
@@ -259,7 +296,7 @@ def _only_listed(config: FolderConfig, layout: Layout) -> tuple[FolderConfig, Ma
     notes = []
     lists = {}
     for name, path in config.lists.items():
-        found, missing = listed_only(layout.matched.pairs, [path])
+        found, missing = listed_only(layout.matched.pairs, [(name, path)])
         if not found:
             notes.append(f"{path} names no picture that has a mask, and is left out")
         elif missing:
@@ -269,7 +306,7 @@ def _only_listed(config: FolderConfig, layout: Layout) -> tuple[FolderConfig, Ma
             )
         else:
             lists[name] = path
-    pairs, _ = listed_only(layout.matched.pairs, list(lists.values()))
+    pairs, _ = listed_only(layout.matched.pairs, list(lists.items()))
     left = len(layout.matched.pairs) - len(pairs)
     if left:
         notes.append(f"{left} pictures with a mask are in none of the lists, and are left out")

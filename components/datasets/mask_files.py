@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class MaskFiles:
     def __init__(self, config: FolderConfig) -> None:
         self._config = config
         by_class = config.mask_parts == "classes"
-        self.names = {v: name for name, v in config.labels.items()} if by_class else {}
+        self.names = _names_of(config.labels) if by_class else {}
 
     def match(self) -> Matched:
         """As `MaskSource` has it."""
@@ -89,6 +89,13 @@ class MaskFiles:
         """As `MaskSource` has it."""
         del pair
         return ""
+
+
+def _names_of(labels: Mapping[str, int]) -> dict[int, str]:
+    """Value -> label, without what all labels begin with: of mask_road and mask_sky, road, sky."""
+    common = os.path.commonprefix(list(labels)) if len(labels) > 1 else ""
+    start = max((common.rfind(joint) for joint in " _.-"), default=-1) + 1
+    return {value: label[start:] for label, value in labels.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,17 +176,22 @@ def _match(config: FolderConfig) -> Matched:
     Raises:
       UserError: there is no such folder, or names tell pictures and masks not apart.
     """
-    masks = list_files(config.masks or "", "masks", MASK_ENDINGS)
+    names = config.names
+    ending = names.mask_ending.lower()
+    masks = {
+        name: path
+        for name, path in list_files(config.masks or "", "masks", MASK_ENDINGS).items()
+        if name.lower().endswith(ending)
+    }
     images = list_files(config.images, "images")
     many = config.mask_parts != "one"
-    mask_files = named(
-        masks, config.masks or "", config.names.mask_prefix, config.mask_suffix, True, many
-    )
+    mask_files = named(masks, config.masks or "", names.mask_prefix, config.mask_suffix, True, many)
+    if config.mask_parts == "classes":
+        mask_files = [mask for mask in mask_files if class_of_path(mask.path, config)]
     # In a folder of both, the names tell them apart; else nothing beside a mask is a picture.
     shared = config.images == config.masks
     of_masks = {mask.path for mask in mask_files} if shared else set(masks.values())
     of_masks = {os.path.realpath(path) for path in of_masks}
-    names = config.names
     image_files = [
         file
         for file in named(images, config.images, names.image_prefix, names.image_suffix)
@@ -188,7 +200,7 @@ def _match(config: FolderConfig) -> Matched:
     if images and not image_files:
         raise UserError(
             f"dataset.folder: {config.images} and {config.masks} are the same files: say in "
-            "mask_suffix or names.mask_prefix which of them are masks"
+            "mask_suffix, names.mask_prefix or names.mask_ending which of them are masks"
         )
     found = pair_up(image_files, mask_files, config)
     if shared:
@@ -211,10 +223,12 @@ def pair_up(
     finder = _Finder(masks, config)
     same_key = Counter((image.folder, image.stem.casefold()) for image in images)
     same_stem = Counter(image.stem for image in images)
+    same_numbers = Counter(folded(image.folder + image.stem) for image in images)
     pairs, without, notes, twice = [], [], [], []
     taken: set[str] = set()
     for image in images:
-        found = finder.find(image, same_stem[image.stem] == 1)
+        unlike = same_numbers[folded(image.folder + image.stem)] == 1
+        found = finder.find(image, same_stem[image.stem] == 1, unlike)
         if found and same_key[image.folder, image.stem.casefold()] > 1:
             exact = [mask for mask in found if mask.base == image.base]
             if not exact:
@@ -238,6 +252,11 @@ def pair_up(
             f"{len(finder.by_case)} masks are named in other capitals than their pictures "
             f"({some(finder.by_case)})"
         )
+    if finder.by_number:
+        notes.append(
+            f"{len(finder.by_number)} masks write the number in their names otherwise than their "
+            f"pictures ({some(finder.by_number)})"
+        )
     left = [mask.name for mask in masks if mask.path not in taken]
     return Matched(pairs, without, left, notes)
 
@@ -248,33 +267,39 @@ class _Finder:
     def __init__(self, masks: Sequence[NamedFile], config: FolderConfig) -> None:
         self._many = config.mask_parts != "one"
         self.by_case: list[str] = []
-        self._tables: list[dict[str, list[NamedFile]]] = [defaultdict(list) for _ in range(4)]
+        self.by_number: list[str] = []
+        self._tables: list[dict[str, list[NamedFile]]] = [defaultdict(list) for _ in range(6)]
         self._by_folder: dict[str, list[NamedFile]] = defaultdict(list)
         self._by_number: dict[str, list[NamedFile]] = defaultdict(list)
-        by_base, by_path, by_stem, by_case = self._tables
+        by_base, by_path, by_stem, by_case, by_number, by_number_alone = self._tables
         for mask in masks:
             folder = mask.folder
             if config.mask_parts == "classes":
                 folder = _without_class(mask.folder, config)
             stem = mask.stem
-            if config.mask_parts == "classes" and (label := class_of_stem(stem, config)):
+            by_class = config.mask_parts == "classes"
+            if by_class and (label := class_of_stem(stem, config)):
                 stem = _CLASS_JOINTS.sub("", _remove(stem, label))
             by_base[folder + mask.base].append(mask)
             by_path[folder + stem].append(mask)
             by_stem[stem].append(mask)
             by_case[(folder + stem).casefold()].append(mask)
-            self._by_folder[mask.folder.rstrip("/")].append(mask)
+            by_number[folded(folder + stem)].append(mask)
+            by_number_alone[folded(stem)].append(mask)
+            if not by_class or not stem:  # p01/road.png, where classes have names
+                self._by_folder[mask.folder.rstrip("/")].append(mask)
             if self._many and (number := _NUMBER_AT_END.fullmatch(stem)):
                 self._by_number[folder + number.group(1)].append(mask)
 
-    def find(self, image: NamedFile, alone: bool) -> list[NamedFile]:
+    def find(self, image: NamedFile, alone: bool, unlike: bool) -> list[NamedFile]:
         """The masks of a picture, in order; none where that is not clear.
 
         Args:
           image: the picture.
           alone: whether no other picture, in another folder, has its name.
+          unlike: whether no other has it but for capitals and zeros before a number.
         """
-        by_base, by_path, by_stem, by_case = self._tables
+        by_base, by_path, by_stem, by_case, by_number, by_number_alone = self._tables
         for table, key in (
             (by_base, image.folder + image.base),
             (by_path, image.folder + image.stem),
@@ -285,12 +310,18 @@ class _Finder:
         if self._many and (found := self._of_folder(image)):
             return found
         found = by_stem.get(image.stem, []) if alone else []
-        told = {split_of_path(one.name) for one in (image, *found)} - {None}
-        if len(told) < 2 and (len(found) == 1 or (found and self._many)):
+        if _of_one_split(image, found) and (len(found) == 1 or (found and self._many)):
             return found
         found = by_case.get((image.folder + image.stem).casefold(), [])
         if len(found) == 1:
             self.by_case.append(found[0].name)
+            return found
+        found = by_number.get(folded(image.folder + image.stem), []) if unlike else []
+        if not found and unlike and alone:
+            found = by_number_alone.get(folded(image.stem), [])
+            found = found if _of_one_split(image, found) else []
+        if len(found) == 1 or (found and self._many):
+            self.by_number.append(found[0].name)
             return found
         return []
 
@@ -302,6 +333,16 @@ class _Finder:
             if key and self._by_folder.get(key):
                 return self._by_folder[key]
         return []
+
+
+def _of_one_split(image: NamedFile, masks: Sequence[NamedFile]) -> bool:
+    """Whether no mask's folder speaks of another split than the picture's."""
+    return len({split_of_path(one.name) for one in (image, *masks)} - {None}) < 2
+
+
+def folded(name: str) -> str:
+    """A name without its capitals, and without zeros before its numbers."""
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", name.casefold())
 
 
 def class_of_path(path: str, config: FolderConfig) -> str | None:

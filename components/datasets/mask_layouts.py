@@ -7,12 +7,12 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from components.common import file_tree, picture_formats
-from components.datasets import name_patterns
+from components.common import picture_formats
+from components.datasets import mask_parts, name_patterns
 from components.datasets.config import Color, FolderConfig, NamesConfig
-from components.datasets.mask_files import MaskFiles
-from components.datasets.pairs import MASK_ENDINGS, Matched, some, star_parts
-from components.datasets.splits import SPLIT_WORDS, split_word
+from components.datasets.mask_files import MaskFiles, folded
+from components.datasets.pairs import MASK_ENDINGS, Matched, some
+from components.datasets.split_words import SPLIT_WORDS, split_word
 
 _IMAGE_WORDS = frozenset(
     [
@@ -88,10 +88,10 @@ def find_mask_files(
     for mask_pattern in mask_patterns[:_MOST_CANDIDATES]:
         for image_pattern in image_patterns[:_MOST_CANDIDATES]:
             if image_pattern != mask_pattern or masks:
-                found += _try(image_pattern, mask_pattern, masks is not None)
+                found += try_folders(image_pattern, mask_pattern, masks is not None)
     if not masks:
         for folder in [images] if images else _image_patterns(root, folders, []):
-            found += _try(folder, folder, False)
+            found += try_folders(folder, folder, False)
     if not found:
         return None
     found.sort(key=lambda layout: _rank(root, layout))
@@ -138,7 +138,7 @@ def _patterns(root: str, folders: Counter[str], speaks: Callable[[str], bool]) -
         at = next((at for at, part in enumerate(parts) if speaks(part)), None)
         if at is not None:
             found[tuple(generalised(part) for part in parts[: at + 1])] += count
-    return [_joined(root, parts) for parts, _ in _merged(found).most_common()]
+    return [joined(root, parts) for parts, _ in merged(found).most_common()]
 
 
 def _image_patterns(root: str, folders: Counter[str], masks: Sequence[str]) -> list[str]:
@@ -154,8 +154,8 @@ def _image_patterns(root: str, folders: Counter[str], masks: Sequence[str]) -> l
                 if base.lower().endswith(joint + word) and len(base) > len(joint + word):
                     beside.append(os.path.join(head, base[: len(base) - len(joint + word)]))
     tops = [
-        _joined(root, parts)
-        for parts in _merged(
+        joined(root, parts)
+        for parts in merged(
             Counter(
                 {(generalised(folder.split("/")[0]),): n for folder, n in folders.items() if folder}
             )
@@ -177,7 +177,7 @@ def generalised(part: str) -> str:
     return rest
 
 
-def _merged(found: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
+def merged(found: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
     """Many folders that differ in one part only are one pattern: <id>/images."""
     groups: dict[tuple, list[tuple[str, ...]]] = defaultdict(list)
     for parts in found:
@@ -193,11 +193,12 @@ def _merged(found: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
     return result
 
 
-def _joined(root: str, parts: Sequence[str]) -> str:
+def joined(root: str, parts: Sequence[str]) -> str:
+    """The path of a folder, of its parts below a root."""
     return os.path.join(root, *parts) if parts else root
 
 
-def _try(images: str, masks: str, told: bool) -> list[Layout]:
+def try_folders(images: str, masks: str, told: bool) -> list[Layout]:
     """The ways in which two folders go together, with at least one pair."""
     from components.datasets.pairs import list_files
 
@@ -210,31 +211,40 @@ def _try(images: str, masks: str, told: bool) -> list[Layout]:
     if not same:
         taken = set(map(os.path.realpath, mask_names.values()))
         image_names = {n: p for n, p in image_names.items() if os.path.realpath(p) not in taken}
-    image_stems, mask_stems = ([*map(_stem, names)] for names in (image_names, mask_names))
+    image_stems, mask_stems = (
+        [*map(mask_parts.stem_of, names)] for names in (image_names, mask_names)
+    )
     if not image_stems or not mask_stems:
         return []
     if same:
         image_stems = [s for s in image_stems if not name_patterns.has_mask_word(s)] or image_stems
     patterns = name_patterns.find_patterns(dict.fromkeys(image_stems), mask_stems)
-    if not patterns:  # names apart in their capitals only
-        folded = [dict.fromkeys(map(str.casefold, stems)) for stems in (image_stems, mask_stems)]
-        patterns = [p for p in name_patterns.find_patterns(*map(list, folded)) if p.is_plain()]
+    if not patterns:  # names apart in their capitals only, or in zeros before a number
+        plain = [list(dict.fromkeys(map(folded, stems))) for stems in (image_stems, mask_stems)]
+        patterns = [p for p in name_patterns.find_patterns(*plain) if not p.mask_suffix]
     if same:
         patterns = [p for p in patterns if p.words() & name_patterns.MASK_WORDS]
     found = []
     if patterns:
         best = patterns[0]
         config = _config(images, masks, best)
-        notes = []
+        notes = ["pictures have several numbered masks, which are united"] if best.numbered else []
         kinds = [p.mask_prefix + p.mask_suffix for p in patterns[1:] if _is_other(best, p)]
         if kinds:
             notes.append(
                 f"of several kinds of masks, those called {best.mask_prefix}…{best.mask_suffix} "
                 f"are taken, not {some(kinds)} (mask_suffix says which)"
             )
-        found.append(_layout(config, notes))
+        found.append(layout_of(config, notes))
     if not same:
-        found += _in_parts(images, masks, image_names, mask_names)
+        found += [
+            layout_of(config, [note])
+            for config, note in mask_parts.in_folders(images, masks, image_names, mask_names)
+        ]
+    if by_class := mask_parts.by_suffix(images, masks, image_names, mask_names):
+        found = [
+            layout_of(by_class, ["each class has masks of its own, by the end of their names"])
+        ]
     return [layout for layout in found if layout and layout.matched.pairs]
 
 
@@ -243,7 +253,8 @@ def _is_other(best: name_patterns.NamePattern, other: name_patterns.NamePattern)
     return same_images and name_patterns.NUMBERED.match(other.mask_suffix) is None
 
 
-def _layout(config: FolderConfig, notes: list[str]) -> Layout | None:
+def layout_of(config: FolderConfig, notes: list[str]) -> Layout | None:
+    """What a config finds; None: nothing."""
     try:
         matched = MaskFiles(config).match()
     except Exception:
@@ -263,39 +274,3 @@ def _config(images: str, masks: str, pattern: name_patterns.NamePattern) -> Fold
         ),
         mask_parts="united" if pattern.numbered else "one",
     )
-
-
-def _in_parts(
-    images: str, masks: str, image_names: dict[str, str], mask_names: dict[str, str]
-) -> list[Layout | None]:
-    """One mask for each thing in a folder of the picture's; one folder for each class."""
-    keys = {star_parts(images, name) + _stem(name) for name in image_names}
-    alone = Counter(star_parts(images, name).rstrip("/") for name in image_names)
-    in_folder = Counter(star_parts(masks, name).rstrip("/") for name in mask_names)
-    stems = {_stem(name) for name in image_names}
-    found = []
-    own = [
-        folder
-        for folder in in_folder
-        if folder in keys or folder in stems or (folder and alone.get(folder) == 1)
-    ]
-    if len(own) > 0.5 * len(image_names) and len(in_folder) > 1:
-        config = FolderConfig(images=images, masks=masks, mask_parts="united")
-        note = "each picture has masks of single things, which are united"
-        found.append(_layout(config, [note]))
-    by_class = defaultdict(set)
-    for name in mask_names:
-        by_class[star_parts(masks, name).split("/")[0]].add(_stem(name))
-    classes = [folder for folder, ones in by_class.items() if folder and len(ones & stems) > 0]
-    several = sum(len(ones & stems) for ones in by_class.values()) > 1.2 * len(stems)
-    if len(by_class) == len(classes) and 1 < len(classes) <= 50 and several:
-        labels = {name: number for number, name in enumerate(sorted(classes), 1)}
-        config = FolderConfig(images=images, masks=masks, mask_parts="classes", labels=labels)
-        found.append(_layout(config, ["each class has masks of its own, which are united"]))
-    return found
-
-
-def _stem(name: str) -> str:
-    stem = os.path.splitext(os.path.basename(file_tree.composed(name)))[0]
-    inner, ending = os.path.splitext(stem)
-    return inner if ending.lower() in picture_formats.endings() else stem

@@ -39,6 +39,13 @@ MASK_WORDS = frozenset(
         "mattes",
         "manual",
         "ground",
+        "msk",
+        "maske",
+        "masken",
+        "masque",
+        "mascara",
+        "pixelmap",
+        "stuffthingmap",
     ]
 )
 # Of several kinds of masks beside one another: these are not what a class table is made of.
@@ -125,6 +132,7 @@ def words_of(name: str) -> set[str]:
 def has_mask_word(name: str) -> bool:
     """Whether a name speaks of masks: masks, train_labels, trainannot, SegmentationClass."""
     words = words_of(name)
+    words |= {word.removesuffix("s") for word in words}
     long = [word for word in MASK_WORDS if len(word) > 3]
     return bool(words & MASK_WORDS) or any(
         word.endswith(ending) for word in words for ending in long

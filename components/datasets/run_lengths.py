@@ -51,6 +51,12 @@ class Row:
     runs: str
 
 
+def delimiter_of(text: str) -> str:
+    """What a table's columns are parted by: the commonest of its first line."""
+    first = text.split("\n", 1)[0]
+    return max("\t;,", key=first.count)
+
+
 def read_rows(path: str) -> list[Row]:
     """All rows of a file.
 
@@ -60,7 +66,7 @@ def read_rows(path: str) -> list[Row]:
     csv.field_size_limit(_LONGEST)
     try:
         text = annotated.read_text(os.path.expanduser(path))
-        table = csv.DictReader(io.StringIO(text))
+        table = csv.DictReader(io.StringIO(text), delimiter=delimiter_of(text))
         rows = list(table)
     except (OSError, csv.Error) as error:
         told = str(error).splitlines()[0]

@@ -58,7 +58,7 @@ def polygons(shape: Sequence, height: int, width: int) -> np.ndarray | None:
       ShapeError: a polygon has no three points, or does not fit the picture.
     """
     drawn = []
-    for polygon in shape:
+    for polygon in _unnested(shape):
         try:
             numbers = np.asarray(polygon, np.float64)
         except (ValueError, TypeError) as error:
@@ -82,6 +82,28 @@ def polygons(shape: Sequence, height: int, width: int) -> np.ndarray | None:
         return None
     runs = coco_mask.merge(coco_mask.frPyObjects(drawn, height, width))
     return coco_mask.decode(runs).astype(bool)
+
+
+def _unnested(shape: Sequence) -> Sequence:
+    """Polygons as [x, y, x, y, …], where a tool nests them once less or once more."""
+    if shape and not any(isinstance(one, (list, tuple)) for one in shape):
+        return [shape]
+    if len(shape) > 2 and all(_is_point(one) for one in shape):
+        return [[number for point in shape for number in point]]
+    return [
+        [number for point in polygon for number in point]
+        if isinstance(polygon, (list, tuple)) and polygon and all(map(_is_point, polygon))
+        else polygon
+        for polygon in shape
+    ]
+
+
+def _is_point(one: object) -> bool:
+    return (
+        isinstance(one, (list, tuple))
+        and len(one) == 2
+        and not any(isinstance(number, (list, tuple)) for number in one)
+    )
 
 
 def is_click(polygon: Sequence) -> bool:

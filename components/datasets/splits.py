@@ -9,36 +9,10 @@ from collections.abc import Sequence
 
 from components.common import file_tree, schema
 from components.common.errors import UserError
+from components.datasets import split_lists
 from components.datasets.config import FolderConfig
-from components.datasets.pairs import MaskSource, Pair, some
-
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training", "trn"), schema.TRAIN),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "validate"), schema.VALIDATION),
-    **dict.fromkeys(("test", "testing", "tst", "holdout"), schema.TEST),
-}
-# nnU-Net's folders.
-_GLUED = (
-    *("annot", "annots", "annotations", "mask", "masks", "label", "labels", "image", "images"),
-    *("img", "imgs", "set", "data", "gt"),
-)
-_WHOLE_WORDS = {"imagestr": schema.TRAIN, "imagests": schema.TEST}
-
-
-def split_word(name: str) -> str | None:
-    """The split that a folder's or file's name speaks of: train2017, Test, val_images, …
-
-    Returns:
-      A split's name; None where it names none, or several.
-    """
-    lower = name.lower()
-    if lower in _WHOLE_WORDS:
-        return _WHOLE_WORDS[lower]
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-    # CamVid's trainannot, and trainset, testimages.
-    words += [word.removesuffix(end) for word in words for end in _GLUED if word.endswith(end)]
-    found = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
-    return found.pop() if len(found) == 1 else None
+from components.datasets.pairs import MaskSource, Pair
+from components.datasets.split_words import split_word
 
 
 def split_of_path(name: str) -> str | None:
@@ -47,6 +21,13 @@ def split_of_path(name: str) -> str | None:
         if found := split_word(folder):
             return found
     return None
+
+
+def split_of_name(name: str) -> str | None:
+    """The split that a picture's own name speaks of, as its first or last word: test_03.png."""
+    words = re.findall(r"[^\W_]+", os.path.splitext(os.path.basename(name))[0])
+    found = {split_word(word) for word in (*words[:1], *words[-1:])} - {None}
+    return found.pop() if len(found) == 1 else None
 
 
 def split(
@@ -58,7 +39,11 @@ def split(
       UserError: a list names what isn't there, or nothing tells a picture's split.
     """
     if config.split_by == "lists":
-        result = _split_by_lists(pairs, config)
+        result = split_lists.split(pairs, config)
+    elif config.split_by == "names":
+        result = {name: [] for name in schema.SPLITS}
+        for pair in pairs:
+            result[split_of_name(pair.name) or schema.TRAIN].append(pair)
     elif config.split_by == "hash":
         result = _split_by_hash(pairs, config.validation, config.test)
     else:
@@ -113,92 +98,3 @@ def _split_by_hash(pairs: Sequence[Pair], validation: float, test: float) -> dic
     for pair in pairs:
         result[of[pair.name]].append(pair)
     return result
-
-
-def _split_by_lists(pairs: Sequence[Pair], config: FolderConfig) -> dict[str, list[Pair]]:
-    known = _Known(pairs)
-    result: dict[str, list[Pair]] = {name: [] for name in schema.SPLITS}
-    taken: dict[str, str] = {}
-    for name, path in config.lists.items():
-        missing = []
-        for line in read_list(path):
-            pair = known.find(line)
-            if pair is None:
-                missing.append(line)
-            elif taken.get(pair.name, path) != path:
-                raise UserError(
-                    f"dataset.folder.lists: {pair.name} is in {taken[pair.name]} and in {path}"
-                )
-            elif pair.name not in taken:
-                taken[pair.name] = path
-                result[name].append(pair)
-        if missing:
-            raise UserError(
-                f"dataset.folder.lists: {path} names {len(missing)} pictures that are not in "
-                f"{config.images}, or have no mask: {some(missing)}"
-            )
-    return result
-
-
-def read_list(path: str) -> list[str]:
-    """The lines of a list of pictures, without comments.
-
-    Raises:
-      UserError: there is no such file, or it is no text.
-    """
-    try:
-        with open(os.path.expanduser(path), "rb") as file:
-            text = file_tree.decoded(file.read())
-    except OSError as error:
-        raise UserError(f"dataset.folder.lists: {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"dataset.folder.lists: {path} is no text in UTF-8") from error
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-class _Known:
-    """Finds a picture by what a list calls it."""
-
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self._by_end: dict[str, list[Pair]] = {}
-        for pair in pairs:
-            whole = file_tree.composed(pair.name)
-            for name in (whole, os.path.splitext(whole)[0]):
-                parts = name.split("/")
-                for start in range(len(parts)):
-                    self._by_end.setdefault("/".join(parts[start:]), []).append(pair)
-
-    def find(self, line: str) -> Pair | None:
-        """The picture that a line means: by its path, its end, or its first column."""
-        columns = [line, *re.split(r"[\t,;]|\s+", line)[:1]]
-        for text in columns:
-            parts = [
-                part
-                for part in file_tree.composed(text.strip("\"'")).replace("\\", "/").split("/")
-                if part not in ("", ".", "..")
-            ]
-            # A list may begin anywhere above the pictures' folder, or at the disk's root.
-            for start in range(len(parts)):
-                wanted = "/".join(parts[start:])
-                found = self._by_end.get(wanted, [])
-                whole = [p for p in found if wanted in (p.name, os.path.splitext(p.name)[0])]
-                if len(whole) == 1:
-                    return whole[0]
-                if len(found) == 1:
-                    return found[0]
-        return None
-
-
-def listed_only(pairs: Sequence[Pair], lists: Sequence[str]) -> tuple[list[Pair], list[str]]:
-    """The pairs that lists name, and what they name that is not there."""
-    known = _Known(pairs)
-    found, missing = set(), []
-    for path in lists:
-        for line in read_list(path):
-            pair = known.find(line)
-            if pair:
-                found.add(pair.name)
-            else:
-                missing.append(line)
-    return [pair for pair in pairs if pair.name in found], missing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import re
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -171,10 +172,13 @@ def _fitting(seen: _Seen, config: FolderConfig) -> tuple[FolderConfig, list[str]
 def reasons_of(unusable: dict[str, str]) -> list[str]:
     """Each reason once, with the number of pictures and the first of them."""
     by_reason: dict[str, list[str]] = defaultdict(list)
+    first: dict[str, str] = {}
     for name, reason in unusable.items():
-        by_reason[reason].append(name)
+        kind = re.sub(r"[0-9]+", "0", reason)  # the same, of another annotation or size
+        by_reason[kind].append(name)
+        first.setdefault(kind, reason)
     most = sorted(by_reason.items(), key=lambda one: -len(one[1]))[:_MOST_REASONS]
-    return [f"{len(names)} ({some(names)}): {reason}" for reason, names in most]
+    return [f"{len(names)} ({some(names)}): {first[kind]}" for kind, names in most]
 
 
 def _look_at_masks(pairs: list[Pair]) -> MaskLooks:

@@ -132,6 +132,45 @@ def _labelme(
     return Layout(config, "labelme's JSON files", LabelmeMasks(config).match())
 
 
+def unread(tree: dict[str, str]) -> list[str]:
+    """What JSON files are that no reader takes, and what to do about it."""
+    notes, told = [], set()
+    for name in [name for name in tree if _ending(name) == ".json"][:_MOST_JSON]:
+        try:
+            data = json.loads(annotated.read_text(tree[name]))
+        except (OSError, ValueError, RecursionError) as error:
+            notes.append(f"{name} is no JSON: {str(error)[:100]}")
+            continue
+        kind = _kind_of(data)
+        if kind and kind not in told:
+            told.add(kind)
+            notes.append(f"{name} is {kind}")
+    return notes
+
+
+def _kind_of(data: object) -> str:
+    first = data[0] if isinstance(data, list) and data else data
+    if not isinstance(first, dict):
+        return ""
+    inner = next(iter(first.values()), None) if first else None
+    if "_via_img_metadata" in first or (isinstance(inner, dict) and "regions" in inner):
+        return "of the VGG Image Annotator, which is not read: export COCO from it"
+    if "objects" in first and "size" in first:
+        return "of Supervisely, which is not read: export its masks (masks_machine) or COCO from it"
+    if "data" in first and ("annotations" in first or "completions" in first):
+        return "of Label Studio, which is not read: export COCO from it"
+    if "data_row" in first or "Labeled Data" in first:
+        return "of Labelbox, which is not read: export masks or COCO from it"
+    if isinstance(first.get("shapes"), list) and first.get("imageData"):
+        return (
+            "of labelme and holds the picture itself (imageData): save the pictures as files, as "
+            "labelme_export_json does"
+        )
+    if isinstance(first.get("annotations"), list) and "caption" in str(first["annotations"][:1]):
+        return "COCO's captions: take its instances"
+    return ""
+
+
 def _common(root: str, names: Sequence[str]) -> str:
     folders = {os.path.dirname(name) for name in names}
     common = os.path.commonpath(folders) if all(folders) else ""
@@ -175,10 +214,11 @@ def _csv(root: str, tree: dict[str, str], images: str | None) -> Layout | None:
         if _ending(name) != ".csv" or "sample_submission" in name.lower():
             continue
         try:
-            first = annotated.read_text(path)[:2000].splitlines()[:1]
+            first = "".join(annotated.read_text(path)[:2000].splitlines()[:1])
         except OSError:
             continue
-        columns = [one.strip().lower() for one in next(csv.reader(io.StringIO("".join(first))), [])]
+        heads = csv.reader(io.StringIO(first), delimiter=run_lengths.delimiter_of(first))
+        columns = [one.strip().lower() for one in next(heads, [])]
         if any(column in run_lengths.RUN_COLUMNS for column in columns):
             fitting.append(path)
     if not fitting:

@@ -30,7 +30,7 @@ class YoloMasks(annotated.AnnotationFiles):
       config: folder of the pictures, and folder of the files.
 
     Attributes:
-      names: mask value -> class's name, from data.yaml above the files; empty: there is none.
+      names: mask value -> class's name, from the data.yaml or classes.txt beside or above them.
     """
 
     def __init__(self, config: FolderConfig) -> None:
@@ -39,7 +39,8 @@ class YoloMasks(annotated.AnnotationFiles):
         if not os.path.isdir(folder):
             raise UserError(f"dataset.folder.yolo: there is no folder {os.path.abspath(folder)}")
         self._folder = folder
-        self.names = {number + 1: name for number, name in class_names(folder).items()}
+        names = {number + 1: name for number, name in class_names(folder).items()}
+        self.names = names or {0: "background"}
 
     def match(self) -> Matched:
         """As `MaskSource` has it."""
@@ -108,9 +109,11 @@ class YoloMasks(annotated.AnnotationFiles):
 
 
 def class_names(folder: str) -> dict[int, str]:
-    """Number -> name, from the data.yaml (or the like) in a folder or above it."""
+    """Number -> name, from the data.yaml or classes.txt in a folder or above it."""
     for place in (folder, os.path.dirname(os.path.abspath(folder)), _above(folder, 2)):
         for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
+            if name in ("classes.txt", "obj.names"):
+                return dict(enumerate(_lines(os.path.join(place, name))))
             if os.path.splitext(name)[1] in (".yaml", ".yml"):
                 try:
                     data = yaml.safe_load(annotated.read_text(os.path.join(place, name)))

@@ -79,6 +79,9 @@ def init(console: Console, questions: Questions, out: str | None, force: bool) -
     )
     classes, comments = name_classes(found)
     print_survey(console, found, classes)
+    for class_name, told in comments.items():
+        told = told or "by an empty name"
+        console.print(f"! class {class_name} is what the data calls {told}", markup=False)
     if found.unusable_share > _ALLOWED and not questions.leave_out:
         raise UserError(
             f"{len(found.unusable)} of {len(found.matched.pairs)} pictures can't be used, and a "
@@ -179,9 +182,11 @@ def print_survey(console: Console, found: Survey, classes: Mapping[str, int]) ->
         mask = os.path.relpath(pair.mask, _above(folder.images)) if folder.masks else ""
         more = f" and {len(pair.parts)} more" if pair.parts else ""
         say(f"  {pair.name} – {_readable(mask)}{more}" if mask else f"  {pair.name}")
-    by = {"hash": "by a hash of the names", "folders": "by their folders"}.get(
-        folder.split_by, "by lists" if folder.lists else "by the annotation files"
-    )
+    by = {
+        "hash": "by a hash of the names",
+        "folders": "by their folders",
+        "names": "by their names",
+    }.get(folder.split_by, "by lists" if folder.lists else "by the annotation files")
     say("splits: " + ", ".join(f"{s} {n}" for s, n in found.splits.items()) + f" ({by})")
     if found.heights:
         sizes = [

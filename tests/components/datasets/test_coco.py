@@ -101,7 +101,6 @@ def test_polygons_and_run_lengths_become_category_ids(tmp_path):
             4: [(CAT, compressed(blob))],
             5: [(CAT, run_lengths(starts_covered))],
             6: [(CAT, compressed(starts_covered))],
-            7: [(CAT, [])],
         },
     )
     found, _ = masks_of(config_of(tmp_path, path))
@@ -134,6 +133,7 @@ BAD = {
     "broken off": {"size": list(SIZE), "counts": "o"},
     "not of the alphabet": {"size": list(SIZE), "counts": "\u00e9~"},
     "nothing": None,
+    "no polygon": [],
     "a text": "polygon",
 }
 

@@ -172,7 +172,7 @@ def test_splits_by_lists(folder):
     with pytest.raises(UserError, match="names 1 pictures that are not in .*: a/1000.jpg"):
         dataset.open_dataset(config)
     (root / "test.txt").write_text(names[0])
-    with pytest.raises(UserError, match=f"{names[0]} is in .*train.txt and in .*test.txt"):
+    with pytest.raises(UserError, match=f"{names[0]} is in .*train.txt .train. and in .*test.txt"):
         dataset.open_dataset(config)
 
 

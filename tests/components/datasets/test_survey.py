@@ -72,6 +72,48 @@ def test_lists(start, line, tmp_path):
     assert_own_splits(found)
 
 
+def test_tables_and_lists_of_train_and_validation_together(tmp_path):
+    for name, mask in scenes.pictures(tmp_path / "images", COUNT).items():
+        save(tmp_path / "masks" / f"{name}.png", mask)
+    for part in ("trainval", "test"):
+        lines = [name for name in OWN if (OWN[name] == "test") == (part == "test")]
+        (tmp_path / f"{part}.txt").write_text("\n".join(lines))
+    _, splits = read(survey(str(tmp_path)))
+    assert splits["test"] == {name for name in OWN if OWN[name] == "test"}
+    assert splits["validation"] and splits["train"]
+    for part in ("trainval", "test"):
+        (tmp_path / f"{part}.txt").unlink()
+    for part in ("train", "val", "test"):
+        rows = [f"{i};images/{n}.png;masks/{n}.png" for i, n in enumerate(OWN) if OWN[n] == part]
+        table = "\r\n".join(["id;image;mask", *rows])
+        (tmp_path / f"{part}.csv").write_text(table, encoding="utf-8-sig")
+    assert_own_splits(survey(str(tmp_path)))
+
+
+def test_a_mask_is_never_of_another_splits_picture(tmp_path):
+    lay_out(tmp_path, "train/images/{n}.png", "test/masks/{n}.png")
+    with pytest.raises(UserError, match="no picture .* has a mask"):
+        survey(str(tmp_path))
+
+
+def test_one_mask_for_each_class_in_numbered_folders(tmp_path):
+    """CelebAMask-HQ: 7.jpg, 0/00007_hair.png; not every picture has each."""
+    for index in range(COUNT):
+        image, mask, _ = scene(index)
+        save(tmp_path / f"img/{index}.jpg", image)
+        for value, kind in ((1, "hair"), (2, "left_ear")):
+            if value == 1 or index % 2:
+                part = (mask == value).astype(np.uint8) * 255
+                save(tmp_path / f"mask-anno/{index // 5}/{index:05d}_{kind}.png", part)
+    found = survey(str(tmp_path))
+    assert found.names == {1: "hair", 2: "left_ear"}
+    values, _ = read(found)
+    for index in range(COUNT):
+        mask = scene(index)[1]
+        expected = mask if index % 2 else np.where(mask == 1, 1, 0)
+        np.testing.assert_array_equal(values[str(index)], expected)
+
+
 def test_voc_with_its_image_sets_and_border(tmp_path):
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(VOC)], palette[255] = VOC, (224, 224, 192)
@@ -191,6 +233,17 @@ def test_what_is_not_read_is_named(tmp_path):
         (tmp_path / folder / "a.nii.gz").write_bytes(b"\x1f\x8b")
     with pytest.raises(UserError, match=r"2 files end in .nii.gz, which is not read: NIfTI"):
         survey(str(tmp_path))
+    for index, (content, told) in enumerate(
+        (
+            ({"a.png1": {"filename": "a.png", "regions": []}}, "VGG Image Annotator"),
+            ([{"id": 1, "data": {"image": "x"}, "annotations": []}], "Label Studio"),
+            ({"size": {"height": 1}, "objects": []}, "Supervisely"),
+            ({"shapes": [], "imageData": "aGk="}, "holds the picture itself"),
+        )
+    ):
+        scenes.write_json(tmp_path / f"{index}/a.json", content)
+        with pytest.raises(UserError, match=told):
+            survey(str(tmp_path / str(index)))
     (tmp_path / "labels.json").write_text(json.dumps({"a": 1}))
     with pytest.raises(UserError, match="neither COCO's JSON files"):
         survey(str(tmp_path), annotations=(str(tmp_path / "images"),))

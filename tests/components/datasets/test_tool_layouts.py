@@ -50,6 +50,26 @@ def test_coco_in_its_dialects(tmp_path):
         assert word in told
 
 
+def test_shapes_that_are_nested_otherwise_and_categories_that_are_not_listed(tmp_path):
+    for at, nested in enumerate(
+        (
+            lambda shape: shape[0],
+            lambda shape: [np.reshape(shape[0], (-1, 2)).tolist()],
+            lambda shape: np.reshape(shape[0], (-1, 2)).tolist(),
+        )
+    ):
+        folder = tmp_path / str(at)
+        scenes.pictures(folder / "images", COUNT)
+        content = scenes.coco({f"{name}.png": i for i, name in enumerate(names(COUNT))})
+        for annotation in content["annotations"]:
+            annotation["segmentation"] = nested(annotation["segmentation"])
+        del content["categories"]
+        scenes.write_json(folder / "all.json", content)
+        found = survey(str(folder))
+        assert_values(found)
+        assert found.names == {1: "category_1", 2: "category_2"}
+
+
 def test_a_download_of_roboflow(tmp_path):
     """Each folder's JSON speaks of its own pictures, though all begin with frame 0."""
     for part, first in (("train", 0), ("valid", 6), ("test", 9)):

@@ -80,7 +80,7 @@ def test_many_values_and_255_for_nothing(place, capsys):
     for mask in masks.values():
         mask[0] = 7
     for name in ("000", "001", "002"):
-        masks[name][3, 3:9] = 40  # rare
+        masks[name][3:6, 3:13] = 40  # rare
     masks["003"][3, 3] = 50  # a slip
     make_folder(place / "city", masks, images="leftImg", mask_folder="gtFine")
     shown, status = init(

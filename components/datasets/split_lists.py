@@ -1,0 +1,167 @@
+"""Lists and tables that say which picture is in which split."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Sequence
+
+from components.common import file_tree, schema
+from components.common.errors import UserError
+from components.datasets.config import FolderConfig, SplitName
+from components.datasets.pairs import Pair, some
+from components.datasets.split_words import split_word
+
+TABLES = (".csv", ".tsv")
+_SPLIT_COLUMNS = ("split", "subset", "set", "partition", "phase", "usage", "mode", "fold")
+_COLUMNS = frozenset(
+    (*_SPLIT_COLUMNS, "image", "images", "img", "image_path", "img_path", "image_name")
+    + ("image_id", "imageid", "file", "files", "filename", "file_name", "filepath", "path")
+    + ("name", "id", "mask", "masks", "mask_path", "label", "labels", "annotation", "class")
+)
+Line = list[str]  # what a line may call its picture: all of it, or one of its columns
+
+
+def split(pairs: Sequence[Pair], config: FolderConfig) -> dict[str, list[Pair]]:
+    """Split -> its pairs.
+
+    Raises:
+      UserError: a list names what isn't there, or two name the same picture.
+    """
+    known = _Known(pairs)
+    result: dict[str, list[Pair]] = {name: [] for name in schema.SPLITS}
+    taken: dict[str, SplitName] = {}
+    for name, path in config.lists.items():
+        missing = []
+        for line in read_list(path, name):
+            pair = known.find(line)
+            if pair is None:
+                missing.append(line[0])
+            elif taken.get(pair.name, name) != name:
+                other = taken[pair.name]
+                raise UserError(
+                    f"dataset.folder.lists: {pair.name} is in {config.lists[other]} ({other}) and "
+                    f"in {path} ({name})"
+                )
+            elif pair.name not in taken:
+                taken[pair.name] = name
+                result[name].append(pair)
+        if missing:
+            raise UserError(
+                f"dataset.folder.lists: {path} names {len(missing)} pictures that are not in "
+                f"{config.images}, or have no mask: {some(missing)}"
+            )
+    return result
+
+
+def read_list(path: str, split_name: str | None = None) -> list[Line]:
+    """The lines of a list of pictures, or rows of a table, without comments and headings.
+
+    Args:
+      path: a text file; .csv and .tsv are tables.
+      split_name: of a table with a column of splits, the rows of this one.
+
+    Raises:
+      UserError: there is no such file, or it is no text.
+    """
+    try:
+        with open(os.path.expanduser(path), "rb") as file:
+            text = file_tree.decoded(file.read())
+    except OSError as error:
+        raise UserError(f"dataset.folder.lists: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"dataset.folder.lists: {path} is no text in UTF-8") from error
+    if path.lower().endswith(TABLES):
+        return _rows(text, split_name)
+    lines = (line.strip() for line in text.splitlines())
+    return [
+        [line, *re.split(r"[\t,;]|\s+", line)[:1]]
+        for line in lines
+        if line and not line.startswith("#")
+    ]
+
+
+def splits_of_table(path: str) -> set[str]:
+    """The splits that a table's column of splits names; none: it has no such column.
+
+    Raises:
+      UserError: as `read_list` has it.
+    """
+    return {name for name in schema.SPLITS if read_list(path, name) != read_list(path)} & {
+        name for name in schema.SPLITS if read_list(path, name)
+    }
+
+
+def _rows(text: str, split_name: str | None) -> list[Line]:
+    first = text.split("\n", 1)[0]
+    delimiter = max("\t;,", key=first.count)
+    rows = [
+        [cell.strip() for cell in row if cell.strip()]
+        for row in csv.reader(io.StringIO(text), delimiter=delimiter)
+    ]
+    rows = [row for row in rows if row and not row[0].startswith("#")]
+    heads = [cell.lower() for cell in rows[0]] if rows else []
+    if not any(head in _COLUMNS for head in heads):
+        return rows
+    rows = rows[1:]
+    at = next((heads.index(name) for name in _SPLIT_COLUMNS if name in heads), None)
+    told = [split_word(row[at]) for row in rows if at is not None and len(row) > at]
+    if split_name is None or not any(told):
+        return rows
+    assert at is not None
+    return [row for row in rows if len(row) > at and split_word(row[at]) == split_name]
+
+
+class _Known:
+    """Finds a picture by what a list calls it."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self._by_end: dict[str, list[Pair]] = {}
+        for pair in pairs:
+            whole = file_tree.composed(pair.name)
+            for name in (whole, os.path.splitext(whole)[0]):
+                parts = name.split("/")
+                for start in range(len(parts)):
+                    self._by_end.setdefault("/".join(parts[start:]), []).append(pair)
+
+    def find(self, line: Line) -> Pair | None:
+        """The picture that a line means: by its path, or its end."""
+        for text in line:
+            parts = [
+                part
+                for part in file_tree.composed(text.strip("\"'")).replace("\\", "/").split("/")
+                if part not in ("", ".", "..")
+            ]
+            # A list may begin anywhere above the pictures' folder, or at the disk's root.
+            for start in range(len(parts)):
+                wanted = "/".join(parts[start:])
+                found = self._by_end.get(wanted, [])
+                whole = [p for p in found if wanted in (p.name, os.path.splitext(p.name)[0])]
+                if len(whole) == 1:
+                    return whole[0]
+                if len(found) == 1:
+                    return found[0]
+        return None
+
+
+def listed_only(
+    pairs: Sequence[Pair], lists: Sequence[tuple[str, str]]
+) -> tuple[list[Pair], list[str]]:
+    """The pairs that lists name, and what they name that is not there.
+
+    Args:
+      pairs: all of them.
+      lists: splits and their files.
+    """
+    known = _Known(pairs)
+    found, missing = set(), []
+    for name, path in lists:
+        for line in read_list(path, name):
+            pair = known.find(line)
+            if pair:
+                found.add(pair.name)
+            else:
+                missing.append(line[0])
+    return [pair for pair in pairs if pair.name in found], missing

@@ -1,0 +1,35 @@
+"""The split that a name speaks of."""
+
+from __future__ import annotations
+
+import re
+
+from components.common import schema
+
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training", "trn"), schema.TRAIN),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "validate"), schema.VALIDATION),
+    **dict.fromkeys(("test", "testing", "tst", "holdout"), schema.TEST),
+}
+# nnU-Net's folders.
+_GLUED = (
+    *("annot", "annots", "annotations", "mask", "masks", "label", "labels", "image", "images"),
+    *("img", "imgs", "set", "data", "gt"),
+)
+_WHOLE_WORDS = {"imagestr": schema.TRAIN, "imagests": schema.TEST}
+
+
+def split_word(name: str) -> str | None:
+    """The split that a folder's or file's name speaks of: train2017, Test, val_images, …
+
+    Returns:
+      A split's name; None where it names none, or several.
+    """
+    lower = name.lower()
+    if lower in _WHOLE_WORDS:
+        return _WHOLE_WORDS[lower]
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    # CamVid's trainannot, and trainset, testimages.
+    words += [word.removesuffix(end) for word in words for end in _GLUED if word.endswith(end)]
+    found = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+    return found.pop() if len(found) == 1 else None
