@@ -143,14 +143,11 @@ def write_changed(
     Raises:
       UserError: the dataset or ML Metadata can't be opened.
     """
-    from ml_metadata import MetadataStore
-
     from components.common import run_record
     from pipeline.changes import changes
-    from pipeline.metadata.store import connection_config
+    from pipeline.metadata.store import connect
 
-    # Not open_store: in the first run there is nothing to be opened yet.
-    store = MetadataStore(connection_config(config))
+    store = connect(config)
     settings = config.model_dump(mode="json")
     run_record.ensure(store, run_id, settings, RUNNER, ())
     reasons = changes(store, config)
@@ -180,7 +177,6 @@ def run_node(
       Exception: whatever the node raises.
     """
     with heavy_imports():
-        from ml_metadata import MetadataStore
         from tfx.orchestration import metadata
         from tfx.orchestration.local import runner_utils
         from tfx.orchestration.portable.launcher import Launcher
@@ -188,7 +184,7 @@ def run_node(
         from components.common import run_record
         from pipeline.ir import compile_pipeline
         from pipeline.kubeflow import training_worker
-        from pipeline.metadata.store import connection_config
+        from pipeline.metadata.store import connect, connection_config
         from pipeline.running.reported_run import reported_steps
 
     training_worker.set_tf_config()
@@ -203,7 +199,7 @@ def run_node(
     if node_id == training_worker.TRAINER and _follows_a_chief():
         training_worker.train(metadata.Metadata(connection), run_id)
         return
-    run_record.ensure(MetadataStore(connection), run_id, settings, RUNNER, list(nodes))
+    run_record.ensure(connect(config), run_id, settings, RUNNER, list(nodes))
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     launcher = Launcher(
         pipeline_node=nodes[node_id],

@@ -14,7 +14,7 @@ from components.common import run_record
 from components.common.errors import UserError
 from pipeline.config.loading import PipelineConfig
 from pipeline.metadata.history import Run, read_run
-from pipeline.metadata.store import connection_config
+from pipeline.metadata.store import connect
 from pipeline.running import notices, receivers
 
 _LOG = logging.getLogger("segline")
@@ -34,7 +34,7 @@ def end_run(config: PipelineConfig, run_id: str) -> None:
       run_id: the run's id.
     """
     try:
-        store = MetadataStore(connection_config(config))
+        store = connect(config)
         record = run_record.read(store, [run_id]).get(run_id)
         if record and record.outcome:  # nothing had changed, or this has been done already
             return
@@ -50,7 +50,8 @@ def end_run(config: PipelineConfig, run_id: str) -> None:
             run_record.end(store, record, outcome, error)
     except Exception as error:
         _LOG.warning("ML Metadata can't be asked: %s", error)
-        notice = notices.of_failure(config, run_id, "", f"ML Metadata: {error}")
+        reason = str(error) if isinstance(error, UserError) else f"ML Metadata: {error}"
+        notice = notices.of_failure(config, run_id, "", reason)
     receivers.tell(config.run.notify, notice)
 
 
@@ -60,7 +61,7 @@ def check_verdict(config: PipelineConfig, run_id: str) -> None:
     Raises:
       UserError: it was; says why.
     """
-    run = read_run(MetadataStore(connection_config(config)), run_id)
+    run = read_run(connect(config), run_id)
     if reason := notices.refusal(run):
         raise UserError(f"the model was refused: {reason}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import sys
 import tempfile
@@ -18,7 +19,9 @@ from pipeline.config.loading import PipelineConfig
 from pipeline.config.metadata import TlsConfig
 from pipeline.metadata.postgresql import mend_stores
 
+_LOG = logging.getLogger("segline")
 _ATTEMPTS = 5
+PATIENCE_SECONDS = 120.0
 
 
 def connection_config(config: PipelineConfig) -> mlmd.ConnectionConfig:
@@ -82,6 +85,35 @@ def check_not_lost(config: PipelineConfig) -> None:
             "the outputs of earlier runs. Put the store's backup back; to begin anew without it, "
             f"move the outputs away: mv {artifacts} {artifacts}.old (what is served stays)."
         )
+
+
+def connect(config: PipelineConfig) -> MetadataStore:
+    """Opens a pipeline's ML Metadata for writing; makes it where there is none yet.
+
+    A server that restarts is waited for, since not every cluster tries a failed step again.
+    Where two first runs make the tables at the same moment, ML Metadata fails in one and asks
+    it to come back.
+
+    Raises:
+      UserError: it could not be opened in `PATIENCE_SECONDS`.
+    """
+    connection = connection_config(config)
+    patience = 0.0 if connection.HasField("sqlite") else PATIENCE_SECONDS
+    end, told = time.monotonic() + patience, False
+    while True:
+        try:
+            with _native_log() as log:
+                return MetadataStore(connection)
+        except (errors.StatusError, RuntimeError) as error:
+            reason = log.errors[-1] if log.errors else _first_line(error)
+            if time.monotonic() >= end:
+                raise UserError(
+                    f"ML Metadata at {place(config)} can't be used: {reason}"
+                ) from error
+        if not told:
+            _LOG.warning("ML Metadata can't be used yet, it is waited for: %s", reason)
+            told = True
+        time.sleep(3.0)
 
 
 def open_store(config: PipelineConfig, write: bool = False) -> MetadataStore:

@@ -120,11 +120,12 @@ def test_a_run_that_somebody_has_tried_again(place):
 
 
 def test_ml_metadata_is_away(place, monkeypatch):
+    monkeypatch.setattr("pipeline.metadata.store.PATIENCE_SECONDS", 0.0)
     away = place.config.run.metadata.model_copy(update={"backend": "mysql", "port": 9})
     run = place.config.run.model_copy(update={"metadata": away})
     place.config = place.config.model_copy(update={"run": run})
     (notice,) = place.end("run-1")
-    assert notice["events"] == ["failed"] and notice["reason"].startswith("ML Metadata: ")
+    assert notice["events"] == ["failed"] and notice["reason"].startswith("ML Metadata at mysql://")
 
 
 def test_a_refused_model_fails_the_run_where_that_is_asked_for(place):
