@@ -69,7 +69,7 @@ def test_new_pictures_are_a_reason_to_train(cluster):
     """The same config twice, with more pictures in the folder at the second time."""
     folder = f"/mnt/segline/pictures-{int(time.time())}"
     config = cluster.config(
-        ("dataset", {"name": "drawn", "data_dir": "/mnt/segline/tfds", "folder": {}}),
+        ("dataset", {"name": "image_folder", "data_dir": "/mnt/segline/tfds", "folder": {}}),
         ("dataset.folder", {"images": f"{folder}/images", "masks": f"{folder}/masks"}),
         ("classes.values", {"background": 0, "square": 1}),
         ("trainer.epochs", 1),

@@ -36,11 +36,6 @@ def cpu_seconds() -> float:
     return sum(_cpu_seconds)
 
 
-def add_cpu_seconds(seconds: float) -> None:
-    """What a process has used that another process has asked for."""
-    _cpu_seconds.append(seconds)
-
-
 class Process:
     """Like `subprocess.Popen`, as far as the tests use it.
 
@@ -123,12 +118,12 @@ class Process:
 class Server:
     """The connection with a server.
 
-    Attributes:
+    Args:
       address: path of its socket.
     """
 
     def __init__(self, address: str) -> None:
-        self.address = address
+        self._address = address
         # As long as somebody holds such a connection, the server stays.
         self._lifeline = self._connect()
 
@@ -161,7 +156,7 @@ class Server:
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(self.address)
+        connection.connect(self._address)
         return connection
 
     def start(
