@@ -31,8 +31,8 @@ class EnginePipeline(beam.Pipeline):
     """
 
     def __init__(self, args: Sequence[str]) -> None:
+        check_engine(args)
         options = PipelineOptions(list(args))
-        check_engine(options)
         super().__init__(options=options)
         portable = options.view_as(PortableOptions)
         self._endpoint = portable.job_endpoint
@@ -74,16 +74,17 @@ class EngineExecutor(base_beam_executor.BaseBeamExecutor):
         return EnginePipeline(self._beam_pipeline_args)
 
 
-def check_engine(options: PipelineOptions) -> None:
+def check_engine(args: Sequence[str]) -> None:
     """Makes sure that a remote engine can be had, before anything is sent to it.
 
     Args:
-      options: Beam's.
+      args: Beam's options.
 
     Raises:
       UserError: the job service does not answer, or there is no job server or Java to
         start one.
     """
+    options = PipelineOptions(list(args))
     runner = options.view_as(StandardOptions).runner
     endpoint = options.view_as(PortableOptions).job_endpoint
     if endpoint:

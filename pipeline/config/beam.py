@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import pydantic
 from pydantic import Field
@@ -129,3 +129,8 @@ class BeamConfig(BeamStepConfig):
     def args_of(self, step: BeamStep) -> list[str]:
         """All options for one step's Beam pipeline."""
         return self.steps.get(step, self).pipeline_args()
+
+    def args_of_steps(self) -> list[list[str]]:
+        """The same for the steps of a run, each kind once."""
+        steps = [step for step in get_args(BeamStep) if step != "Predict"]
+        return [list(args) for args in dict.fromkeys(tuple(self.args_of(one)) for one in steps)]

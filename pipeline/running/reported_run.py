@@ -167,12 +167,15 @@ class ReportedRun:
         import absl.logging
         from ml_metadata import MetadataStore
 
+        from components.common.beam_engine import check_engine
         from components.trainer.encoders import check_weights
         from pipeline.metadata.store import check_not_lost, connection_config
 
         absl.logging.set_verbosity(absl.logging.INFO)  # TFX's own account, for the log
         absl.logging.get_absl_logger().addFilter(tells_no_secret)
         check_weights(self._config.trainer.encoder, self._config.transform.image_size)
+        for args in self._config.run.beam.args_of_steps():
+            check_engine(args)
         run_id = _assign_run_id(pipeline)
         os.makedirs(self._config.folder, exist_ok=True)
         check_not_lost(self._config)

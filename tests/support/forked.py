@@ -36,6 +36,11 @@ def cpu_seconds() -> float:
     return sum(_cpu_seconds)
 
 
+def add_cpu_seconds(seconds: float) -> None:
+    """What a process has used that another process has asked for."""
+    _cpu_seconds.append(seconds)
+
+
 class Process:
     """Like `subprocess.Popen`, as far as the tests use it.
 
@@ -118,12 +123,12 @@ class Process:
 class Server:
     """The connection with a server.
 
-    Args:
+    Attributes:
       address: path of its socket.
     """
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self.address = address
         # As long as somebody holds such a connection, the server stays.
         self._lifeline = self._connect()
 
@@ -156,7 +161,7 @@ class Server:
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(self._address)
+        connection.connect(self.address)
         return connection
 
     def start(

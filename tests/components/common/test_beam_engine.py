@@ -2,14 +2,13 @@
 
 import beam_servers
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.common import beam_engine
 from components.common.errors import UserError
 
 
 def check(*args):
-    beam_engine.check_engine(PipelineOptions(list(args)))
+    beam_engine.check_engine(args)
 
 
 def test_nobody_answers(monkeypatch):
