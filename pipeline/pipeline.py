@@ -95,6 +95,7 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     _, evaluator, infra_validator, pusher = gate
     reporter = Reporter(
         config.name,
+        config.decisions,
         examples=examples,
         statistics=statistics_gen.outputs["statistics"],
         anomalies=example_validator.outputs["anomalies"],

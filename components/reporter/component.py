@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
@@ -23,6 +26,7 @@ class ReporterSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "pipeline": component_spec.ExecutionParameter(type=str),
         "code": component_spec.ExecutionParameter(type=str),
+        "decisions": component_spec.ExecutionParameter(type=str),
         # Set by the driver at run time.
         "lineage": component_spec.ExecutionParameter(type=str, optional=True),
     }
@@ -51,6 +55,7 @@ class Reporter(base_component.BaseComponent):
 
     Args:
       pipeline: name of the pipeline, for the title.
+      decisions: of `segline init`, from the config.
       **inputs: a channel for each input.
     """
 
@@ -58,7 +63,9 @@ class Reporter(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
     DRIVER_CLASS = Driver
 
-    def __init__(self, pipeline: str, **inputs: types.BaseChannel) -> None:
+    def __init__(
+        self, pipeline: str, decisions: Sequence[str], **inputs: types.BaseChannel
+    ) -> None:
         code = provenance.source_fingerprint(
             # It reads and draws with what those packages offer for it.
             *("reporter", "example_gen", "data_validation", "trainer", "evaluator"),
@@ -66,6 +73,10 @@ class Reporter(base_component.BaseComponent):
         )
         super().__init__(
             ReporterSpec(
-                pipeline=pipeline, code=code, report=types.Channel(type=HtmlReport), **inputs
+                pipeline=pipeline,
+                code=code,
+                decisions=json.dumps(list(decisions)),
+                report=types.Channel(type=HtmlReport),
+                **inputs,
             )
         )

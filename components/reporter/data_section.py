@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.common import pictures, schema
+from components.common import schema
 from components.data_validation.drift import read_drift
 from components.data_validation.validator import describe_anomalies, read_anomalies
+from components.datasets import vanishing
 from components.example_gen import leaks, quarantine
-from components.reporter import charts, images
+from components.reporter import charts
+from components.reporter.split_look import (
+    SplitLook,
+    SplitViewer,
+    Thumbnail,
+    all_doubtful,
+    reasons_of,
+)
+from components.trainer.record import read_training
 
 _MOST_TOLD = 20
+_MOST_DOUBTFUL = 12  # shown
+_LOOKED_AT = 200  # examples of each split: `segline data look` shows all
+_IMAGE_SIZE = (128, 128)
 _STATISTICS_FILE = "FeatureStats.pb"
 
 
@@ -41,16 +53,6 @@ class SplitFacts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sample:
-    """A training picture and its mask, as data URIs."""
-
-    example_id: str
-    size: str
-    picture: str
-    mask: str
-
-
-@dataclasses.dataclass(frozen=True)
 class DataSection:
     """What the template shows.
 
@@ -66,7 +68,12 @@ class DataSection:
       anomalies: one line each, with the split's name; None: not validated.
       drift: one line for each feature that is too far from the data of the latest blessed
         model; None: not looked at.
-      samples: of the training split.
+      decisions: of `segline init`, from the config.
+      looks: of each split, with its contact sheet; of its first examples.
+      looked_at: how many these are at most.
+      vanishing: one line for each class of whose things the model does not see some.
+      doubtful: pairs that look wrong, the first of them.
+      reasons: why, each with its number.
     """
 
     dataset: str
@@ -79,18 +86,27 @@ class DataSection:
     leaks_count: int
     anomalies: list[str] | None
     drift: list[str] | None
-    samples: list[Sample]
+    decisions: list[str]
+    looks: list[SplitLook]
+    looked_at: int
+    vanishing: list[str]
+    doubtful: list[Thumbnail]
+    reasons: list[tuple[str, int]]
 
 
 def make(
-    artifacts: dict[str, mlmd.Artifact], classes: schema.ClassTable, num_samples: int
+    artifacts: dict[str, mlmd.Artifact],
+    classes: schema.ClassTable,
+    num_samples: int,
+    decisions: Sequence[str] = (),
 ) -> DataSection | None:
     """Reads the section's facts.
 
     Args:
-      artifacts: by name; uses `examples`, `statistics`, `anomalies` and `drift`.
+      artifacts: by name; uses `examples`, `statistics`, `anomalies`, `drift` and `model_run`.
       classes: the class table.
-      num_samples: how many pictures to show.
+      num_samples: how many pictures of each split to show.
+      decisions: of `segline init`.
 
     Returns:
       The section; None where the run did not get to the statistics.
@@ -101,6 +117,10 @@ def make(
     splits = read_splits(artifacts["statistics"], classes)
     set_aside = quarantine.read_report(examples.uri)
     leaked = leaks.read_leaks(examples.uri)
+    size = _image_size(artifacts.get("model_run"))
+    viewers = [_viewed(examples, split, classes, num_samples, size) for split in schema.SPLITS]
+    looks = [viewer.seen() for viewer in viewers]
+    doubtful = all_doubtful(viewers)
     return DataSection(
         dataset="{} {}".format(*(_text(examples, key) for key in ("dataset", "dataset_version"))),
         fingerprint=_text(examples, "dataset_fingerprint"),
@@ -118,7 +138,14 @@ def make(
         leaks_count=len(leaked),
         anomalies=_anomalies(artifacts.get("anomalies")),
         drift=read_drift(artifacts["drift"].uri) if "drift" in artifacts else None,
-        samples=_samples(examples, classes, num_samples),
+        decisions=list(decisions),
+        looks=looks,
+        looked_at=_LOOKED_AT,
+        vanishing=[
+            f"{look.name}: {line}" for look in looks for line in vanishing.told(look.things, size)
+        ],
+        doubtful=doubtful[:_MOST_DOUBTFUL],
+        reasons=reasons_of(doubtful)[:_MOST_TOLD],
     )
 
 
@@ -164,27 +191,32 @@ def _anomalies(artifact: mlmd.Artifact | None) -> list[str] | None:
     ]
 
 
-def _samples(examples: mlmd.Artifact, classes: schema.ClassTable, count: int) -> list[Sample]:
-    """The first examples of the training split."""
-    files = split_files(examples, schema.TRAIN)
-    table = np.array(classes.lookup_table(schema.IGNORE_INDEX), np.uint8)
-    result = []
-    for record in tf.data.TFRecordDataset(files, "GZIP").take(count).as_numpy_iterator():
+def _viewed(
+    examples: mlmd.Artifact,
+    split: str,
+    classes: schema.ClassTable,
+    count: int,
+    image_size: tuple[int, int],
+) -> SplitViewer:
+    """Looks at the first examples of a split."""
+    viewer = SplitViewer(split, classes, count, image_size)
+    files = split_files(examples, split)
+    for record in tf.data.TFRecordDataset(files, "GZIP").take(_LOOKED_AT).as_numpy_iterator():
         feature = tf.train.Example.FromString(record).features.feature
-        image, mask, example_id = (
-            feature[key].bytes_list.value[0] for key in schema.ENCODED_FEATURES
-        )
-        picture = pictures.decode_image(tf.constant(image)).numpy()
-        truth = pictures.decode_mask(tf.constant(mask)).numpy()
-        result.append(
-            Sample(
-                example_id=example_id.decode(errors="replace"),
-                size="{1}×{0}".format(*picture.shape),
-                picture=images.photograph(picture),
-                mask=images.mask(table[truth], len(classes)),
-            )
-        )
-    return result
+        example_id = feature[schema.EXAMPLE_ID].bytes_list.value[0]
+        viewer.add(example_id.decode(errors="replace"), record)
+    return viewer
+
+
+def _image_size(model_run: mlmd.Artifact | None) -> tuple[int, int]:
+    """Height and width that the model saw; where there is none, of a new config."""
+    if model_run is None:
+        return _IMAGE_SIZE
+    try:
+        height, width = read_training(model_run.uri)["image_size"]
+    except (OSError, ValueError, KeyError, tf.errors.OpError):
+        return _IMAGE_SIZE
+    return height, width
 
 
 def _split_uri(artifact: mlmd.Artifact, split: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -31,7 +32,11 @@ class Executor(base_executor.BaseExecutor):
         html = page.render(
             artifacts,
             Lineage.from_json(exec_properties["lineage"]),
-            page.RunFacts(exec_properties["pipeline"], self._context.pipeline_run_id or ""),
+            page.RunFacts(
+                exec_properties["pipeline"],
+                self._context.pipeline_run_id or "",
+                decisions=tuple(json.loads(exec_properties.get("decisions") or "[]")),
+            ),
         )
         report = artifact_utils.get_single_instance(output_dict["report"])
         with fileio.open(os.path.join(report.uri, REPORT_FILE), "w") as file:

@@ -31,11 +31,13 @@ class RunFacts:
       pipeline: the pipeline's name.
       run_id: TFX's id.
       problem: why the run did not get to its end; empty where it did.
+      decisions: of `segline init`, from the config; empty: they are not known.
     """
 
     pipeline: str
     run_id: str
     problem: str = ""
+    decisions: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +90,7 @@ def render(artifacts: Mapping[str, mlmd.Artifact], lineage: Lineage, run: RunFac
         date=readable.time_text(max(node.ended for node in lineage.nodes)),
         class_colors=_css_colors(classes),
         verdict=_verdict_section(artifacts, verdict, lineage, run),
-        data=data_section.make(artifacts, classes, SAMPLES),
+        data=data_section.make(artifacts, classes, SAMPLES, run.decisions),
         training=training_section.make(artifacts),
         evaluation=evaluation_section.make(artifacts, verdict, classes, _split(lineage)),
         lineage=lineage_section.make(lineage),

@@ -38,13 +38,19 @@ def _look(options: argparse.Namespace) -> None:
     import tensorflow_datasets as tfds
 
     from components.reporter.data_look import look
-    from pipeline.config.loading import decisions_in, find_config, load_config
+    from pipeline.config.loading import load_config
 
     tfds.disable_progress_bar()
     config = load_config(options.config)
     path = options.out or os.path.join(config.folder, "data.html")
-    decisions = decisions_in(find_config(options.config))
-    page = look(config.name, decisions, config.dataset, config.classes, options.pictures)
+    page = look(
+        config.name,
+        config.decisions,
+        config.dataset,
+        config.classes,
+        options.pictures,
+        config.transform.image_size,
+    )
     if os.path.dirname(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
     console.print(write(path, page), soft_wrap=True, markup=False)

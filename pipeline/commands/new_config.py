@@ -14,6 +14,7 @@ from rich.table import Table
 
 from components.common.errors import UserError
 from components.common.picture_settings import PictureSettings
+from components.datasets import vanishing
 from components.datasets.answers import Answers
 from components.datasets.survey import Survey, survey
 from components.example_gen.config import BadExamplesConfig
@@ -24,7 +25,7 @@ _MOST_NAMED = 5
 _MOST_SHOWN = 3  # pairs
 _MOST_CLASSES = 255
 _ALLOWED = BadExamplesConfig().max_fraction
-_LOST = 0.02  # share of the things of a class that a person should know of
+_IMAGE_SIDE = 128  # of a new config's transform.image_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +198,8 @@ def print_survey(console: Console, found: Survey, classes: Mapping[str, int]) ->
     console.print(_table(found, classes))
     for note in found.notes:
         say(f"! {note}")
-    for line in lost_lines(found, classes, 128):
+    things = {name: found.lost[value] for name, value in classes.items() if value in found.lost}
+    for line in vanishing.told(things, _IMAGE_SIDE):
         say(f"! {line}")
     for what, names in (
         ("without a mask, left out", found.matched.without_mask),
@@ -218,21 +220,6 @@ def _above(images: str) -> str:
     from components.datasets.pairs import fixed_part
 
     return os.path.dirname(os.path.abspath(fixed_part(images)))
-
-
-def lost_lines(found: Survey, classes: Mapping[str, int], side: int) -> list[str]:
-    """Classes of whose things a model's picture would not show some."""
-    lines = []
-    for name, value in classes.items():
-        told = found.lost.get(value)
-        if told and told.share(side) > _LOST:
-            better = next((s for s in told.lost if s > side and told.share(s) <= _LOST), None)
-            hint = f"; at {better}x{better} {told.share(better):.0%} would" if better else ""
-            lines.append(
-                f"{told.share(side):.0%} of the {told.count} things of class {name} vanish at "
-                f"{side}x{side} (transform.image_size){hint}"
-            )
-    return lines
 
 
 def _table(found: Survey, classes: Mapping[str, int]) -> Table:

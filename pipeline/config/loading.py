@@ -34,6 +34,7 @@ CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "configs"
 CONFIG_VARIABLE = "SEGLINE_CONFIG"
 DEFAULT_CONFIG = "quickstart"
 OVERRIDE_PREFIX = "SEGLINE__"
+_BY_INIT = "segline init"  # in the first comment of its configs
 _LONGEST_VALUE = 200  # that a message repeats
 
 
@@ -89,6 +90,12 @@ class PipelineConfig(schema.Config):
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()
     run: RunConfig = RunConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
+    _decisions: tuple[str, ...] = pydantic.PrivateAttr(default=())
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """What `segline init` decided, from the comments of the file; for the report."""
+        return self._decisions
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> PipelineConfig:
@@ -195,14 +202,18 @@ def load_config(
         for variable, text in sorted(environment.items())
         if variable.startswith(OVERRIDE_PREFIX)
     }
-    return _validated(values, str(path), overrides)
+    config = _validated(values, str(path), overrides)
+    config._decisions = _decisions_in(path)
+    return config
 
 
-def decisions_in(path: Path) -> list[str]:
+def _decisions_in(path: Path) -> tuple[str, ...]:
     """What `segline init` put down at the head of a config: one line for each decision."""
     lines = file_tree.decoded(path.read_bytes()).splitlines()
-    head = itertools.takewhile(lambda line: line.startswith("#"), lines)
-    return [line.lstrip("# ").removeprefix("- ").strip() for line in head]
+    head = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    if not head or _BY_INIT not in head[0]:
+        return ()
+    return tuple(line.lstrip("# ").removeprefix("- ").strip() for line in head)
 
 
 def override_config(config: PipelineConfig, text: str) -> PipelineConfig:
@@ -227,7 +238,9 @@ def override_config(config: PipelineConfig, text: str) -> PipelineConfig:
         overrides[part] = (key.split("."), value)
     # What is left open must stay so: steps take it from elsewhere.
     values = config.model_dump(mode="json", exclude_unset=True)
-    return _validated(values, config.name, overrides)
+    changed = _validated(values, config.name, overrides)
+    changed._decisions = config.decisions
+    return changed
 
 
 def _validated(

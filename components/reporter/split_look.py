@@ -1,0 +1,202 @@
+"""What a person looks at in a split: a contact sheet, class shares, what looks doubtful."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components.common import pictures, schema
+from components.datasets import vanishing
+from components.datasets.picture_looks import edge_agreement
+from components.predictor.overlay import overlay_image
+from components.reporter import images
+
+_SIDE = 192  # of a thumbnail, in pixels
+_FLAT = 1.05  # a picture is no steeper along its mask's edges than elsewhere
+_BETTER = 1.25  # times better fits a mask that is turned
+# In both directions, rows and columns: the steps of a slice.
+_TURNS = {"turned by 180°": (-1, -1), "mirrored": (1, -1), "upside down": (-1, 1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Thumbnail:
+    """A picture with its mask over it, as a data URI.
+
+    Attributes:
+      example_id: of the example.
+      split: that it is in.
+      size: width and height, as text.
+      image: the data URI; empty where there is nothing to show.
+      reasons: why it looks doubtful; empty: it does not.
+    """
+
+    example_id: str
+    split: str
+    size: str
+    image: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass
+class SplitLook:
+    """What was seen of a split.
+
+    Attributes:
+      name: of the split.
+      examples: number of those that can be used.
+      set_aside: number of the others.
+      heights: smallest, median, largest, in pixels.
+      widths: likewise.
+      shares: class name -> share of the split's pixels.
+      shown_by: class name -> number of masks that show it.
+      thumbnails: the contact sheet.
+      things: class name -> its things, and those that the model's size loses.
+    """
+
+    name: str
+    examples: int
+    set_aside: int
+    heights: tuple[int, int, int]
+    widths: tuple[int, int, int]
+    shares: dict[str, float]
+    shown_by: dict[str, int]
+    thumbnails: list[Thumbnail]
+    things: dict[str, vanishing.Objects]
+
+
+class SplitViewer:
+    """Looks at a split's examples, one after the other.
+
+    Args:
+      name: of the split.
+      classes: the class table.
+      count: pictures in the contact sheet.
+      image_size: height and width that the model sees.
+
+    Attributes:
+      doubtful: example's id -> what looks doubtful.
+    """
+
+    def __init__(
+        self, name: str, classes: schema.ClassTable, count: int, image_size: tuple[int, int]
+    ) -> None:
+        self._name, self._classes, self._count = name, classes, count
+        self._sizes: list[vanishing.Size] = [
+            image_size,
+            *(s for s in vanishing.SIZES if s > min(image_size)),
+        ]
+        self._table = np.array(classes.lookup_table(schema.IGNORE_INDEX), np.uint8)
+        self._heights: list[int] = []
+        self._widths: list[int] = []
+        self._sheet: list[Thumbnail] = []
+        self._pixels = np.zeros(len(classes), np.int64)
+        self._shown = np.zeros(len(classes), np.int64)
+        self._aside = 0
+        self._things: dict[int, vanishing.Objects] = {}
+        self.doubtful: dict[str, Thumbnail] = {}
+
+    def set_aside(self, example_id: str, problem: str) -> None:
+        """Notes an example that can't be used."""
+        self._aside += 1
+        self.doubt(Thumbnail(example_id, self._name, "", "", (f"it can't be used: {problem}",)))
+
+    def add(self, example_id: str, record: bytes) -> None:
+        """Looks at an example: a serialized tf.Example."""
+        picture, indices = self._decoded(record)
+        height, width = indices.shape
+        self._heights.append(height)
+        self._widths.append(width)
+        counts = np.bincount(indices.ravel(), minlength=256)[: len(self._classes)]
+        self._pixels += counts
+        self._shown += counts > 0
+        vanishing.count(indices, self._things, self._sizes)
+        reasons = _doubts(picture, indices)
+        if reasons or len(self._sheet) < self._count:
+            overlay = self._overlay(picture, indices)
+            size = f"{width}×{height}"
+            thumbnail = Thumbnail(example_id, self._name, size, overlay, reasons)
+            if reasons:
+                self.doubt(thumbnail)
+            if len(self._sheet) < self._count:
+                self._sheet.append(thumbnail)
+
+    def doubt(self, thumbnail: Thumbnail) -> None:
+        """Adds to what looks doubtful."""
+        self.doubtful[thumbnail.example_id] = thumbnail
+
+    def seen(self) -> SplitLook:
+        """What was seen so far."""
+        total = max(1, int(self._pixels.sum()))
+        names = self._classes.names
+        return SplitLook(
+            name=self._name,
+            examples=len(self._heights),
+            set_aside=self._aside,
+            heights=_range(self._heights),
+            widths=_range(self._widths),
+            shares={name: int(n) / total for name, n in zip(names, self._pixels, strict=True)},
+            shown_by={name: int(n) for name, n in zip(names, self._shown, strict=True)},
+            thumbnails=self._sheet,
+            things={
+                names[value]: objects
+                for value, objects in sorted(self._things.items())
+                if value < len(names)
+            },
+        )
+
+    def _decoded(self, record: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 picture [height, width, 3], and class indices [height, width]."""
+        feature = tf.train.Example.FromString(record).features.feature
+        image, mask = (feature[key].bytes_list.value[0] for key in (schema.IMAGE, schema.MASK))
+        picture = pictures.decode_image(tf.constant(image)).numpy()
+        return picture, self._table[pictures.decode_mask(tf.constant(mask)).numpy()]
+
+    def _overlay(self, picture: np.ndarray, indices: np.ndarray) -> str:
+        step = max(1, max(indices.shape) // (2 * _SIDE))  # (large ones cost more than they show)
+        small = Image.fromarray(np.ascontiguousarray(picture[::step, ::step]))
+        mask = np.ascontiguousarray(indices[::step, ::step])
+        shown = overlay_image(small, mask, len(self._classes))
+        return images.photograph(np.asarray(shown), _SIDE)
+
+
+def all_doubtful(viewers: Iterable[SplitViewer]) -> list[Thumbnail]:
+    """What looks doubtful in all splits, that which many things speak against first."""
+    found = [one for viewer in viewers for one in viewer.doubtful.values()]
+    return sorted(found, key=lambda one: -len(one.reasons))
+
+
+def reasons_of(doubtful: Sequence[Thumbnail]) -> list[tuple[str, int]]:
+    """Each reason with the number of examples that have it, the commonest first."""
+    return Counter(reason for one in doubtful for reason in one.reasons).most_common()
+
+
+def _doubts(picture: np.ndarray, indices: np.ndarray) -> tuple[str, ...]:
+    """What speaks against a mask."""
+    present = np.unique(indices)
+    if len(present) == 1:
+        return ("its mask is all of one class",)
+    grey = picture.astype(np.float32).mean(-1)
+    fit = edge_agreement(grey, indices)
+    reasons = []
+    turned = {
+        how: edge_agreement(grey, indices[::rows, ::columns])
+        for how, (rows, columns) in _TURNS.items()
+    }
+    best = max(turned, key=lambda how: turned[how])
+    if turned[best] > _BETTER * fit:
+        reasons.append(f"its mask fits the picture's edges better {best}")
+    elif fit < _FLAT:
+        reasons.append("the picture shows no edges where its mask has them")
+    return tuple(reasons)
+
+
+def _range(numbers: Sequence[int]) -> tuple[int, int, int]:
+    if not numbers:
+        return 0, 0, 0
+    ordered = sorted(numbers)
+    return ordered[0], ordered[len(ordered) // 2], ordered[-1]
