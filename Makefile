@@ -113,9 +113,9 @@ check-lock:
 
 # Known faults of what is locked; docs/security.md has what they mean here.
 audit:
-	@for stack in current older; do echo "== the $$stack stack"; \
+	@failed=0; for stack in current older; do echo "== the $$stack stack"; \
 		$(UV) tool run pip-audit --disable-pip --require-hashes \
-			--requirement $(LOCKS)/$$stack/run.lock; done
+			--requirement $(LOCKS)/$$stack/run.lock || failed=1; done; exit $$failed
 
 clean:
 	rm -rf .venv .tools *.egg-info

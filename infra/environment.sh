@@ -51,11 +51,11 @@ install_compiler() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         echo "segline: installing a C++ compiler and Python's headers"
         export DEBIAN_FRONTEND=noninteractive
-        { apt-get update && apt-get install --yes --no-install-recommends g++ python3-dev; } \
-            >/dev/null 2>&1 || true
+        { apt-get update && apt-get install --yes --no-install-recommends g++; } >/dev/null 2>&1 || true
+        can_compile || apt-get install --yes --no-install-recommends "python$python-dev" >/dev/null 2>&1 || true
     fi
     can_compile || {
-        echo "segline: a C++ compiler and Python's headers are needed: install them (apt install g++ python3-dev) and try again" >&2
+        echo "segline: a C++ compiler and the headers of Python $python are needed: install them (apt install g++ python$python-dev) and try again" >&2
         exit 1
     }
 }

@@ -1,20 +1,19 @@
 #!/bin/sh
 # Tests the stack that this machine does not take (infra/stack.sh): the current one where glibc
 # is old, the older one where it is new. Needs root, for a root file system of another release
-# of the same distribution; says why it tests nothing where that can't be had.
+# of the same distribution; where that can't be had it says why, and ends with status 77.
 #
 #   sh infra/other-stack.sh [pytest's arguments]
 #
-# OTHER_ROOT names a root file system to take instead of a new one, such as an unpacked image;
-# it needs Python, g++, git and make. Works from the project's root.
+# OTHER_ROOT names a root file system to take instead of a new one; it needs the packages below. Works from the project's root.
 set -eu
 
 skip() {
-    echo "segline: the other stack is not tested: $*"
-    exit 0
+    echo "segline: the other stack is not tested: $*" >&2
+    exit 77
 }
 
-here=$(env -u SEGLINE_STACK sh infra/stack.sh)
+here=$(sh infra/stack.sh)
 [ "${here%%:*}" = older ] && other=current || other=older
 # shellcheck source=/dev/null
 . /etc/os-release
@@ -30,6 +29,8 @@ unshare --mount --pid --fork true 2>/dev/null || skip "this container may not mo
 
 root=${OTHER_ROOT:-$PWD/.tools/other-stack/$suite}
 packages=python3,python3-dev,python3-venv,g++,git,make,procps,ca-certificates
+packages=$packages,mariadb-server,postgresql
+[ $suite != jammy ] || packages=$packages,python3.11,python3.11-dev,python3.11-venv
 
 # The host's own mirrors, with another release's name.
 sources() {
@@ -61,7 +62,8 @@ git ls-files --cached --others --exclude-standard -z |
     tar --create --null --files-from=- | tar --extract --directory "$root/segline"
 
 [ $# -gt 0 ] || set -- tests/components tests/pipeline tests/infra \
-    tests/end_to_end/test_run.py tests/end_to_end/test_kubeflow_package.py
+    tests/end_to_end/test_run.py tests/end_to_end/test_kubeflow_package.py \
+    tests/end_to_end/test_databases.py tests/end_to_end/test_run_history.py
 
 # What reaches registries here does so there: names, certificates, settings, uv's cache.
 cache=$($(sh infra/uv.sh) cache dir)
@@ -76,7 +78,7 @@ there() {
 }
 there /etc/ssl/certs /etc/ssl/certs
 there /usr/local/share/ca-certificates /usr/local/share/ca-certificates
-there "$HOST_HOME/.config" /root/.config
+there "$HOST_HOME/.config" /root/.config && mount -o remount,bind,ro "$root/root/.config" 2>/dev/null || true
 there "$cache" /root/.cache/uv
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"

@@ -5,6 +5,14 @@
 # SEGLINE_STACK chooses by hand.
 set -eu
 
+case $(uname -m) in
+x86_64 | amd64) ;;
+*)
+    echo "segline: TFX is published for x86-64 alone, and this is $(uname -m)" >&2
+    exit 1
+    ;;
+esac
+
 needed=39
 libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || true) # "glibc 2.41"
 minor=${libc#glibc 2.}

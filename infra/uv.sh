@@ -25,17 +25,18 @@ export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
 echo "segline: getting uv $version" >&2
 rm -rf .tools/uv*.dist-info .tools/bin/uv
 wanted="install --quiet --require-hashes --target .tools --requirement $lock"
+mkdir -p .tools
 # shellcheck disable=SC2086  # several words
 get() {
-    "$@" $wanted
+    "$@" $wanted 2>.tools/uv.log
 }
-if command -v uv >/dev/null 2>&1 && get uv pip 2>/dev/null; then
+if command -v uv >/dev/null 2>&1 && get uv pip; then
     :
 else
     command -v python3 >/dev/null 2>&1 || fail "python3 is needed to set things up; install it first"
     wanted="$wanted --disable-pip-version-check"
-    get python3 -m pip 2>/dev/null ||
-        { python3 -m venv .tools/venv 2>/dev/null && get .tools/venv/bin/pip; } ||
-        fail "uv can't be installed: python3 has neither pip nor venv; install python3-venv, or uv $version (docs.astral.sh/uv)"
+    get python3 -m pip ||
+        { python3 -m venv .tools/venv >/dev/null 2>&1 && get .tools/venv/bin/pip; } ||
+        fail "uv can't be installed: $(tail -n 1 .tools/uv.log). Install python3-venv if that is missing, or uv $version (docs.astral.sh/uv)"
 fi
 echo .tools/bin/uv

@@ -1,8 +1,10 @@
 """The version is one fact, in pyproject.toml: whatever else says one says the same."""
 
+import platform
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from ml_metadata import MetadataStore
@@ -24,7 +26,9 @@ def test_the_command_tells_it_at_once():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     told, heavy = done.stdout.splitlines()[0], done.stdout.splitlines()[-1]
-    assert told.startswith(f"segline {VERSION}") and heavy == "[]", done.stderr
+    python = platform.python_version()
+    assert told == f"segline {VERSION} (TFX {version('tfx')}, Python {python})"
+    assert heavy == "[]", done.stderr
 
 
 def test_ml_metadata_records_it():

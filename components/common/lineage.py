@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ml_metadata import MetadataStore
@@ -231,21 +231,33 @@ def judgements(store: MetadataStore, model_id: int) -> list[int]:
 
     Not what was made of another model, with this one as its baseline.
     """
-    executions = {
+    return made_of(store, model_id, _EARLIER_MODELS)
+
+
+def made_of(store: MetadataStore, artifact_id: int, without: Collection[str] = ()) -> list[int]:
+    """Ids of what was made of an artifact, in one step.
+
+    Of executions that found their outputs in the cache only the events are read.
+
+    Args:
+      store: ML Metadata.
+      artifact_id: of the artifact.
+      without: names of inputs; who read it as one of these is passed over.
+    """
+    readers = {
         event.execution_id
-        for event in store.get_events_by_artifact_ids([model_id])
-        if event.type == mlmd.Event.INPUT and role_of(event) not in _EARLIER_MODELS
+        for event in store.get_events_by_artifact_ids([artifact_id])
+        if event.type == mlmd.Event.INPUT and role_of(event) not in without
     }
-    made = [
+    outputs = {event.artifact_id for event in _events_of(store, readers) if _is_output(event)}
+    makings = [event for event in _makings(store, outputs) if event.execution_id in readers]
+    makers = sorted({event.execution_id for event in makings})
+    complete = {
         execution.id
-        for execution in store.get_executions_by_id(sorted(executions))
+        for execution in (store.get_executions_by_id(makers) if makers else [])
         if execution.last_known_state == mlmd.Execution.COMPLETE
-    ]
-    return sorted(
-        event.artifact_id
-        for event in (store.get_events_by_execution_ids(made) if made else [])
-        if event.type == mlmd.Event.OUTPUT
-    )
+    }
+    return sorted(event.artifact_id for event in makings if event.execution_id in complete)
 
 
 def role_of(event: mlmd.Event) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 import components.datasets.synthetic_pets  # noqa: F401  registers it with TFDS
-from components.common import schema
+from components.common import schema, stack
 from components.common.errors import UserError
 from components.datasets.image_folder import open_folder
 from components.example_gen.config import DatasetConfig
@@ -123,6 +123,7 @@ def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
 
 def _prepare(builder: tfds.core.DatasetBuilder) -> None:
     _LOG.info("preparing %s in %s", builder.info.full_name, builder.data_dir)
+    stack.forbid_prism()  # a builder may have a Beam pipeline of its own
     try:
         builder.download_and_prepare()
     except Exception as error:

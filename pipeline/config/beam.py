@@ -14,7 +14,7 @@ from components.common.errors import UserError
 BeamStep = Literal["TfdsExampleGen", "StatisticsGen", "Evaluator", "Predict"]
 
 _ALL_CORES = ("--direct_running_mode=multi_threading", "--direct_num_workers=0")
-# Newer DirectRunners (Beam 2.72, 2.77) try Prism first, for which they load a program from the
+# Newer DirectRunners (Beam 2.77) try Prism first, for which they load a program from the
 # internet. They leave Prism alone where triggers may be unsafe (direct_runner.py:127-128 in
 # 2.77); no pipeline of ours has triggers, so that nothing else changes.
 _WITHOUT_PRISM = "--allow_unsafe_triggers"

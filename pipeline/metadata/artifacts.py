@@ -78,8 +78,8 @@ def blessings(store: MetadataStore, pipeline: str) -> list[mlmd.Artifact]:
 def made_by(store: MetadataStore, pipeline: str, step: str, kind: str) -> list[mlmd.Artifact]:
     """The artifacts of one type that a step of a pipeline has made, oldest first.
 
-    ML Metadata has them by the step's context, so that nothing of other steps, nor of other
-    pipelines in the store, is read.
+    ML Metadata has them by the step's context, with the artifacts that the step has read:
+    nothing of other steps, nor of other pipelines in the store.
     """
     return of_context(store, "node", f"{pipeline}.{step}", kind)
 

@@ -129,19 +129,9 @@ def describe_data(store: MetadataStore, pipeline: str, name: str) -> dict[str, A
         )
     datasets = []
     for artifact in found:
-        events = store.get_events_by_artifact_ids([artifact.id])
-        readers = {event.execution_id for event in events if event.type == mlmd.Event.INPUT}
-        trainers = [
-            execution.id
-            for execution in store.get_executions_by_id(sorted(readers))
-            if execution.type.endswith(".Trainer")
-            and execution.last_known_state == mlmd.Execution.COMPLETE
-        ]
-        models = [
-            event.artifact_id
-            for event in (store.get_events_by_execution_ids(trainers) if trainers else [])
-            if event.type == mlmd.Event.OUTPUT and lineage.role_of(event) == "model"
-        ]
+        made = lineage.made_of(store, artifact.id)
+        outputs = store.get_artifacts_by_id(made) if made else []
+        models = [output.id for output in outputs if output.type == "Model"]
         node = next(
             node
             for node in lineage.upstream(store, [artifact.id]).artifacts

@@ -171,7 +171,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     for runs in options.runs:
-        ask(runs, options.rounds, min(GOALS[most] for most in GOALS if runs <= most))
+        goals = [goal for most, goal in GOALS.items() if runs <= most]
+        ask(runs, options.rounds, min(goals, default=max(GOALS.values())))
 
 
 def ask(runs: int, rounds: int, goal: float) -> None:

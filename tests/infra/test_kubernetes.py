@@ -428,3 +428,13 @@ def test_the_guides_apply_what_there_is():
     for kind, path in re.findall(r"apply -(k|f) (infra/\S+)", text):
         place = FOLDER.parents[1] / path
         assert (place / "kustomization.yaml").is_file() if kind == "k" else place.is_file(), path
+
+
+def test_tensorflow_serving_is_not_older_than_what_exports_its_models():
+    root = FOLDER.parents[1]
+    lock = (root / "infra/locks/current/run.lock").read_text()
+    exports = re.search(r"^tensorflow==(\d+\.\d+)", lock, re.M)[1]
+    files = [*(FOLDER / "serving").rglob("*.yaml"), root / "docs/how-to/serve.md"]
+    tag = r"(?:tensorflow/serving(?::|, newTag: )|runtimeVersion: |kubernetes, tag: )(\d+\.\d+)"
+    tags = [version for file in files for version in re.findall(tag, file.read_text())]
+    assert len(tags) == 4 and set(tags) == {exports}

@@ -47,14 +47,14 @@ def test_tensorflow_serving_takes_the_place_of_the_clean_process(platform):
     nodes = compiled(
         SEGLINE__INFRA_VALIDATOR__SERVER="tensorflow_serving",
         SEGLINE__INFRA_VALIDATOR__MAX_LOAD_SECONDS="77",
-        SEGLINE__INFRA_VALIDATOR__TENSORFLOW_SERVING=(f"{{platform: {platform}, tag: 2.18.0}}"),
+        SEGLINE__INFRA_VALIDATOR__TENSORFLOW_SERVING=(f"{{platform: {platform}, tag: 2.21.0}}"),
     )
     node = nodes["InfraValidator"]
     assert node.node_info.type.name.startswith("tfx.components.infra_validator")
     assert {"Evaluator", "InfraValidator"} <= set(nodes["Pusher"].upstream_nodes)
     serving = infra_validator_pb2.ServingSpec()
     json_format.Parse(parameter(node, "serving_spec"), serving)
-    assert list(serving.tensorflow_serving.tags) == ["2.18.0"]
+    assert list(serving.tensorflow_serving.tags) == ["2.21.0"]
     assert serving.WhichOneof("serving_platform") == platform
     assert json.loads(parameter(node, "validation_spec"))["max_loading_time_seconds"] == 77
     request = infra_validator_pb2.RequestSpec()

@@ -175,7 +175,7 @@ def test_what_kubernetes_is_told(kubernetes):
 
 
 def test_tfx_s_own_infra_validator_has_to_know_its_pod():
-    server = {"server": "tensorflow_serving", "tensorflow_serving": {"tag": "2.18.0"}}
+    server = {"server": "tensorflow_serving", "tensorflow_serving": {"tag": "2.21.0"}}
     with pytest.raises(UserError, match="needs kubeflow.pod_fields"):
         runner.package(config(infra_validator=server))
     fields = {"KFP_POD_NAME": "metadata.name", "KFP_NAMESPACE": "metadata.namespace"}
