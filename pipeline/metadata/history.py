@@ -14,6 +14,7 @@ from components.common.lineage import code_of, properties_of, role_of, state_of
 
 LATEST = "latest"
 _FEW = 100  # executions: a handful of runs
+_NEWEST = ListOptions(limit=1, order_by=OrderByField.ID, is_asc=False)
 
 
 @dataclasses.dataclass
@@ -194,30 +195,32 @@ def _run_contexts(store: MetadataStore) -> list[mlmd.Context]:
     return list(store.get_contexts_by_type("pipeline_run"))
 
 
-def _node_names(store: MetadataStore, execution_ids: Sequence[int]) -> dict[int, str]:
+def _node_names(store: MetadataStore, executions: Sequence[mlmd.Execution]) -> dict[int, str]:
     """Execution id -> `pipeline.step`.
 
-    Of few, each is asked for. Of many, those of each step are read, from the newest to the
-    oldest that is wanted: a query for each step, not for each execution.
+    Of few, each is asked for. Of many, the type tells it, where only one node has that type;
+    all executions of a node are read only where several share one, as two resolvers do, or
+    the nodes of two pipelines.
     """
-    if len(execution_ids) <= _FEW:
+    if len(executions) <= _FEW:
         return {
-            execution: context.name
-            for execution in execution_ids
-            for context in store.get_contexts_by_execution(execution)
+            execution.id: context.name
+            for execution in executions
+            for context in store.get_contexts_by_execution(execution.id)
             if context.type == "node"
         }
-    oldest = min(execution_ids)
-    names: dict[int, str] = {}
-    for context in store.get_contexts_by_type("node"):
-        count = len(execution_ids) // 10  # a run has about ten steps
-        while True:
-            newest_first = ListOptions(limit=count, order_by=OrderByField.ID, is_asc=False)
-            found = store.get_executions_by_context(context.id, newest_first)
-            if len(found) < count or found[-1].id <= oldest:
-                break
-            count *= 2
-        names |= {execution.id: context.name for execution in found}
+    nodes = store.get_contexts_by_type("node")
+    by_type: dict[int, list[mlmd.Context]] = {}
+    for node in nodes:
+        for execution in store.get_executions_by_context(node.id, _NEWEST):
+            by_type.setdefault(execution.type_id, []).append(node)
+    known = {kind: found[0].name for kind, found in by_type.items() if len(found) == 1}
+    names = {one.id: known[one.type_id] for one in executions if one.type_id in known}
+    if unclear := {one.type_id for one in executions} - set(known):
+        shared = [node for kind in unclear for node in by_type.get(kind, [])]
+        # A type that no node has now is one of before.
+        for node in shared if unclear <= set(by_type) else nodes:
+            names |= {one.id: node.name for one in store.get_executions_by_context(node.id)}
     return names
 
 
@@ -225,8 +228,9 @@ def _read(store: MetadataStore, contexts: Sequence[mlmd.Context]) -> list[Run]:
     """Reads runs with few queries."""
     records = run_record.read(store, [context.name for context in contexts])
     executions = {context.id: store.get_executions_by_context(context.id) for context in contexts}
-    ids = [execution.id for found in executions.values() for execution in found]
-    names = _node_names(store, ids)
+    all_of_them = [execution for found in executions.values() for execution in found]
+    names = _node_names(store, all_of_them)
+    ids = [execution.id for execution in all_of_them]
     outputs: dict[int, list[mlmd.Event]] = {}
     for event in store.get_events_by_execution_ids(ids) if ids else []:
         if event.type == mlmd.Event.OUTPUT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -56,29 +57,46 @@ def _text(value: Any) -> str:
     return str(value) or "–"
 
 
+_RUN_COLUMNS = ("run", "state", "took", "verdict", "mean IoU", "accuracy", "cached steps")
+_NUMBERS = ("mean IoU", "accuracy")
+
+
 def print_runs(console: Console, runs: Sequence[Run]) -> None:
-    """Prints one line for each run."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("run", "state", "took", "verdict"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("mean IoU", "accuracy"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("cached steps")
-    for run in runs:
-        facts = describe_run(run)
-        style = _STATE_STYLES.get(run.state, "yellow")
-        table.add_row(
-            Text(run.id),
-            Text(run.state, style),
-            Text(facts["took"]),
-            Text(facts["verdict"] or "–"),
-            *(
-                Text(f"{facts['metrics'][name]:.4f}" if name in facts["metrics"] else "–")
-                for name in (schema.MEAN_IOU, schema.PIXEL_ACCURACY)
-            ),
-            Text(cached_steps(facts["steps"])),
-        )
-    console.print(table)
+    """Prints one line for each run; there may be thousands, for which rich's table is slow."""
+    rows = [_run_row(run) for run in runs]
+    columns = zip(_RUN_COLUMNS, *rows, strict=True)
+    widths = [max(map(cell_len, column)) for column in columns]
+    console.print(Text(_line(_RUN_COLUMNS, widths), "dim"), soft_wrap=True)
+    for run, row in zip(runs, rows, strict=True):
+        line = Text(_line(row, widths))
+        start = widths[0] + len(_GAP)
+        line.stylize(_STATE_STYLES.get(run.state, "yellow"), start, start + len(run.state))
+        console.print(line, soft_wrap=True)
+
+
+_GAP = "  "
+
+
+def _run_row(run: Run) -> tuple[str, ...]:
+    facts = describe_run(run)
+    metrics = facts["metrics"]
+    numbers = (schema.MEAN_IOU, schema.PIXEL_ACCURACY)
+    return (
+        run.id,
+        run.state,
+        facts["took"],
+        facts["verdict"] or "–",
+        *(f"{metrics[name]:.4f}" if name in metrics else "–" for name in numbers),
+        cached_steps(facts["steps"]),
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (
+        cell.rjust(width) if heading in _NUMBERS else cell.ljust(width)
+        for heading, cell, width in zip(_RUN_COLUMNS, cells, widths, strict=True)
+    )
+    return _GAP.join(padded).rstrip()
 
 
 def cached_steps(states: Mapping[str, str]) -> str:
