@@ -111,7 +111,8 @@ def connect(config: PipelineConfig) -> MetadataStore:
                     f"ML Metadata at {place(config)} can't be used: {reason}"
                 ) from error
         if not told:
-            _LOG.warning("ML Metadata can't be used yet, it is waited for: %s", reason)
+            first_words = reason.split(". ")[0]
+            _LOG.warning("ML Metadata can't be used yet, it is waited for: %s", first_words)
             told = True
         time.sleep(3.0)
 
