@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
+from lossy_engine import losing
 
 from components.common import schema
 from components.evaluator.config import EvaluatorConfig, ObjectSizeConfig
@@ -179,3 +180,20 @@ def test_one_class_everywhere_never_passes(evaluate, pet_classes, predicted):
     assert not blessed and not verdict.blessed
     (failure,) = verdict.failures
     assert str(failure) == "it predicts one and the same class for every pixel of every picture"
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_an_engine_that_loses_a_piece_has_lost_no_picture_or_the_step_fails(
+    evaluate, pet_classes, which
+):
+    mask = np.arange(12).reshape(3, 4) % 3
+    examples = [{"truth": mask, "predicted": mask, "species": "cat"} for _ in range(6)]
+    try:
+        with losing(which):
+            uri, _ = evaluate(examples, make_eval_config(CONFIG, pet_classes, ["species"]))
+    except Exception:
+        return  # TFMA's own, or ours
+    verdict = read_verdict(uri)
+    assert {values["example_count"] for values in verdict.metrics.values()} == {6}
+    assert len(verdict.metrics) == 2
+    assert verdict.matrix.sum() == 6 * mask.size
