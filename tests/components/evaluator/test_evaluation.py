@@ -9,6 +9,8 @@ import tensorflow_model_analysis as tfma
 from lossy_engine import losing
 
 from components.common import schema
+from components.common.errors import UserError
+from components.evaluator.component import check_pictures
 from components.evaluator.config import EvaluatorConfig, ObjectSizeConfig
 from components.evaluator.eval_config import make_eval_config
 from components.evaluator.object_size import object_size
@@ -197,3 +199,18 @@ def test_an_engine_that_loses_a_piece_has_lost_no_picture_or_the_step_fails(
     assert {values["example_count"] for values in verdict.metrics.values()} == {6}
     assert len(verdict.metrics) == 2
     assert verdict.matrix.sum() == 6 * mask.size
+
+
+def test_pictures_and_slices_are_counted(evaluate, pet_classes):
+    mask = np.arange(12).reshape(3, 4) % 3
+    examples = [
+        {"truth": mask, "predicted": mask, "species": species} for species in ("cat", "dog", "cat")
+    ]
+    uri, _ = evaluate(examples, make_eval_config(CONFIG, pet_classes, ["species"]))
+    verdict = read_verdict(uri)
+    check_pictures(verdict, "test", 3)
+    with pytest.raises(UserError, match="^3 pictures of split test were .*, there are 4: "):
+        check_pictures(verdict, "test", 4)
+    del verdict.metrics[(("species", "dog"),)]
+    with pytest.raises(UserError, match="^2 pictures of .* evaluated by species, there are 3: "):
+        check_pictures(verdict, "test", 3)
