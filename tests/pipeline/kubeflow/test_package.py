@@ -125,7 +125,7 @@ def test_which_ends_are_tried_again_is_for_the_version_to_say(tasks):
 def test_what_the_guide_sets_tries_a_step_as_often_as_the_config_says(tasks):
     """On KFP 2.17.0 with Argo 4.0.5, `Always` beside KFP's own limit of 2 made 3^5 pods of it."""
     guide = (Path(__file__).parents[3] / "docs/how-to/cluster.md").read_text()
-    (block,) = re.findall(r"```yaml\ndata:\n(.*?)```", guide, re.DOTALL)
+    (block,) = re.findall(r"```yaml\ndata:\n(  workflowDefaults.*?)```", guide, re.DOTALL)
     workflow = yaml.safe_load(yaml.safe_load(block)["workflowDefaults"])
     defaults = workflow["spec"]["templateDefaults"]["retryStrategy"]
     # Its task's template, the exit handler's, root's, and the entry point's.
