@@ -52,8 +52,8 @@ class MaskValuesConfig(schema.Config):
     )
     instances: bool = pydantic.Field(
         default=False,
-        description="the values are numbers of things, not classes: all above 0 become 1; of masks "
-        "in colours, all but the colour of `colors: {0: …}`",
+        description="the values are numbers of things, not classes: all above 0 become 1 (of "
+        "colours, all but that of 0 in `colors`)",
     )
     size_tolerance: int = pydantic.Field(
         default=0,

@@ -195,7 +195,7 @@ REFUSED = {
         "numbers of things .301 to .*--instances",
     ),
     "a class and a number in one": (
-        png(lambda mask, i: (mask * 1000 + i * (mask > 0)).astype(np.uint16)),
+        png(lambda mask, i: (mask.astype(int) * 1000 + i * (mask > 0)).astype(np.uint16)),
         "a class times 1000 .*labelIds.*--instances",
     ),
     "a colour for each thing": (png(colored), "most of them in one mask only.*--instances"),
