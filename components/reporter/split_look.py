@@ -97,6 +97,7 @@ class SplitViewer:
         self._pixels = np.zeros(len(classes), np.int64)
         self._shown = np.zeros(len(classes), np.int64)
         self._aside = 0
+        self._other_edges = 0
         self._things: dict[int, vanishing.Objects] = {}
         self.doubtful: dict[str, Thumbnail] = {}
 
@@ -116,6 +117,7 @@ class SplitViewer:
         self._shown += counts > 0
         vanishing.count(indices, self._things, self._sizes)
         reasons = _doubts(picture, indices)
+        self._other_edges += any(map(_is_about_edges, reasons))
         if reasons or len(self._sheet) < self._count:
             overlay = self._overlay(picture, indices)
             size = f"{width}×{height}"
@@ -141,13 +143,28 @@ class SplitViewer:
             widths=_range(self._widths),
             shares={name: int(n) / total for name, n in zip(names, self._pixels, strict=True)},
             shown_by={name: int(n) for name, n in zip(names, self._shown, strict=True)},
-            thumbnails=self._sheet,
+            thumbnails=[self._settled(one) for one in self._sheet],
             things={
                 names[value]: objects
                 for value, objects in sorted(self._things.items())
                 if value < len(names)
             },
         )
+
+    def settled(self) -> list[Thumbnail]:
+        """What looks doubtful, after all examples have been seen.
+
+        Where most masks have other edges than their pictures (trimaps with a border class do),
+        edges tell nothing about any one of them.
+        """
+        settled = [self._settled(one) for one in self.doubtful.values()]
+        return [one for one in settled if one.reasons]
+
+    def _settled(self, thumbnail: Thumbnail) -> Thumbnail:
+        if self._other_edges <= len(self._heights) / 2:
+            return thumbnail
+        kept = tuple(reason for reason in thumbnail.reasons if not _is_about_edges(reason))
+        return dataclasses.replace(thumbnail, reasons=kept)
 
     def _decoded(self, record: bytes) -> tuple[np.ndarray, np.ndarray]:
         """uint8 picture [height, width, 3], and class indices [height, width]."""
@@ -166,13 +183,21 @@ class SplitViewer:
 
 def all_doubtful(viewers: Iterable[SplitViewer]) -> list[Thumbnail]:
     """What looks doubtful in all splits, that which many things speak against first."""
-    found = [one for viewer in viewers for one in viewer.doubtful.values()]
+    found = [one for viewer in viewers for one in viewer.settled()]
     return sorted(found, key=lambda one: -len(one.reasons))
 
 
 def reasons_of(doubtful: Sequence[Thumbnail]) -> list[tuple[str, int]]:
     """Each reason with the number of examples that have it, the commonest first."""
     return Counter(reason for one in doubtful for reason in one.reasons).most_common()
+
+
+_OTHER_EDGES = "the picture shows no edges where its mask has them"
+_FITS_TURNED = "its mask fits the picture's edges better "
+
+
+def _is_about_edges(reason: str) -> bool:
+    return reason.startswith((_OTHER_EDGES, _FITS_TURNED))
 
 
 def _doubts(picture: np.ndarray, indices: np.ndarray) -> tuple[str, ...]:
@@ -189,9 +214,9 @@ def _doubts(picture: np.ndarray, indices: np.ndarray) -> tuple[str, ...]:
     }
     best = max(turned, key=lambda how: turned[how])
     if turned[best] > _BETTER * fit:
-        reasons.append(f"its mask fits the picture's edges better {best}")
+        reasons.append(_FITS_TURNED + best)
     elif fit < _FLAT:
-        reasons.append("the picture shows no edges where its mask has them")
+        reasons.append(_OTHER_EDGES)
     return tuple(reasons)
 
 
