@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import itertools
 import os
 import pathlib
 import re
@@ -16,11 +15,36 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-import scenes
 import tifffile
+from drawn_forms import (
+    big_void,
+    binary,
+    bordered,
+    by_class,
+    coco,
+    damaged,
+    deep,
+    each_its_folder,
+    jpeg,
+    labelme,
+    lists,
+    lying,
+    masked,
+    own_palette,
+    placed,
+    roboflow,
+    run_lengths,
+    slips,
+    things,
+    tiny,
+    voc,
+    with_file,
+    written,
+    yolo,
+)
 from PIL import Image
-from scenes import HEIGHT, VOC, WIDTH, names, paletted, save, scene
-from surveys import COUNT, OWN, assert_own_splits, lay_out, masks, parted, png
+from scenes import VOC, names, scene
+from surveys import COUNT, assert_own_splits, lay_out, png
 
 from components.datasets.mask_source import mask_source
 from components.datasets.reading import read_pair
@@ -61,226 +85,10 @@ class Case:
     order: bool = True
 
 
-def placed(image, mask, image_of=lambda i: scene(i)[0], mask_of=lambda mask: mask):
-    """Draws by patterns with {n} (name), {i} (number) and {s} (split)."""
-
-    def draw(folder):
-        for index, name in enumerate(names(COUNT)):
-            fields = {"n": name, "i": index, "s": parted(index)}
-            save(folder / image.format(**fields), image_of(index))
-            save(folder / mask.format(**fields), mask_of(scene(index)[1]))
-
-    return draw
-
-
-def masked(make):
-    return lambda folder: masks(folder, make)
-
-
-def binary(mask):
-    return ((mask > 0) * 255).astype(np.uint8)
-
-
-def by_class(pattern):
-    def draw(folder):
-        for index, name in enumerate(names(COUNT)):
-            image, mask, _ = scene(index)
-            save(folder / f"images/{name}.png", image)
-            for value, kind in ((1, "cat"), (2, "dog")):
-                save(folder / pattern.format(n=name, c=kind), binary(mask == value))
-
-    return draw
-
-
-def each_its_folder(folder):
-    for index, name in enumerate(names(COUNT)):
-        image, mask, _ = scene(index)
-        save(folder / f"{name}/images/{name}.png", image)
-        for value in (1, 2):
-            save(folder / f"{name}/masks/{index * 10 + value:04x}.png", binary(mask == value))
-
-
-def voc(folder):
-    placed("JPEGImages/{n}.jpg", "SegmentationClass/{n}.png")(folder)
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(VOC)], palette[255] = VOC, (224, 224, 192)
-    for index, name in enumerate(names(COUNT)):
-        mask = scene(index)[1].copy()
-        mask[:, 1:][np.diff(mask.astype(int), axis=1) != 0] = 255
-        paletted(mask, palette).save(folder / f"SegmentationClass/{name}.png")
-        path = folder / f"ImageSets/Segmentation/{parted(index)}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text((path.read_text() if path.exists() else "") + f"{name}\n")
-
-
-def bordered(mask):
-    result = mask.copy()
-    result[:, 1:][np.diff(mask.astype(int), axis=1) != 0] = 255
-    return result
-
-
-def with_file(draw, name, text):
-    def both(folder):
-        draw(folder)
-        (folder / name).write_text(text)
-
-    return both
-
-
-def coco(name, edit=lambda content: None):
-    def draw(folder):
-        scenes.pictures(folder / "images", COUNT)
-        content = scenes.coco({f"{name}.png": i for i, name in enumerate(names(COUNT))})
-        edit(content)
-        scenes.write_json(folder / name, content)
-
-    return draw
-
-
-def roboflow(folder):
-    for index, name in enumerate(names(COUNT)):
-        save(folder / parted(index) / f"{name}.png", scene(index)[0])
-    for part in ("train", "val", "test"):
-        files = {f"{name}.png": i for i, name in enumerate(names(COUNT)) if parted(i) == part}
-        content = scenes.coco(files, ((0, "animals"), (1, "cat"), (2, "dog")))
-        scenes.write_json(folder / part / "_annotations.coco.json", content)
-
-
-def labelme(folder):
-    for index, name in enumerate(names(COUNT)):
-        image, _, boxes = scene(index)
-        save(folder / f"{name}.png", image)
-        shapes = [
-            {"label": label, "shape_type": "polygon", "points": scenes.polygon(box)}
-            for label, box in zip(("cat", "dog"), boxes, strict=True)
-        ]
-        shapes.append({"label": "nose", "shape_type": "point", "points": [[1, 1]]})
-        scenes.write_json(folder / f"{name}.json", {"shapes": shapes, "imageData": None})
-
-
-def yolo(folder):
-    for index, name in enumerate(names(COUNT)):
-        image, _, boxes = scene(index)
-        save(folder / f"images/{parted(index)}/{name}.png", image)
-        lines = [
-            f"{number} "
-            + " ".join(f"{x / WIDTH:.9f} {y / HEIGHT:.9f}" for x, y in scenes.polygon(box))
-            for number, box in enumerate(boxes)
-        ]
-        path = folder / f"labels/{parted(index)}/{name}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(lines))
-    (folder / "data.yaml").write_text("names: [cat, dog]\n")
-
-
-def run_lengths(folder):
-    lines = ["ImageId,ClassId,EncodedPixels"]
-    for name, mask in scenes.pictures(folder / "train_images", COUNT).items():
-        for value in (1, 2):
-            column = np.r_[0, (mask == value).flatten("F"), 0].astype(int)
-            first, last = (np.flatnonzero(np.diff(column) == step) for step in (1, -1))
-            runs = " ".join(f"{a + 1} {b - a}" for a, b in zip(first, last, strict=True))
-            lines.append(f"{name}.png,{value},{runs}")
-    (folder / "train.csv").write_text("\n".join(lines))
-
-
-def lists(ending):
-    def draw(folder):
-        placed("images/{n}.png", "masks/{n}.png")(folder)
-        if ending == "csv":
-            rows = [f"{name}.png,{part}" for name, part in OWN.items()]
-            (folder / "all.csv").write_text("\n".join(["file,split", *rows]))
-            return
-        for part in ("train", "val", "test"):
-            lines = [name for name in OWN if OWN[name] == part]
-            (folder / f"{part}.txt").write_text("\n".join(lines))
-
-    return draw
-
-
-def own_palette(path, mask, index):
-    order = np.random.default_rng(index).permutation(3)
-    paletted(np.argsort(order).astype(np.uint8)[mask], VOC[order]).save(path.with_suffix(".png"))
-
-
-def jpeg(content):
-    return lambda path, mask, index: save(path.with_suffix(".jpg"), content(mask), quality=85)
-
-
-def slips(files):
-    def content(mask, index):
-        values = mask.copy()
-        values[0, :3] = 7 if index < files else 0
-        return values
-
-    return content
-
-
-def numbered(mask, index):
-    rng, values = np.random.default_rng(index), np.zeros_like(mask)
-    for number, place in enumerate(rng.permutation(48)[: 6 + index], 1):
-        y, x = divmod(int(place), 8)
-        values[y * 6 : y * 6 + 4, x * 6 : x * 6 + 4] = number
-    return values
-
-
-def things(folder):
-    for index, name in enumerate(names(COUNT)):
-        save(folder / f"images/{name}.png", scene(index)[0])
-        save(folder / f"masks/{name}.png", numbered(scene(index)[1], index))
-
-
-def big_void(mask, index):
-    values = mask.copy()
-    values[: HEIGHT // 3] = 255
-    return values
-
-
-def deep(write):
-    def draw(folder):
-        placed("images/{n}.png", "masks/{n}.png")(folder)
-        for index, name in enumerate(names(COUNT)):
-            os.remove(folder / f"images/{name}.png")
-            write(folder / f"images/{name}.tif", scene(index)[0])
-
-    return draw
-
-
-def lying(folder):
-    """Phones' pictures, and masks of what a viewer shows."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    for index, name in enumerate(names(COUNT)):
-        image, mask, _ = scene(index)
-        save(folder / f"images/{name}.jpg", np.rot90(image), exif=exif, quality=95)
-        save(folder / f"masks/{name}.png", mask)
-
-
-def tiny(folder):
-    for index, name in enumerate(names(COUNT)):
-        values = np.zeros((256, 256), np.uint8)
-        values[3 * index, 7:9] = 1
-        save(folder / f"images/{name}.png", np.zeros((256, 256, 3), np.uint8))
-        save(folder / f"masks/{name}.png", values)
-
-
-def damaged(folder):
-    placed("images/{n}.png", "masks/{n}.png")(folder)
-    (folder / "masks/s00.png").write_bytes(b"")
-
-
-def written(path, content):
-    def draw(folder):
-        for place, name in itertools.product(("images", "masks"), names(COUNT)):
-            (folder / place).mkdir(exist_ok=True)
-            (folder / place / f"{name}{path}").write_bytes(content)
-
-    return draw
-
-
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 GREY = np.array([0, 128, 255], np.uint8)
+OTHERWISE = ("--images", "data/q", "--masks", "data/r")
 CASES = [
     Case("`images/` and `masks/`", placed("images/{n}.png", "masks/{n}.png.png")),
     Case("`images/` and `masks/`", placed("imgs/img_{i}.png", "masks/mask_{i:03}.png")),
@@ -400,7 +208,11 @@ CASES = [
     Case("Git LFS", written(".png", LFS), told="git lfs pull", refused=True),
     Case("NIfTI", written(".nii.gz", b"\x1f\x8b"), told="save each slice", refused=True),
     Case("things that are too small", tiny, None, "50% .* vanish at 128x128.* at 256x256 0%"),
-    Case("a folder that is called", placed("q/{n}.png", "r/a/{n}.png"), options=("@images",)),
+    Case(
+        "a folder that is called",
+        placed("q/{n}.png", "r/a/{n}.png"),
+        options=("--images", "data/q", "--masks", "data/r"),
+    ),
     Case(
         "a split that",
         placed("{s}/images/{n}.png", "{s}/masks/{n}.png"),
@@ -421,7 +233,7 @@ def test_each_line_has_its_case():
     assert {row_of(case)[0] for case in CASES} == set(ROWS) - {"you have"}
     told = set(re.findall(r"`(--[a-z-]+)", " ".join(ROWS.values())))
     run = " ".join(f"{case.told} {' '.join(case.options)}" for case in CASES)
-    named = {"--value-range", "--orientation", "--images", "--masks", "--annotations"}
+    named = {"--value-range", "--orientation", "--annotations"}
     assert told <= named | set(re.findall(r"--[a-z-]+", run))
 
 
@@ -431,10 +243,7 @@ def test_what_you_have(case, tmp_path, monkeypatch, capsys):
     folder.mkdir()
     case.draw(folder)
     monkeypatch.chdir(tmp_path)
-    options = list(case.options)
-    if options == ["@images"]:
-        options = ["--images", "data/q", "--masks", "data/r"]
-    command = ["init", "data", "--out", "data.yaml", *options]
+    command = ["init", "data", "--out", "data.yaml", *case.options]
     if case.refused:
         with pytest.raises(SystemExit):
             cli.main(command)

@@ -6,22 +6,17 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
-import apache_beam
 import database_servers
 import kubernetes_validate
 import pytest
 import yaml
-from apache_beam.options.pipeline_options import FlinkRunnerOptions
+from manifests import FOLDER, guide, ports_of
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline import cli
-from pipeline.config.loading import PipelineConfig
-from pipeline.kubeflow.checks import check
 
-FOLDER = Path(__file__).resolve().parents[2] / "infra" / "kubernetes"
 MONITORING = FOLDER.parent / "monitoring"
 CUSTOM_KINDS = (
     *("Kustomization", "InferenceService", "Profile", "TFJob", "TrainJob", "TrainingRuntime"),
@@ -36,10 +31,6 @@ KUSTOMIZATIONS = [
     pytest.param(file.parent, id=str(file.parent.relative_to(FOLDER.parent)))
     for file in sorted([*FOLDER.rglob("kustomization.yaml"), *MONITORING.rglob("kust*.yaml")])
 ]
-
-
-def load(name):
-    return yaml.safe_load((FOLDER / "serving" / name).read_text())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -141,14 +132,6 @@ def selected(selector):
     """The pods of our manifests that a selector takes."""
     own = [pod.values[0] for pod in PODS]
     return [pod for pod in own if selector.items() <= pod["metadata"]["labels"].items()]
-
-
-def ports_of(pod):
-    return {
-        port["name"]: port["containerPort"]
-        for container in pod["spec"]["containers"]
-        for port in container.get("ports", [])
-    }
 
 
 def of_kind(kind):
@@ -269,74 +252,6 @@ def test_the_only_secret_is_the_one_of_the_documentation():
     assert "kind: Secret" not in text
 
 
-def test_beam_is_the_locked_one():
-    lock = (FOLDER.parents[1] / "infra/locks/current/run.lock").read_text()
-    version = re.search(r"^apache-beam==(\S+)", lock, re.M)[1]
-    image = yaml.safe_load_all((FOLDER / "beam/job-server.yaml").read_text())
-    (container,) = list(image)[1]["spec"]["template"]["spec"]["containers"]
-    image, tag = container["image"].split(":")
-    assert tag == version
-    flink = re.fullmatch(r"apache/beam_flink([\d.]+)_job_server", image)[1]
-    for name in ("job-manager", "task-manager"):
-        assert f"image: flink:{flink}\n" in (FOLDER / f"beam/{name}.yaml").read_text()
-    if apache_beam.__version__ == version:
-        assert flink in FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS
-
-
-def test_flinks_ports_are_those_of_its_configuration():
-    """Service, containers and network policy against the settings: a port that Flink chooses
-    at random (`blob.server.port` is one, by default) is reached by nobody."""
-    configuration, service, job_manager = yaml.safe_load_all(
-        (FOLDER / "beam/job-manager.yaml").read_text()
-    )
-    settings = yaml.safe_load(configuration["data"]["config.yaml"])
-    (task_manager,) = yaml.safe_load_all((FOLDER / "beam/task-manager.yaml").read_text())
-    ports = {
-        port["name"]: port["containerPort"]
-        for deployment in (job_manager, task_manager)
-        for container in deployment["spec"]["template"]["spec"]["containers"]
-        for port in container["ports"]
-    }
-    keys = {
-        "rpc": "jobmanager.rpc.port",
-        "blob": "blob.server.port",
-        "rest": "rest.port",
-        "data": "taskmanager.data.port",
-        "task-rpc": "taskmanager.rpc.port",
-    }
-    assert {name: settings[key] for name, key in keys.items()} == {
-        name: ports[name] for name in keys
-    }
-    assert settings["jobmanager.rpc.address"] == service["metadata"]["name"]
-    for port in service["spec"]["ports"]:
-        assert ports[port["targetPort"]] == port["port"] == settings[keys[port["name"]]]
-    policies = {
-        policy["metadata"]["name"]: policy
-        for policy in yaml.safe_load_all((FOLDER / "beam/network-policy.yaml").read_text())
-    }
-    own, job_server = policies["segline-flink"]["spec"]["ingress"]
-    assert {port["port"] for port in own["ports"]} == set(keys)
-    assert {port["port"] for port in job_server["ports"]} == {"rest"}
-
-
-def test_flink_goes_on_without_a_task_manager_and_uses_all_of_them():
-    configuration, *_ = yaml.safe_load_all((FOLDER / "beam/job-manager.yaml").read_text())
-    settings = yaml.safe_load(configuration["data"]["config.yaml"])
-    assert settings["restart-strategy.type"] == "fixed-delay"
-    assert settings["restart-strategy.fixed-delay.attempts"] >= 1
-    (task_manager,) = yaml.safe_load_all((FOLDER / "beam/task-manager.yaml").read_text())
-    slots = settings["taskmanager.numberOfTaskSlots"] * task_manager["spec"]["replicas"]
-    # The job server does not see `parallelism.default`: the options must say it.
-    guide = (FOLDER.parents[1] / "docs/how-to/beam.md").read_text()
-    assert f"--parallelism={slots}" in guide
-    server = (FOLDER / "beam/job-server.yaml").read_text()
-    assert f"--flink-master={service_address(settings)}" in server
-
-
-def service_address(settings):
-    return f"{settings['jobmanager.rpc.address']}:{settings['rest.port']}"
-
-
 @pytest.mark.slow
 def test_the_backup_can_be_restored(tmp_path):
     """The script of the CronJob, on a real server; then its dump, in an empty database."""
@@ -378,63 +293,3 @@ def test_the_backup_can_be_restored(tmp_path):
         broken = {**environment, "MYSQL_PWD": "wrong"}
         assert subprocess.run(command, env=broken, capture_output=True).returncode != 0
         assert sorted(p.name for p in backups.iterdir() if p.suffix == ".gz") == dumps
-
-
-def test_the_server_listens_on_its_ports():
-    deployment = load("tensorflow-serving/deployment.yaml")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    ports = ports_of(deployment["spec"]["template"])
-    assert f"--port={ports['grpc']}" in container["args"]
-    assert f"--rest_api_port={ports['rest']}" in container["args"]
-
-
-def guide(page):
-    """The config on a page of the documentation."""
-    text = (FOLDER.parents[1] / "docs" / "how-to" / page).read_text()
-    (block,) = (b for b in re.findall(r"```yaml\n(.*?)```", text, re.S) if "\nkubeflow:" in b)
-    return PipelineConfig.model_validate(yaml.safe_load(block))
-
-
-def test_both_serve_what_the_pipeline_pushes():
-    """The path on the volume is the serving folder of the guide's config."""
-    config = guide("cluster.md")
-    (volume,) = config.kubeflow.volumes
-    pushed = os.path.relpath(config.serving_dir, volume.mount_path)
-    pod = load("tensorflow-serving/deployment.yaml")["spec"]["template"]["spec"]
-    (mount,) = pod["containers"][0]["volumeMounts"]
-    assert mount["subPath"] == pushed
-    assert f"--model_base_path={mount['mountPath']}" in pod["containers"][0]["args"]
-    claim = pod["volumes"][0]["persistentVolumeClaim"]["claimName"]
-    assert claim == volume.claim
-    uri = load("kserve/inference-service.yaml")["spec"]["predictor"]["model"]["storageUri"]
-    assert uri == f"pvc://{claim}/{pushed}"
-
-
-@pytest.mark.parametrize("page", ["cluster.md", "kubeflow.md"])
-def test_the_guides_configs_work_on_a_cluster(page):
-    check(guide(page))
-
-
-def test_kustomizations_take_the_image_that_the_guide_pushes():
-    text = (FOLDER.parents[1] / "docs/how-to/cluster.md").read_text()
-    for found in of_kind("Kustomization"):
-        for image in found.get("images", []):
-            if image["name"] == "segline":
-                assert f"docker push {image['newName']}:{image['newTag']}\n" in text
-
-
-def test_the_guides_apply_what_there_is():
-    text = "".join(p.read_text() for p in (FOLDER.parents[1] / "docs" / "how-to").glob("*.md"))
-    for kind, path in re.findall(r"apply -(k|f) (infra/\S+)", text):
-        place = FOLDER.parents[1] / path
-        assert (place / "kustomization.yaml").is_file() if kind == "k" else place.is_file(), path
-
-
-def test_tensorflow_serving_is_not_older_than_what_exports_its_models():
-    root = FOLDER.parents[1]
-    lock = (root / "infra/locks/current/run.lock").read_text()
-    exports = re.search(r"^tensorflow==(\d+\.\d+)", lock, re.M)[1]
-    files = [*(FOLDER / "serving").rglob("*.yaml"), root / "docs/how-to/serve.md"]
-    tag = r"(?:tensorflow/serving(?::|, newTag: )|runtimeVersion: |kubernetes, tag: )(\d+\.\d+)"
-    tags = [version for file in files for version in re.findall(tag, file.read_text())]
-    assert len(tags) == 4 and set(tags) == {exports}
