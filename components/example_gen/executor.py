@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
 from apache_beam.options.pipeline_options import (
     DirectOptions,
@@ -17,8 +16,7 @@ from apache_beam.options.pipeline_options import (
 from tfx import types
 from tfx.types import artifact_utils
 
-from components.common import beam_engine, counts, cpus, pictures, schema
-from components.datasets import vanishing
+from components.common import beam_engine, counts, cpus, schema
 from components.example_gen import attempts, leaks, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import (
@@ -29,7 +27,6 @@ from components.example_gen.dataset import (
 )
 from components.example_gen.shards import Shard, WriteShards, plan_shards, plan_work
 
-_LOOKED_AT = 200  # masks, for things that are too small
 _LOG = logging.getLogger("segline.example_gen")
 
 
@@ -94,20 +91,6 @@ def _find_leaks(splits: dict[str, quarantine.Outcome], config: DatasetConfig) ->
     return found
 
 
-def _tell_vanishing(uri: str, classes: schema.ClassTable) -> None:
-    """Tells of which classes the usual size of a model's picture loses things."""
-    files = sorted(tf.io.gfile.glob(os.path.join(uri, "*.gz")))
-    table = np.array(classes.lookup_table(schema.IGNORE_INDEX), np.uint8)
-    things: dict[int, vanishing.Objects] = {}
-    records = tf.data.TFRecordDataset(files, "GZIP").take(_LOOKED_AT)
-    for record in records.as_numpy_iterator():
-        (mask,) = tf.train.Example.FromString(record).features.feature[schema.MASK].bytes_list.value
-        vanishing.count(table[pictures.decode_mask(tf.constant(mask)).numpy()], things)
-    named = {name: things[at] for at, name in enumerate(classes.names) if at in things}
-    for line in vanishing.told(named, vanishing.SIZES[0]):
-        _LOG.info("of the first %d masks that are trained on: %s", _LOOKED_AT, line)
-
-
 def _identify(config: DatasetConfig, artifact: types.Artifact) -> DatasetIdentity:
     """Does the driver's work: opens the dataset, and puts down what it is."""
     builder = open_dataset(config)
@@ -165,7 +148,6 @@ class Executor(beam_engine.EngineExecutor):
         splits = _publish(artifact.uri, shards, identity.splits, repeats)
         quarantine.check(splits, config.bad_examples)
         quarantine.write_report(artifact.uri, splits)
-        _tell_vanishing(uris[schema.TRAIN], classes)
         found = _find_leaks(splits, config)
         leaks.write_leaks(artifact.uri, found)
         for split, outcome in splits.items():
