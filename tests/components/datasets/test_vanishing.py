@@ -1,0 +1,22 @@
+"""What is counted as lost is what TensorFlow's own resizing loses."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import tensorflow as tf
+
+from components.datasets import vanishing
+
+
+@pytest.mark.parametrize("shape", [(50, 70), (128, 300), (400, 220)])
+def test_lost_things_are_those_that_resizing_does_not_show(shape):
+    mask = (np.random.default_rng(3).random(shape) > 0.97).astype(np.uint8)
+    things, number = scipy.ndimage.label(mask)
+    objects = {}
+    vanishing.count(mask, objects, [(96, 64), 128])
+    assert objects.keys() == {1} and objects[1].count == number
+    for size, sides in (((96, 64), (96, 64)), (128, (128, 128))):
+        seen = tf.image.resize(things[..., None], sides, "nearest").numpy()
+        assert objects[1].lost[size] == number - np.count_nonzero(np.unique(seen))
+    lost = objects[1].lost[96, 64]
+    assert bool(vanishing.told({"speck": objects[1]}, (96, 64))) == (lost > 0.02 * number)
