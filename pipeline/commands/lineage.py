@@ -127,13 +127,13 @@ def _lineage_of_data(options: argparse.Namespace) -> None:
 
 def _lineage_of_runs(options: argparse.Namespace) -> None:
     from pipeline.metadata.history import list_runs
-    from pipeline.metadata.lineage import describe_run
+    from pipeline.metadata.lineage import DESCRIBED_OUTPUTS_OF, describe_run
     from pipeline.metadata.lineage_view import print_runs
 
     config, store = config_and_store(options)
-    runs = list_runs(store, config.name, options.limit)
+    runs = list_runs(store, config.name, options.limit, outputs_of=DESCRIBED_OUTPUTS_OF)
     found = [describe_run(run) for run in runs]
-    answer(options, found, lambda console: print_runs(console, runs))
+    answer(options, found, lambda console: print_runs(console, found))
 
 
 def _lineage_diff(options: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ml_metadata import ListOptions, MetadataStore, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -146,19 +146,32 @@ def read_run(store: MetadataStore, run_id: str) -> Run:
     return run
 
 
-def list_runs(store: MetadataStore, pipeline: str, limit: int | None = None) -> list[Run]:
+def list_runs(
+    store: MetadataStore,
+    pipeline: str,
+    limit: int | None = None,
+    *,
+    before: Run | None = None,
+    outputs_of: Collection[str] | None = None,
+) -> list[Run]:
     """Reads a pipeline's runs, newest first.
 
     Args:
       store: ML Metadata, which several pipelines may share.
       pipeline: name of the pipeline.
       limit: the newest so many; None: all.
+      before: only those that were begun before this one.
+      outputs_of: the steps whose outputs are wanted, None: all. Of thousands of runs, the
+        outputs take longest to read.
     """
     contexts = _run_contexts(store)
     contexts.sort(key=lambda context: (context.create_time_since_epoch, context.id), reverse=True)
+    if before is not None:
+        names = [context.name for context in contexts]
+        contexts = contexts[names.index(before.id) + 1 :] if before.id in names else []
     count = limit or len(contexts)
     while True:  # other pipelines' runs may be among them
-        found = _read(store, contexts[:count])
+        found = _read(store, contexts[:count], outputs_of)
         runs = [run for run in found if run.pipeline in (pipeline, "")]
         if count >= len(contexts) or (limit is not None and len(runs) >= limit):
             return runs[:limit]
@@ -224,13 +237,21 @@ def _node_names(store: MetadataStore, executions: Sequence[mlmd.Execution]) -> d
     return names
 
 
-def _read(store: MetadataStore, contexts: Sequence[mlmd.Context]) -> list[Run]:
+def _read(
+    store: MetadataStore,
+    contexts: Sequence[mlmd.Context],
+    outputs_of: Collection[str] | None = None,
+) -> list[Run]:
     """Reads runs with few queries."""
     records = run_record.read(store, [context.name for context in contexts])
     executions = {context.id: store.get_executions_by_context(context.id) for context in contexts}
     all_of_them = [execution for found in executions.values() for execution in found]
     names = _node_names(store, all_of_them)
-    ids = [execution.id for execution in all_of_them]
+    ids = [
+        one.id
+        for one in all_of_them
+        if outputs_of is None or names.get(one.id, "").partition(".")[2] in outputs_of
+    ]
     outputs: dict[int, list[mlmd.Event]] = {}
     for event in store.get_events_by_execution_ids(ids) if ids else []:
         if event.type == mlmd.Event.OUTPUT:

@@ -141,6 +141,10 @@ def describe_data(store: MetadataStore, pipeline: str, name: str) -> dict[str, A
     return {"datasets": datasets}
 
 
+# The steps whose outputs `describe_run` looks at.
+DESCRIBED_OUTPUTS_OF = ("Trainer", "Evaluator", "InfraValidator", "Pusher")
+
+
 def describe_run(run: Run) -> dict[str, Any]:
     """A run in a few values."""
     metrics = run.metrics()

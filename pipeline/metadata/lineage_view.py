@@ -13,8 +13,6 @@ from rich.text import Text
 from rich.tree import Tree
 
 from components.common import schema
-from pipeline.metadata.history import Run
-from pipeline.metadata.lineage import describe_run
 
 _STATE_STYLES = {"done": "green", "failed": "red", "interrupted": "red", "running": "cyan"}
 
@@ -61,8 +59,13 @@ _RUN_COLUMNS = ("run", "state", "took", "verdict", "mean IoU", "accuracy", "cach
 _NUMBERS = ("mean IoU", "accuracy")
 
 
-def print_runs(console: Console, runs: Sequence[Run]) -> None:
-    """Prints one line for each run; there may be thousands, for which rich's table is slow."""
+def print_runs(console: Console, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Prints one line for each run; there may be thousands, for which rich's table is slow.
+
+    Args:
+      console: where to.
+      runs: from `pipeline.metadata.lineage.describe_run`.
+    """
     rows = [_run_row(run) for run in runs]
     columns = zip(_RUN_COLUMNS, *rows, strict=True)
     widths = [max(map(cell_len, column)) for column in columns]
@@ -70,24 +73,24 @@ def print_runs(console: Console, runs: Sequence[Run]) -> None:
     for run, row in zip(runs, rows, strict=True):
         line = Text(_line(row, widths))
         start = widths[0] + len(_GAP)
-        line.stylize(_STATE_STYLES.get(run.state, "yellow"), start, start + len(run.state))
+        state = run["state"]
+        line.stylize(_STATE_STYLES.get(state, "yellow"), start, start + len(state))
         console.print(line, soft_wrap=True)
 
 
 _GAP = "  "
 
 
-def _run_row(run: Run) -> tuple[str, ...]:
-    facts = describe_run(run)
-    metrics = facts["metrics"]
+def _run_row(run: Mapping[str, Any]) -> tuple[str, ...]:
+    metrics = run["metrics"]
     numbers = (schema.MEAN_IOU, schema.PIXEL_ACCURACY)
     return (
-        run.id,
-        run.state,
-        facts["took"],
-        facts["verdict"] or "–",
+        run["id"],
+        run["state"],
+        run["took"],
+        run["verdict"] or "–",
         *(f"{metrics[name]:.4f}" if name in metrics else "–" for name in numbers),
-        cached_steps(facts["steps"]),
+        cached_steps(run["steps"]),
     )
 
 

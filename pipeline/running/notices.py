@@ -137,8 +137,7 @@ def _worked(run: Run, step: str) -> bool:
 
 def _before(store: MetadataStore, run: Run) -> Run | None:
     """The run before it."""
-    runs = [other for other in list_runs(store, run.pipeline) if other.started < run.started]
-    return next(iter(runs), None)
+    return next(iter(list_runs(store, run.pipeline, 1, before=run)), None)
 
 
 def _went_wrong(run: Run | None) -> bool:

@@ -89,6 +89,24 @@ def test_a_pipelines_own_runs_are_listed_newest_first(filled, limit):
     assert runs[0].made("Trainer", "model").uri == f"/{expected[0]}/Trainer"
 
 
+def test_only_the_outputs_that_are_wanted_are_read(filled):
+    (run,) = history.list_runs(filled.store, "one", 1, outputs_of=["Trainer"])
+    (whole,) = history.list_runs(filled.store, "one", 1)
+    assert list(run.steps) == list(whole.steps) and run.output("Trainer", "model") is not None
+    others = [step for name, step in run.steps.items() if name != "Trainer"]
+    assert others and not any(step.outputs for step in others)
+
+
+def test_the_run_before_one_is_found_whatever_came_after(filled):
+    fifth = history.find_run(filled.store, "one", "one-005")
+    assert [run.id for run in history.list_runs(filled.store, "one", 2, before=fifth)] == [
+        "one-004",
+        "one-003",
+    ]
+    oldest = history.find_run(filled.store, "one", "one-000")
+    assert history.list_runs(filled.store, "one", 1, before=oldest) == []
+
+
 def test_an_old_run_is_found(filled):
     assert history.find_run(filled.store, "two", "two-000").id == "two-000"
     assert history.find_run(filled.store, "two", "latest~2").id == f"two-{RUNS - 3:03d}"
