@@ -4,4 +4,7 @@ No step: ExampleGen opens `synthetic_pets` and `image_folder` (settings: `config
 any TFDS dataset; `segline init` asks `survey` what is in a folder, with a person's `answers`, and
 what `picture_looks` tells of pictures. `pairs` has what all forms of data come down to; `vanishing`
 counts what is too small for the model's size.
+
+Its rooms, from the one that looks at a whole folder to what knows single files: `layouts`,
+`sources`, `masks`, `splits`.
 """

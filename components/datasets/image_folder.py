@@ -18,10 +18,10 @@ import tensorflow_datasets as tfds
 from components.common import schema
 from components.common.errors import UserError
 from components.datasets.config import IMAGE_FOLDER, FolderConfig
-from components.datasets.mask_source import mask_source
 from components.datasets.pairs import MaskSource, Pair, some
 from components.datasets.reading import read_pair
-from components.datasets.splits import split
+from components.datasets.sources.mask_source import mask_source
+from components.datasets.splits.splitting import split
 
 _LOG = logging.getLogger("segline.example_gen")
 _VERSION = "1.0.0"

@@ -11,9 +11,9 @@ from PIL import Image
 from components.common import picture_formats
 from components.common.picture_settings import PictureSettings
 from components.datasets.config import FolderConfig, MaskValuesConfig
-from components.datasets.mask_values import to_png
+from components.datasets.masks.mask_values import to_png
+from components.datasets.masks.raw_mask import LARGEST
 from components.datasets.pairs import MaskSource, Pair
-from components.datasets.raw_mask import LARGEST
 
 AS_STORED = PictureSettings(orientation="as_stored")
 

@@ -14,18 +14,19 @@ from PIL import Image
 from components.common import file_tree
 from components.common.errors import UserError
 from components.common.picture_settings import PictureSettings
-from components.datasets import mask_decision, picture_looks, vanishing
+from components.datasets import picture_looks, vanishing
 from components.datasets.answers import Answers
 from components.datasets.config import FolderConfig
-from components.datasets.layouts import find_layout
-from components.datasets.mask_files import MaskFiles
-from components.datasets.mask_layouts import Layout
-from components.datasets.mask_looks import MaskLooks
-from components.datasets.mask_source import mask_source
+from components.datasets.layouts.finding import find_layout
+from components.datasets.layouts.mask_layouts import Layout
+from components.datasets.masks import mask_decision
+from components.datasets.masks.mask_looks import MaskLooks
+from components.datasets.masks.raw_mask import read_raw
 from components.datasets.pairs import MaskSource, Matched, Pair, some
-from components.datasets.raw_mask import read_raw
 from components.datasets.reading import is_resized, read_pair, size_of
-from components.datasets.splits import split
+from components.datasets.sources.mask_files import MaskFiles
+from components.datasets.sources.mask_source import mask_source
+from components.datasets.splits.splitting import split
 
 Size = tuple[int, int]  # width and height
 _LARGEST_TOLERANCE = 2  # pixels by which masks may be off without asking

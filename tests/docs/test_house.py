@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = sorted(
     str(file.parent.relative_to(ROOT)).replace("/", ".")
     for top in ("components", "pipeline")
-    for file in (ROOT / top).glob("*/__init__.py")
+    for file in (ROOT / top).glob("*/**/__init__.py")
 )
 
 
@@ -23,10 +23,10 @@ def imports():
 def test_the_plan_in_the_docs_names_all_rooms_and_no_others():
     text = (ROOT / "docs/explanation/design.md").read_text()
     plan = re.search(r"^## The house\n.*?^```\n(.*?)^```", text, re.M | re.S)[1]
-    named, top = [], ""
+    named, above = [], []
     for indent, name in re.findall(r"^( *)(\w+)/", plan, re.M):
-        top = top if indent else name
-        named += [f"{top}.{name}"] if indent else []
+        above = [*above[: len(indent) // 2], name]
+        named += [".".join(above)] if indent else []
     houses = [name for name in named if name.split(".")[0] in ("components", "pipeline")]
     assert sorted(houses) == sorted([*PACKAGES, "pipeline.configs"])
 

@@ -46,8 +46,8 @@ from PIL import Image
 from scenes import VOC, names, scene
 from surveys import COUNT, assert_own_splits, lay_out, png
 
-from components.datasets.mask_source import mask_source
 from components.datasets.reading import read_pair
+from components.datasets.sources.mask_source import mask_source
 from pipeline import cli
 from pipeline.config.loading import load_config
 

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from scenes import names, save, scene
 
-from components.datasets.mask_source import mask_source
 from components.datasets.reading import read_pair
-from components.datasets.splits import split
+from components.datasets.sources.mask_source import mask_source
+from components.datasets.splits.splitting import split
 
 COUNT = 12
 

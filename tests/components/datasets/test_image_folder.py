@@ -13,9 +13,11 @@ from PIL import Image
 from components.common import schema
 from components.common.errors import UserError
 from components.common.picture_settings import DEFAULT
-from components.datasets import mask_values, reading, splits
+from components.datasets import reading
 from components.datasets.config import FolderConfig
-from components.datasets.mask_files import MaskFiles
+from components.datasets.masks import mask_values
+from components.datasets.sources.mask_files import MaskFiles
+from components.datasets.splits import splitting as splits
 from components.example_gen import dataset
 from components.example_gen.config import DatasetConfig
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from components.common import file_tree, schema
 from components.common.errors import UserError
-from components.datasets import split_lists
 from components.datasets.config import FolderConfig
 from components.datasets.pairs import MaskSource, Pair
-from components.datasets.split_words import split_word
+from components.datasets.splits import split_lists
+from components.datasets.splits.split_words import split_word
 
 
 def split_of_path(name: str) -> str | None:

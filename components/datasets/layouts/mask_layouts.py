@@ -8,11 +8,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from components.common import picture_formats
-from components.datasets import mask_parts, name_patterns
 from components.datasets.config import Color, FolderConfig, NamesConfig
-from components.datasets.mask_files import MaskFiles, folded
-from components.datasets.pairs import MASK_ENDINGS, Matched, some
-from components.datasets.split_words import SPLIT_WORDS, split_word
+from components.datasets.layouts import mask_parts, name_patterns
+from components.datasets.pairs import MASK_ENDINGS, Matched, list_files, some
+from components.datasets.sources.by_name import folded
+from components.datasets.sources.mask_files import MaskFiles
+from components.datasets.splits.split_words import SPLIT_WORDS, split_word
 
 _IMAGE_WORDS = frozenset(
     [
@@ -200,8 +201,6 @@ def joined(root: str, parts: Sequence[str]) -> str:
 
 def try_folders(images: str, masks: str, told: bool) -> list[Layout]:
     """The ways in which two folders go together, with at least one pair."""
-    from components.datasets.pairs import list_files
-
     same = images == masks
     try:
         mask_names = list_files(masks, "masks", MASK_ENDINGS)

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from components.common import file_tree, picture_formats
-from components.datasets import shapes
-from components.datasets.mask_values import to_png
+from components.datasets.masks.mask_values import to_png
 from components.datasets.pairs import Pair
+from components.datasets.sources import shapes
 
 LARGEST = 100_000_000  # pixels of a picture that is drawn on
 

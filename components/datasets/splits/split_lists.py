@@ -12,7 +12,7 @@ from components.common import file_tree, schema
 from components.common.errors import UserError
 from components.datasets.config import FolderConfig, SplitName
 from components.datasets.pairs import Pair, some
-from components.datasets.split_words import split_word
+from components.datasets.splits.split_words import split_word
 
 TABLES = (".csv", ".tsv")
 _SPLIT_COLUMNS = ("split", "subset", "set", "partition", "phase", "usage", "mode", "fold")

@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable
 
 from components.common import schema
-from components.datasets import annotated
 from components.datasets.config import Color
-from components.datasets.mask_layouts import Layout
-from components.datasets.mask_source import mask_source
+from components.datasets.layouts.mask_layouts import Layout
+from components.datasets.sources import annotated
+from components.datasets.sources.mask_source import mask_source
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,9 +14,9 @@ import yaml
 
 from components.common import file_tree
 from components.common.errors import UserError
-from components.datasets import annotated, shapes
 from components.datasets.config import FolderConfig
 from components.datasets.pairs import Matched, Pair, list_files, some
+from components.datasets.sources import annotated, shapes
 
 _BOX = 5  # numbers of a line that is a box: class, middle, size
 

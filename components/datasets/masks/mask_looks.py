@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import scipy.ndimage
 
-from components.datasets.mask_values import color_codes
-from components.datasets.raw_mask import RawMask
+from components.datasets.masks.mask_values import color_codes
+from components.datasets.masks.raw_mask import RawMask
 
 GREY, PALETTE, COLOURS, FLOATS = "grey", "palette", "colours", "fractions"
 MOST_COLORS = 256

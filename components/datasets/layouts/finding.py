@@ -9,14 +9,14 @@ from collections import Counter
 
 from components.common import file_tree, picture_formats, schema
 from components.common.errors import UserError
-from components.datasets import by_content, class_names, tool_layouts
 from components.datasets.config import BorrowConfig, FolderConfig
-from components.datasets.mask_layouts import Layout, find_mask_files
-from components.datasets.mask_source import mask_source
+from components.datasets.layouts import by_content, class_names, tool_layouts
+from components.datasets.layouts.mask_layouts import Layout, find_mask_files
 from components.datasets.pairs import Matched, some
-from components.datasets.split_lists import TABLES, listed_only, read_list, splits_of_table
-from components.datasets.split_words import split_word
-from components.datasets.splits import split, split_of_name, split_of_path
+from components.datasets.sources.mask_source import mask_source
+from components.datasets.splits.split_lists import TABLES, listed_only, read_list, splits_of_table
+from components.datasets.splits.split_words import split_word
+from components.datasets.splits.splitting import split, split_of_name, split_of_path
 
 _ENOUGH = 0.5  # share of the pictures with a mask file, above which nothing else is looked for
 # Forms of data that are known, but not read: ending -> how to convert it.

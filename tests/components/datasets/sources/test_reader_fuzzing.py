@@ -14,10 +14,10 @@ from components.common import picture_formats
 from components.common.errors import UserError
 from components.common.picture_settings import DEFAULT
 from components.datasets.config import FolderConfig
-from components.datasets.mask_source import mask_source
-from components.datasets.mask_values import read_mask
-from components.datasets.raw_mask import LARGEST
+from components.datasets.masks.mask_values import read_mask
+from components.datasets.masks.raw_mask import LARGEST
 from components.datasets.reading import read_image, read_pair
+from components.datasets.sources.mask_source import mask_source
 
 pytestmark = pytest.mark.slow
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from components.common import picture_formats, schema
 from components.common.errors import UserError
-from components.datasets import coco_file, shapes
 from components.datasets.config import FolderConfig
-from components.datasets.mask_values import to_png
+from components.datasets.masks.mask_values import to_png
 from components.datasets.pairs import Matched, Pair, fixed_part, list_files, some
-from components.datasets.split_words import split_word
+from components.datasets.sources import coco_file, shapes
+from components.datasets.splits.split_words import split_word
 
 
 class CocoMasks:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 
 from components.common import file_tree
 from components.common.errors import UserError
-from components.datasets import annotated, shapes
 from components.datasets.config import FolderConfig
 from components.datasets.pairs import Matched, Pair, list_files
+from components.datasets.sources import annotated, shapes
 
 RUN_COLUMNS = ("encodedpixels", "rle_mask", "rle", "annotation", "segmentation", "encoded_pixels")
 _IMAGE_COLUMNS = (

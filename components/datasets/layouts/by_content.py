@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from components.common import picture_formats
-from components.datasets import mask_layouts
 from components.datasets.config import FolderConfig, NamesConfig
-from components.datasets.mask_layouts import Layout
-from components.datasets.mask_parts import stem_of
-from components.datasets.name_patterns import OTHER_WORDS, has_mask_word, words_of
+from components.datasets.layouts import mask_layouts
+from components.datasets.layouts.mask_layouts import Layout
+from components.datasets.layouts.mask_parts import stem_of
+from components.datasets.layouts.name_patterns import OTHER_WORDS, has_mask_word, words_of
+from components.datasets.masks.raw_mask import read_raw
 from components.datasets.pairs import MASK_ENDINGS, list_files
-from components.datasets.raw_mask import read_raw
 
 _MOST_FOLDERS = 6
 _MOST_KINDS = 6  # of names in one folder

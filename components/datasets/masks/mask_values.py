@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.common import picture_formats, schema
 from components.datasets.config import FolderConfig, MaskValuesConfig
-from components.datasets.raw_mask import LARGEST, NPY_START, RawMask, read_raw
+from components.datasets.masks.raw_mask import LARGEST, NPY_START, RawMask, read_raw
 
 _MOST_AT_ONCE = 2_000_000  # pixels whose distances to all colours are held in memory
 

@@ -9,11 +9,11 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from components.common import file_tree, picture_formats
-from components.datasets import name_patterns
 from components.datasets.config import FolderConfig
-from components.datasets.mask_files import folded
+from components.datasets.layouts import name_patterns
+from components.datasets.masks.raw_mask import read_raw
 from components.datasets.pairs import star_parts
-from components.datasets.raw_mask import read_raw
+from components.datasets.sources.by_name import folded
 
 _MOST_CLASSES = 50
 _LOOKED_AT = 3  # masks of a class

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from components.common import file_tree, picture_formats
 from components.common.errors import UserError
-from components.datasets import annotated, coco_file, run_lengths
-from components.datasets.coco import CocoMasks
 from components.datasets.config import FolderConfig
-from components.datasets.labelme import LabelmeMasks
-from components.datasets.mask_layouts import Layout
+from components.datasets.layouts.mask_layouts import Layout
 from components.datasets.pairs import some
-from components.datasets.run_lengths import RunLengthMasks
-from components.datasets.yolo import YoloMasks
+from components.datasets.sources import annotated, coco_file, run_lengths
+from components.datasets.sources.coco import CocoMasks
+from components.datasets.sources.labelme import LabelmeMasks
+from components.datasets.sources.run_lengths import RunLengthMasks
+from components.datasets.sources.yolo import YoloMasks
 
 _MOST_JSON = 40  # files that are looked into for COCO; there are as many of labelme's as pictures
 _KEYPOINTS = ("keypoints", "captions", "stuff_panoptic", "panoptic")

@@ -6,11 +6,18 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from components.common.errors import UserError
-from components.datasets import colored_things, mask_numbers, smooth_masks
 from components.datasets.answers import Answers
 from components.datasets.config import Color, FolderConfig, MaskValuesConfig
-from components.datasets.mask_looks import COLOURS, FLOATS, GREY, MOST_COLORS, PALETTE, MaskLooks
-from components.datasets.mask_values import color_code, color_of
+from components.datasets.masks import colored_things, mask_numbers, smooth_masks
+from components.datasets.masks.mask_looks import (
+    COLOURS,
+    FLOATS,
+    GREY,
+    MOST_COLORS,
+    PALETTE,
+    MaskLooks,
+)
+from components.datasets.masks.mask_values import color_code, color_of
 from components.datasets.pairs import some
 
 

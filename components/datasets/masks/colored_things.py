@@ -5,8 +5,8 @@ from __future__ import annotations
 from components.common.errors import UserError
 from components.datasets.answers import Answers
 from components.datasets.config import Color, MaskValuesConfig
-from components.datasets.mask_looks import COLOURS, MaskLooks
-from components.datasets.mask_values import color_of
+from components.datasets.masks.mask_looks import COLOURS, MaskLooks
+from components.datasets.masks.mask_values import color_of
 from components.datasets.pairs import some
 
 _MANY = 20  # colours

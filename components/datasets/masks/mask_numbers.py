@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from components.common.errors import UserError
 from components.datasets.answers import Answers
 from components.datasets.config import MaskValuesConfig
-from components.datasets.mask_looks import FLOATS, GREY, MaskLooks
+from components.datasets.masks.mask_looks import FLOATS, GREY, MaskLooks
 from components.datasets.pairs import some
 
 _STRAY_PIXELS = 20  # in one file

@@ -14,21 +14,21 @@ def mask_source(config: FolderConfig) -> MaskSource:
     """
     # Each with what it needs: who has mask files waits for no JSON reader.
     if config.annotations:
-        from components.datasets.coco import CocoMasks
+        from components.datasets.sources.coco import CocoMasks
 
         return CocoMasks(config)
     if config.labelme:
-        from components.datasets.labelme import LabelmeMasks
+        from components.datasets.sources.labelme import LabelmeMasks
 
         return LabelmeMasks(config)
     if config.yolo:
-        from components.datasets.yolo import YoloMasks
+        from components.datasets.sources.yolo import YoloMasks
 
         return YoloMasks(config)
     if config.run_lengths:
-        from components.datasets.run_lengths import RunLengthMasks
+        from components.datasets.sources.run_lengths import RunLengthMasks
 
         return RunLengthMasks(config)
-    from components.datasets.mask_files import MaskFiles
+    from components.datasets.sources.mask_files import MaskFiles
 
     return MaskFiles(config)

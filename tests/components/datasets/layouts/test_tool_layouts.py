@@ -11,8 +11,8 @@ from scenes import HEIGHT, WIDTH, names, save, scene
 from surveys import COUNT, assert_own_splits, assert_values, parted, read
 
 from components.common.errors import UserError
-from components.datasets.mask_source import mask_source
 from components.datasets.reading import read_pair
+from components.datasets.sources.mask_source import mask_source
 from components.datasets.survey import survey
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from components.common.errors import UserError
 from components.datasets.answers import Answers
 from components.datasets.config import Color, MaskValuesConfig
-from components.datasets.mask_looks import COLOURS, FLOATS, GREY, PALETTE, MaskLooks
+from components.datasets.masks.mask_looks import COLOURS, FLOATS, GREY, PALETTE, MaskLooks
 from components.datasets.pairs import some
 
 _PEAK = 0.004  # share of the pixels that a level of a smooth mask has at least

@@ -13,10 +13,10 @@ import numpy as np
 
 from components.common import file_tree
 from components.common.errors import UserError
-from components.datasets import annotated, shapes
 from components.datasets.config import FolderConfig
+from components.datasets.masks.raw_mask import read_raw
 from components.datasets.pairs import Matched, Pair, list_files
-from components.datasets.raw_mask import read_raw
+from components.datasets.sources import annotated, shapes
 
 _BACKGROUND = ("_background_", "background")
 _NO_AREA = ("point", "line", "linestrip", "points")
