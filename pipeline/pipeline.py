@@ -170,6 +170,8 @@ def make_training(
     }
     if config.dataset.folder and config.dataset.folder.pictures != PictureSettings():
         settings["pictures"] = config.dataset.folder.pictures.model_dump_json()
+    if config.transform.fit != "stretch":
+        settings["fit"] = config.transform.fit
     data = {
         "examples": examples,
         "transform_graph": transform_graph,
@@ -220,7 +222,10 @@ def make_gate(
         baseline = Resolver(strategy_class=LatestBlessedModelStrategy, **earlier)
     else:
         baseline = Resolver(
-            strategy_class=LatestOtherBlessedModelStrategy, candidate=model, **earlier
+            strategy_class=LatestOtherBlessedModelStrategy,
+            config={"at": config.evaluator.at},
+            candidate=model,
+            **earlier,
         )
     baseline = baseline.with_id("LatestBlessedModel")
     evaluator = SegmentationEvaluator(

@@ -42,6 +42,31 @@ def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_image(encoded, channels=1, expand_animations=False)[..., 0]
 
 
+NO_INDEX = 256  # of a raw value that no class has
+
+
+def class_indices(mask: tf.Tensor, lookup: list[int]) -> tf.Tensor:
+    """Maps a mask's raw values to class indices.
+
+    Args:
+      mask: uint8, any shape.
+      lookup: 256 entries, NO_INDEX where no class has the value.
+
+    Returns:
+      int64 of the same shape.
+
+    Raises:
+      tf.errors.InvalidArgumentError: a raw value that no class has. (TfdsExampleGen
+        has found those by name before; this is the last line of defence.)
+    """
+    # An unknown value becomes an index that the second look-up does not have. An
+    # assertion would say it better, but it would also keep the masks' part of the
+    # graph alive where only images are given, as in serving.
+    known = tf.range(NO_INDEX, dtype=tf.int64)
+    table = tf.constant(lookup, tf.int64)
+    return tf.gather(known, tf.gather(table, tf.cast(mask, tf.int32)))
+
+
 def is_wide(encoded: bytes) -> bool:
     """Whether it is a PNG with 16 bits a channel; `decode_mask` would drop half of them."""
     return encoded.startswith(PNG_START) and encoded[24:25] == b"\x10"

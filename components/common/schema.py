@@ -36,11 +36,13 @@ PROBLEM = "segline_problem"
 
 # What the Transform step gives besides IMAGE and MASK.
 ORIGINAL_SIZE = "original_size"  # int64 [2], height and width before resizing
+CONTENT_BOX = "content_box"  # int64 [4], top, left, height, width in IMAGE; the rest is padding
 
 # Signatures of the saved model, and the names of what they take and give.
 SERVING_SIGNATURE = "serving_default"
 FLIPPED_SIGNATURE = "serving_flipped"
 EVALUATE_SIGNATURE = "evaluate"
+EVALUATE_AT_PICTURE_SIGNATURE = "evaluate_at_picture"
 TRANSFORM_SIGNATURE = "transform_features"
 IMAGE_BYTES = "image_bytes"
 EXAMPLES = "examples"
@@ -59,6 +61,10 @@ GUARDED_MEAN_IOU = "guarded_mean_iou"  # mean_iou, or 0 in a slice with too few 
 EXAMPLE_COUNT = "example_count"
 RANKED_PICTURES = "ranked_pictures"  # JSON: ids of the best, the median and the worst
 PER_CLASS_METRICS = ("iou", "accuracy", "precision", "dice")
+
+# On evaluations and blessings in ML Metadata: the size at which pixels were counted, `model` or
+# `picture`; those of before it came have none, and were at the model's.
+EVALUATED_AT = "evaluated_at"
 
 # Slicing feature that the Evaluator adds: none, small, medium, large.
 OBJECT_SIZE = "object_size"

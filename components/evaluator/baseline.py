@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from ml_metadata import MetadataStore
 from tfx import types
 from tfx.dsl.components.common import resolver
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.utils import path_utils
 
+from components.common import schema
 from components.common.model_card import read_card
+from components.evaluator.config import At
+
+_LOG = logging.getLogger("segline.evaluator")
 
 
 class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
@@ -19,12 +25,16 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
     cached, and would compare the model with itself.
 
     Models with other classes than the candidate's are passed over: their confusion
-    matrices can't be compared.
+    matrices can't be compared. So are blessings at another size of the pixels (evaluator.at):
+    what they were given for is another measure.
 
     Inputs: `candidate` (Model, of this run), `model` and `model_blessing` (all
     that there are). Outputs: the same keys, `model` and `model_blessing` holding
     the chosen one, or nothing.
     """
+
+    def __init__(self, at: At = "model") -> None:
+        self._at = at
 
     def resolve_artifacts(
         self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
@@ -37,10 +47,21 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
             for model in input_dict["model"]
             if model.id not in candidates and classes and _classes(model) == classes
         ]
-        chosen = latest_blessed_model_strategy.LatestBlessedModelStrategy().resolve_artifacts(
-            store, {"model": others, "model_blessing": list(input_dict["model_blessing"])}
-        )
+        known = list(input_dict["model_blessing"])
+        comparable = [one for one in known if _blessed_at(one) == self._at]
+        latest = latest_blessed_model_strategy.LatestBlessedModelStrategy()
+        chosen = latest.resolve_artifacts(store, {"model": others, "model_blessing": comparable})
+        if len(comparable) < len(known) and not chosen["model"]:
+            _LOG.info(
+                "no baseline: the models blessed before were counted at another size than "
+                "evaluator.at: %s asks for",
+                self._at,
+            )
         return {"candidate": input_dict["candidate"], **chosen}
+
+
+def _blessed_at(blessing: types.Artifact) -> str:
+    return blessing.get_string_custom_property(schema.EVALUATED_AT) or "model"
 
 
 def _classes(model: types.Artifact) -> tuple[tuple[str, int], ...] | None:

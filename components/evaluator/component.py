@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+from google.protobuf import json_format
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components import Evaluator
 from tfx.components.evaluator import executor as tfx_executor
@@ -13,6 +15,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 
 from components.common import beam_engine, counts, schema
+from components.evaluator.eval_config import eval_settings
 from components.evaluator.verdict import Verdict, read_verdict
 
 
@@ -48,6 +51,9 @@ class Executor(beam_engine.EngineExecutor, tfx_executor.Executor):
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         reasons = verdict.failures or verdict.checks
         blessing.set_string_custom_property("reason", "; ".join(str(check) for check in reasons))
+        config = json_format.Parse(exec_properties["eval_config"], config_pb2.EvalConfig())
+        for artifact in (evaluation, blessing):
+            artifact.set_string_custom_property(schema.EVALUATED_AT, eval_settings(config).at)
 
 
 def check_pictures(verdict: Verdict, split: str, expected: int) -> None:

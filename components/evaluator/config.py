@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
@@ -10,6 +10,7 @@ from pydantic import Field
 from components.common import schema
 
 Share = Annotated[float, Field(ge=0, le=1)]
+At = Literal["model", "picture"]
 
 
 class ObjectSizeConfig(schema.Config):
@@ -48,6 +49,11 @@ class EvaluatorConfig(schema.Config):
     object_size: ObjectSizeConfig | None = Field(
         default=None,
         description="slice by object size too: none, small, medium, large; null: don't",
+    )
+    at: At = Field(
+        default="model",
+        description="the size at which pixels are counted: the model's (transform.image_size), "
+        "as in the tutorial, or that of each picture's own mask",
     )
     split: str = Field(default=schema.TEST, description="the split that is evaluated")
 

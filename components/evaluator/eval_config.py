@@ -9,7 +9,13 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from components.common import provenance, schema
 from components.evaluator import metrics
-from components.evaluator.config import EvaluatorConfig, ObjectSizeConfig
+from components.evaluator.config import At, EvaluatorConfig, ObjectSizeConfig
+
+# By the size at which pixels are counted: `evaluator.at`.
+SIGNATURES: dict[At, str] = {
+    "model": schema.EVALUATE_SIGNATURE,
+    "picture": schema.EVALUATE_AT_PICTURE_SIGNATURE,
+}
 
 
 def make_eval_config(
@@ -47,6 +53,7 @@ def make_eval_config(
         class_names=classes.names,
         min_slice_examples=config.min_slice_examples,
         object_size=config.object_size,
+        at=config.at,
         code=provenance.source_fingerprint("evaluator"),
     )
     metric = config_pb2.MetricConfig(
@@ -55,7 +62,7 @@ def make_eval_config(
         config=settings.model_dump_json(),
     )
     return config_pb2.EvalConfig(
-        model_specs=[config_pb2.ModelSpec(signature_name=schema.EVALUATE_SIGNATURE)],
+        model_specs=[config_pb2.ModelSpec(signature_name=SIGNATURES[config.at])],
         metrics_specs=[
             config_pb2.MetricsSpec(
                 metrics=[config_pb2.MetricConfig(class_name="ExampleCount"), metric],
@@ -79,12 +86,14 @@ class EvalSettings(schema.Config):
       class_names: names of the classes, by index.
       min_slice_examples: pictures that a slice needs before its drop counts.
       object_size: how slices by object size are cut, if they are.
+      at: the size at which pixels are counted.
       code: fingerprint of the source: a changed line evaluates again.
     """
 
     class_names: tuple[str, ...]
     min_slice_examples: int
     object_size: ObjectSizeConfig | None
+    at: At = "model"
     code: str
 
 

@@ -14,6 +14,7 @@ from tensorflow_model_analysis.metrics import metric_specs
 from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
 
 from components.common import schema
+from components.evaluator.config import At
 from components.evaluator.eval_config import eval_settings
 from components.evaluator.ranking import Ranking
 
@@ -77,6 +78,7 @@ class Verdict:
         names that end in `_diff` hold the difference to the baseline's value.
       matrix: int64 [C, C] pixel counts of the whole split; rows are the truth.
       ranking: the best, the median and the worst pictures.
+      at: the size at which pixels were counted: the model's, or each picture's own.
     """
 
     blessed: bool
@@ -84,6 +86,7 @@ class Verdict:
     metrics: dict[Slice, dict[str, float]]
     matrix: np.ndarray
     ranking: Ranking
+    at: At = "model"
 
     @property
     def overall(self) -> dict[str, float]:
@@ -134,8 +137,9 @@ def read_verdict(evaluation_uri: str) -> Verdict:
     for values in metrics.values():  # has served its purpose
         for suffix in ("", "_diff"):
             values.pop(schema.GUARDED_MEAN_IOU + suffix, None)
-    matrix = _confusion_matrix(result, len(eval_settings(result.config).class_names))
-    return Verdict(validation.validation_ok, checks, metrics, matrix, ranking)
+    settings = eval_settings(result.config)
+    matrix = _confusion_matrix(result, len(settings.class_names))
+    return Verdict(validation.validation_ok, checks, metrics, matrix, ranking, settings.at)
 
 
 def _confusion_matrix(result: tfma.EvalResult, num_classes: int) -> np.ndarray:

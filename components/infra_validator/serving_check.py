@@ -174,8 +174,9 @@ def _fault_of_outputs(
     mask, confidence = outputs[schema.MASK], outputs[schema.CONFIDENCE]
     if mask.dtype != np.uint8 or mask.ndim != 3 or len(mask) != len(sizes):
         return f"mask is {mask.dtype} {list(mask.shape)}, not uint8 [{len(sizes)}, height, width]"
-    if mask.max() >= num_classes:
-        return f"mask has the value {mask.max()}, the classes are 0 to {num_classes - 1}"
+    unknown = mask[(mask >= num_classes) & (mask != schema.IGNORE_INDEX)]  # padding has that
+    if unknown.size:
+        return f"mask has the value {unknown.max()}, the classes are 0 to {num_classes - 1}"
     if confidence.dtype != np.float32 or confidence.shape != (len(sizes),):
         shape = list(confidence.shape)
         return f"confidence is {confidence.dtype} {shape}, not float32 [{len(sizes)}]"

@@ -42,7 +42,7 @@ class RankedPicture:
     Attributes:
       example_id: of the example.
       mean_iou: of this picture alone.
-      picture, truth, predicted, difference: at the model's size.
+      picture, truth, predicted, difference: at the model's size, without padding.
     """
 
     example_id: str
@@ -60,6 +60,7 @@ class EvaluationSection:
     Attributes:
       split: the evaluated split.
       pictures: how many.
+      at: the size at which pixels were counted, in words.
       classes: class name -> metric's label -> value.
       metrics_chart: SVG.
       matrix_chart: SVG.
@@ -70,6 +71,7 @@ class EvaluationSection:
 
     split: str
     pictures: int
+    at: str
     classes: dict[str, dict[str, float]]
     metrics_chart: str
     matrix_chart: str
@@ -106,6 +108,7 @@ def make(
     return EvaluationSection(
         split=split,
         pictures=int(values[schema.EXAMPLE_COUNT]),
+        at="the pictures' own size" if verdict.at == "picture" else "the model's size",
         classes={
             name: {label: numbers[index] for label, numbers in by_metric.items()}
             for index, name in enumerate(classes.names)
@@ -168,9 +171,13 @@ def _ranked(
     masks = signatures[schema.SERVING_SIGNATURE](**{schema.IMAGE_BYTES: encoded})[schema.MASK]
     shown = {}
     for index, example_id in enumerate(ids):
-        picture = (prepared[schema.IMAGE][index].numpy() * 255).round().astype(np.uint8)
-        truth = prepared[schema.MASK][index].numpy().astype(np.uint8)
-        predicted = masks[index].numpy()
+        content = slice(None), slice(None)
+        if schema.CONTENT_BOX in prepared:  # models of before had no padding
+            top, left, height, width = prepared[schema.CONTENT_BOX][index].numpy()
+            content = slice(top, top + height), slice(left, left + width)
+        picture = (prepared[schema.IMAGE][index].numpy() * 255).round().astype(np.uint8)[content]
+        truth = prepared[schema.MASK][index].numpy().astype(np.uint8)[content]
+        predicted = masks[index].numpy()[content]
         shown[example_id] = {
             "picture": images.photograph(picture),
             "truth": images.mask(truth, num_classes),

@@ -153,6 +153,9 @@ def _curves(history: dict[str, list[float]]) -> list[str]:
     return result
 
 
+_FITS = {"stretch": "stretched to it", "pad": "padded"}
+
+
 def _facts(training: dict[str, Any]) -> list[tuple[str, str]]:
     if not training:
         return []
@@ -164,6 +167,7 @@ def _facts(training: dict[str, Any]) -> list[tuple[str, str]]:
         ("seed", str(settings["seed"])),
         ("begun with", training.get("base_model") or "no earlier model"),
         ("picture size", "{1}×{0}".format(*training["image_size"])),
+        ("pictures of other proportions", _FITS[training.get("fit", "stretch")]),
         (
             "examples",
             f"{training['training_examples']:,} training, "

@@ -11,8 +11,11 @@ import tensorflow_transform as tft
 
 from components.common import schema
 from components.common.model_card import write_card
+from components.common.picture_fit import Fit, inside
 from components.common.picture_settings import PictureSettings
 from components.trainer.config import ServingConfig
+from components.trainer.counting import confusion_matrices, in_chunks, matrices_at_picture
+from components.trainer.own_size import masks_at_size
 from components.trainer.request_check import check_request
 from components.trainer.wide_pictures import eight_bits
 
@@ -26,17 +29,20 @@ def export_model(
     folder: str,
     card: dict[str, Any],
     limits: ServingConfig,
+    fit: Fit = "stretch",
 ) -> None:
     """Writes a SavedModel that needs only TensorFlow to load.
 
     Signatures (B: batch, H and W: the model's picture size, C: classes):
-      serving_default: image_bytes string [B] -> mask uint8 [B, H, W],
-        mask_png_bytes string [B] (PNG of class indices at the picture's own
-        size), confidence float32 [B] (mean probability of the winning class).
+      serving_default: image_bytes string [B] -> mask uint8 [B, H, W] (padding is
+        IGNORE_INDEX), mask_png_bytes string [B] (PNG of class indices at the picture's
+        own size), confidence float32 [B] (mean probability of the winning class).
       serving_flipped: the same, from the mean of the probabilities of the picture and of
         its mirror image; twice the work.
       evaluate: examples string [B] -> confusion_matrix int64 [B, C, C] (rows:
         truth, columns: prediction, ignored pixels left out), example_id string [B].
+      evaluate_at_picture: the same, counted at the size that each mask has itself, on
+        what mask_png_bytes would be there.
       transform_features: examples string [B] -> the Transform step's features.
 
     Args:
@@ -46,6 +52,7 @@ def export_model(
       folder: where the SavedModel goes.
       card: what the model's card says besides its classes.
       limits: of a request.
+      fit: how the Transform step fits pictures in.
     """
     layer = transform.transform_features_layer()
     raw_spec = transform.raw_feature_spec()
@@ -83,13 +90,31 @@ def export_model(
         narrow = eight_bits(checked, schema.IMAGE_BYTES, settings)
         features = layer({schema.IMAGE: narrow[:, tf.newaxis]})
         probabilities = segment(features[schema.IMAGE])
+        boxes, sizes = features[schema.CONTENT_BOX], features[schema.ORIGINAL_SIZE]
+        mask = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
+        winning = tf.reduce_max(probabilities, -1)
+        if fit == "stretch":
+            confidence = tf.reduce_mean(winning, [1, 2])
+        else:
+            shown = inside(boxes, model.input_shape[1:3])
+            mask = tf.where(shown, mask, schema.IGNORE_INDEX)
+            counted = tf.cast(shown, tf.float32)
+            confidence = tf.reduce_sum(winning * counted, [1, 2]) / tf.reduce_sum(counted, [1, 2])
         return {
-            schema.MASK: tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8),
-            schema.MASK_PNG_BYTES: masks_at_size(probabilities, features[schema.ORIGINAL_SIZE]),
-            schema.CONFIDENCE: tf.reduce_mean(tf.reduce_max(probabilities, -1), [1, 2]),
+            schema.MASK: mask,
+            schema.MASK_PNG_BYTES: masks_at_size(probabilities, boxes, sizes),
+            schema.CONFIDENCE: confidence,
         }
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return counted(examples, count)
+
+    def evaluate_at_picture(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return counted(examples, count_at_picture)
+
+    def counted(
+        examples: tf.Tensor, count: Callable[[tf.Tensor], tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
         # Beam's batches grow to whatever takes it a second; the activations must not.
         matrices = in_chunks(count, examples, _EVALUATION_CHUNK)
         return {
@@ -98,10 +123,16 @@ def export_model(
         }
 
     def count(examples: tf.Tensor) -> tf.Tensor:
-        parsed = parse(examples, schema.IMAGE, schema.MASK)
-        features = layer({name: parsed[name] for name in (schema.IMAGE, schema.MASK)})
+        features = layer(parse(examples, schema.IMAGE, schema.MASK))
         predicted = tf.argmax(logits_of(features[schema.IMAGE]), axis=-1)
         return confusion_matrices(features[schema.MASK], predicted, num_classes)
+
+    def count_at_picture(examples: tf.Tensor) -> tf.Tensor:
+        parsed = parse(examples, schema.IMAGE, schema.MASK)
+        features = layer({schema.IMAGE: parsed[schema.IMAGE]})
+        probabilities = probabilities_of(features[schema.IMAGE])
+        masks = parsed[schema.MASK][:, 0]
+        return matrices_at_picture(masks, probabilities, features[schema.CONTENT_BOX], classes)
 
     def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return layer(parse(examples, schema.IMAGE, schema.MASK))
@@ -113,6 +144,7 @@ def export_model(
         (schema.SERVING_SIGNATURE, serve, schema.IMAGE_BYTES),
         (schema.FLIPPED_SIGNATURE, serve_flipped, schema.IMAGE_BYTES),
         (schema.EVALUATE_SIGNATURE, evaluate, schema.EXAMPLES),
+        (schema.EVALUATE_AT_PICTURE_SIGNATURE, evaluate_at_picture, schema.EXAMPLES),
         (schema.TRANSFORM_SIGNATURE, transform_features, schema.EXAMPLES),
     ):
         spec = tf.TensorSpec([None], tf.string, name=argument)
@@ -120,75 +152,3 @@ def export_model(
     archive.write_out(folder, verbose=False)
 
     write_card(folder, classes, card)
-
-
-def in_chunks(function: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor, size: int) -> tf.Tensor:
-    """Applies a function to a batch piece by piece, so that memory is bounded.
-
-    Args:
-      function: from [n, …] to int64 [n, …].
-      batch: [B, …], any B.
-      size: largest n.
-
-    Returns:
-      What the function gives for the whole batch.
-    """
-    total = tf.shape(batch)[0]
-    results = tf.TensorArray(tf.int64, size=0, dynamic_size=True, infer_shape=False)
-
-    def step(start: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        part = function(batch[start : start + size])
-        return start + size, results.write(results.size(), part)
-
-    _, results = tf.while_loop(
-        lambda start, _: start < tf.maximum(total, 1),  # an empty batch has a shape too
-        step,
-        (0, results),
-        parallel_iterations=1,
-    )
-    return results.concat()
-
-
-def confusion_matrices(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int) -> tf.Tensor:
-    """Counts, for each picture, how often which class was taken for which.
-
-    Args:
-      truth: int64 [batch, height, width]; values that are no class are left out.
-      predicted: int64 [batch, height, width] of class indices.
-      num_classes: number of classes C.
-
-    Returns:
-      int64 [batch, C, C]; rows are the truth, columns the prediction.
-    """
-    batch = tf.shape(truth, out_type=tf.int64)[0]
-    cells = num_classes * num_classes
-    picture = tf.range(batch)[:, tf.newaxis, tf.newaxis] * cells
-    index = tf.boolean_mask(picture + truth * num_classes + predicted, truth < num_classes)
-    size = tf.cast(batch * cells, tf.int32)
-    counts = tf.math.bincount(
-        tf.cast(index, tf.int32), minlength=size, maxlength=size, dtype=tf.int64
-    )
-    return tf.reshape(counts, [-1, num_classes, num_classes])
-
-
-def masks_at_size(probabilities: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
-    """Masks at the pictures' own sizes, as PNG files.
-
-    The probabilities are resized, not the mask: edges stay smooth.
-
-    Args:
-      probabilities: float32 [batch, height, width, classes].
-      sizes: int64 [batch, 2], height and width of each picture.
-
-    Returns:
-      string [batch]; grey PNGs whose values are class indices.
-    """
-
-    def encode(one: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        resized = tf.image.resize(one[0], tf.cast(one[1], tf.int32))
-        mask = tf.cast(tf.argmax(resized, axis=-1), tf.uint8)
-        return tf.io.encode_png(mask[..., tf.newaxis])
-
-    return tf.map_fn(
-        encode, (probabilities, sizes), fn_output_signature=tf.TensorSpec([], tf.string)
-    )

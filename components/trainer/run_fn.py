@@ -71,6 +71,7 @@ def _train_and_export(
         _LOG.info("class weights: %s", _by_name(classes, weights))
     facts = {
         "image_size": list(data.image_size),
+        "fit": data.fit,
         "trainer": config.model_dump(mode="json"),
         "class_weights": None if weights is None else _by_name(classes, weights),
         "training_examples": data.train_count,
@@ -105,13 +106,19 @@ def _train_and_export(
         input_pipeline.validation_batches(data.validation, config),
         steps_per_epoch=data.steps_per_epoch(config),
         validation_steps=data.validation_steps(config),
-        ignore_index=classes.ignore_index,
+        ignore_index=data.ignore_index(classes),
         callbacks=_callbacks(config, data, len(classes), fn_args.model_run_dir),
         checkpoints=checkpoints,
     )
     if distribution.is_chief():
         export_model(
-            model, data.transform, classes, fn_args.serving_model_dir, facts, config.serving
+            model,
+            data.transform,
+            classes,
+            fn_args.serving_model_dir,
+            facts,
+            config.serving,
+            data.fit,
         )
         warm_start.save_weights(model, fn_args.serving_model_dir)
     if checkpoints:

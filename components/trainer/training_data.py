@@ -13,6 +13,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.common import schema
+from components.common.picture_fit import Fit
 from components.trainer import input_pipeline
 from components.trainer.config import TrainerConfig
 
@@ -26,6 +27,7 @@ class TrainingData:
     Attributes:
       transform: output of the Transform step.
       image_size: height and width of the prepared pictures.
+      fit: how the Transform step has fitted them in.
       train: (image, mask) elements, cached as the config says.
       validation: the same of the validation split.
       train_count: pictures for training.
@@ -35,6 +37,7 @@ class TrainingData:
 
     transform: tft.TFTransformOutput
     image_size: tuple[int, int]
+    fit: Fit
     train: tf.data.Dataset
     validation: tf.data.Dataset
     train_count: int
@@ -47,6 +50,10 @@ class TrainingData:
         return input_pipeline.prepared_pictures(
             self.validation_examples.take(count), self.transform
         )
+
+    def ignore_index(self, classes: schema.ClassTable) -> int | None:
+        """What the masks have where a pixel doesn't count; None: all count."""
+        return schema.IGNORE_INDEX if self.fit == "pad" else classes.ignore_index
 
     def steps_per_epoch(self, config: TrainerConfig) -> int:
         """Training batches in an epoch, at least one."""
@@ -86,6 +93,7 @@ def training_data(fn_args: FnArgs, config: TrainerConfig) -> Iterator[TrainingDa
         data = TrainingData(
             transform,
             tuple(transform.transformed_feature_spec()[schema.IMAGE].shape[:2]),
+            fn_args.custom_config.get("fit", "stretch"),
             pictures[schema.TRAIN],
             pictures[schema.VALIDATION],
             input_pipeline.count_examples(splits[schema.TRAIN]),

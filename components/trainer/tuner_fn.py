@@ -174,6 +174,7 @@ class UNetTuner(keras_tuner.Tuner):
             model = build_unet(num_classes, data.image_size, config.encoder, config.decoder)
         weights = resolve_class_weights(config.class_weights, data.train, num_classes)
         validation = input_pipeline.validation_batches(data.validation, config)
+        ignore_index = data.ignore_index(self._classes)
         fit(
             model,
             self._strategy,
@@ -182,11 +183,11 @@ class UNetTuner(keras_tuner.Tuner):
             validation,
             steps_per_epoch=data.steps_per_epoch(config),
             validation_steps=data.validation_steps(config),
-            ignore_index=self._classes.ignore_index,
+            ignore_index=ignore_index,
             callbacks=[callbacks.EpochLog(config.epochs)],
         )
         mean_iou = keras.metrics.MeanIoU(
-            num_classes, ignore_class=self._classes.ignore_index, sparse_y_pred=False
+            num_classes, ignore_class=ignore_index, sparse_y_pred=False
         )
         for images, masks in validation:
             mean_iou.update_state(masks, model(images, training=False))

@@ -16,7 +16,10 @@ from typing import Any
 import tensorflow as tf
 
 from components.common import pictures, schema
+from components.common.picture_fit import Fit, content_box, place
 from components.transform.config import TransformConfig
+
+_MIDDLE_GREY = 0.5  # zero to an encoder that wants -1 to 1
 
 
 def preprocessing_fn(
@@ -31,34 +34,44 @@ def preprocessing_fn(
     Returns:
       IMAGE: float32 [batch, height, width, 3] in [0, 1]; MASK: int64 [batch,
       height, width] of class indices (IGNORE_INDEX where the config ignores the
-      raw value); ORIGINAL_SIZE: int64 [batch, 2], height and width before resizing.
+      raw value, and in padding); ORIGINAL_SIZE: int64 [batch, 2], height and width before
+      resizing; CONTENT_BOX: int64 [batch, 4], where in IMAGE the picture lies.
     """
     config = TransformConfig.model_validate_json(custom_config["transform"])
     classes = schema.ClassTable.model_validate_json(custom_config["classes"])
-    image, size = prepare_images(inputs[schema.IMAGE][:, 0], config.image_size)
+    image, size, box = prepare_images(inputs[schema.IMAGE][:, 0], config.image_size, config.fit)
+    boxes = None if config.fit == "stretch" else box
     return {
         schema.IMAGE: image,
         schema.ORIGINAL_SIZE: size,
-        schema.MASK: prepare_masks(inputs[schema.MASK][:, 0], config.image_size, classes),
+        schema.CONTENT_BOX: box,
+        schema.MASK: prepare_masks(inputs[schema.MASK][:, 0], config.image_size, classes, boxes),
     }
 
 
-def prepare_images(encoded: tf.Tensor, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+def prepare_images(
+    encoded: tf.Tensor, size: tuple[int, int], fit: Fit = "stretch"
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Decodes, resizes and scales pictures.
 
     Args:
       encoded: string [batch].
       size: height and width to resize to.
+      fit: how other proportions are fitted in.
 
     Returns:
-      float32 [batch, height, width, 3] in [0, 1], and the sizes before resizing,
-      int64 [batch, 2].
+      float32 [batch, height, width, 3] in [0, 1], padding middle grey; the sizes before
+      resizing, int64 [batch, 2]; where the pictures lie now, int64 [batch, 4].
     """
 
-    def prepare(one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def prepare(one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image = pictures.decode_image(one)
-        resized = tf.image.resize(image, size, method="bilinear")
-        return resized / 255.0, tf.shape(image, out_type=tf.int64)[:2]
+        original = tf.shape(image, out_type=tf.int64)[:2]
+        box = content_box(original, size, fit)
+        if fit == "stretch":
+            return tf.image.resize(image, size, method="bilinear") / 255.0, original, box
+        resized = tf.image.resize(image, tf.cast(box[2:], tf.int32), method="bilinear")
+        return place(resized / 255.0, box, size, _MIDDLE_GREY), original, box
 
     return tf.map_fn(
         prepare,
@@ -66,12 +79,16 @@ def prepare_images(encoded: tf.Tensor, size: tuple[int, int]) -> tuple[tf.Tensor
         fn_output_signature=(
             tf.TensorSpec([*size, 3], tf.float32),
             tf.TensorSpec([2], tf.int64),
+            tf.TensorSpec([4], tf.int64),
         ),
     )
 
 
 def prepare_masks(
-    encoded: tf.Tensor, size: tuple[int, int], classes: schema.ClassTable
+    encoded: tf.Tensor,
+    size: tuple[int, int],
+    classes: schema.ClassTable,
+    boxes: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Decodes and resizes masks, and maps raw values to class indices.
 
@@ -79,23 +96,26 @@ def prepare_masks(
       encoded: string [batch].
       size: height and width to resize to.
       classes: the mapping.
+      boxes: int64 [batch, 4], where their pictures lie; None: everywhere.
 
     Returns:
-      int64 [batch, height, width].
+      int64 [batch, height, width]; padding is IGNORE_INDEX.
 
     Raises:
-      tf.errors.InvalidArgumentError: a raw value that no class has. (TfdsExampleGen
-        has found those by name before; this is the last line of defence.)
+      tf.errors.InvalidArgumentError: a raw value that no class has.
     """
-    # An unknown value becomes an index that the second look-up does not have. An
-    # assertion would say it better, but it would also keep the masks' part of the
-    # graph alive where only images are given, as in serving.
-    table = tf.constant(classes.lookup_table(unknown=256), tf.int64)
-    known = tf.range(256, dtype=tf.int64)
+    lookup = classes.lookup_table(unknown=pictures.NO_INDEX)
 
-    def prepare(one: tf.Tensor) -> tf.Tensor:
+    def resized(one: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
         mask = pictures.decode_mask(one)[..., tf.newaxis]
         raw = tf.image.resize(mask, size, method="nearest")[..., 0]
-        return tf.gather(known, tf.gather(table, tf.cast(raw, tf.int32)))
+        return pictures.class_indices(raw, lookup)
 
-    return tf.map_fn(prepare, encoded, fn_output_signature=tf.TensorSpec(size, tf.int64))
+    def placed(one: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        content = resized(one[0], tf.cast(one[1][2:], tf.int32))
+        return place(content, one[1], size, schema.IGNORE_INDEX)
+
+    signature = tf.TensorSpec(size, tf.int64)
+    if boxes is None:
+        return tf.map_fn(lambda one: resized(one, size), encoded, fn_output_signature=signature)
+    return tf.map_fn(placed, (encoded, boxes), fn_output_signature=signature)

@@ -7,6 +7,7 @@ import os
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.common import schema
 from components.common.errors import UserError
 
 LATEST = "latest"
@@ -98,6 +99,8 @@ def earlier_blessed(
 ) -> float | None:
     """A metric of the model that was blessed last, another than the one in question.
 
+    One that was counted at another size (evaluator.at) is not comparable, and passed over.
+
     Args:
       store: ML Metadata.
       pipeline: name of the pipeline.
@@ -108,7 +111,11 @@ def earlier_blessed(
       None where no other model was blessed.
     """
     found = blessings(store, pipeline)
-    earlier = [one for one in found if blessing is None or one.id < blessing.id]
+    earlier = [
+        one
+        for one in found
+        if blessing is None or (one.id < blessing.id and _at(one) == _at(blessing))
+    ]
     if not earlier:
         return None
     events = store.get_events_by_artifact_ids([earlier[-1].id])
@@ -119,6 +126,10 @@ def earlier_blessed(
         if metric in artifact.custom_properties:
             return artifact.custom_properties[metric].double_value
     return None
+
+
+def _at(blessing: mlmd.Artifact) -> str:
+    return text_of(blessing, schema.EVALUATED_AT) or "model"
 
 
 def name_of(model: mlmd.Artifact) -> str:

@@ -68,7 +68,9 @@ def metrics_table(config: PipelineConfig, verdict: Verdict) -> Table:
     """The per-class metrics and the overall ones, as one table."""
     values = verdict.overall
     count = int(values[schema.EXAMPLE_COUNT])
-    table = Table(title=f"{config.evaluator.split} split, {count} pictures", title_justify="left")
+    at = ", at their own size" if verdict.at == "picture" else ""
+    title = f"{config.evaluator.split} split, {count} pictures{at}"
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in config.classes.names:
         table.add_column(name, justify="right")

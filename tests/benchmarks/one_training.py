@@ -80,7 +80,7 @@ def train(
     import tensorflow as tf
 
     from components.trainer import input_pipeline
-    from components.trainer.export import confusion_matrices
+    from components.trainer.counting import confusion_matrices
     from components.trainer.fitting import fit, reproducible
     from components.trainer.sample_weights import resolve_class_weights
     from components.trainer.unet import build_unet

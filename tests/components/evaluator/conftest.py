@@ -16,7 +16,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import schema
 from components.evaluator import component
-from components.trainer.export import confusion_matrices
+from components.trainer.counting import confusion_matrices
 from pipeline.config.beam import BeamStepConfig
 
 

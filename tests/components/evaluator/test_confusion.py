@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from components.common import schema
 from components.evaluator import confusion
-from components.trainer.export import confusion_matrices
+from components.trainer.counting import confusion_matrices
 
 
 def by_hand(truth, predicted, names, ignore=schema.IGNORE_INDEX):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.export import in_chunks
+from components.trainer.counting import in_chunks
 
 
 @pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 100])

@@ -24,9 +24,10 @@ def bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(50, 70), (33, 20), (64, 32)])
 def test_pictures_are_resized_bilinearly_and_scaled(shape, encode_picture):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
-    result, size = prepare_images(tf.constant([encode_picture(image)]), (64, 32))
+    result, size, box = prepare_images(tf.constant([encode_picture(image)]), (64, 32))
     np.testing.assert_allclose(result[0], bilinear(image, 64, 32) / 255, atol=1e-5)
     assert size.numpy().tolist() == [list(shape)]
+    assert box.numpy().tolist() == [[0, 0, 64, 32]]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_every_kind_of_picture_comes_out_rgb(kind, mode, encode_picture):
     corner = np.full((40, 40, 3), 255, np.uint8)
     corner[:20, :20] = 0  # black and white are in every mode and palette
     encoded = encode_picture(corner, kind, mode)
-    result, _ = prepare_images(tf.constant([encoded]), (32, 32))
+    result, _, _ = prepare_images(tf.constant([encoded]), (32, 32))
     assert result.shape == (1, 32, 32, 3) and result.dtype == tf.float32
     expected = bilinear(corner, 32, 32) / 255
     np.testing.assert_allclose(result[0], expected, atol=0.08 if kind == "JPEG" else 1e-5)

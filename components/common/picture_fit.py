@@ -1,0 +1,78 @@
+"""Where a picture of any shape lies in the rectangle that the model sees."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import tensorflow as tf
+
+Fit = Literal["stretch", "pad"]
+
+
+def content_box(size: tf.Tensor, model_size: tuple[int, int], fit: Fit) -> tf.Tensor:
+    """The part of the model's rectangle that a picture fills.
+
+    `stretch`: all of it, whatever becomes of the picture's proportions. `pad`: as much as
+    its proportions allow, in the middle; the rest is padding (a "letterbox").
+
+    Args:
+      size: int64 [..., 2], height and width of pictures, both at least 1.
+      model_size: height and width of the rectangle.
+      fit: how pictures are fitted in.
+
+    Returns:
+      int64 [..., 4]: top, left, height, width; in pixels of the rectangle.
+    """
+    whole = tf.constant(model_size, tf.int64)
+    if fit == "stretch":
+        inner = tf.zeros_like(size) + whole
+    else:
+        # Each side where the other one fills its own, rounded; only one of them can fill it.
+        other = tf.reverse(size, [-1])
+        inner = (size * whole[::-1] + other // 2) // other
+        inner = tf.clip_by_value(inner, 1, whole)
+    return tf.concat([(whole - inner) // 2, inner], axis=-1)
+
+
+def place(
+    content: tf.Tensor, box: tf.Tensor, model_size: tuple[int, int], padding: float
+) -> tf.Tensor:
+    """Puts a fitted picture or mask into the rectangle.
+
+    Args:
+      content: [height, width, …] of the box's size.
+      box: int64 [4], from `content_box`.
+      model_size: height and width of the rectangle.
+      padding: value of what is around it.
+
+    Returns:
+      [*model_size, …], of the same type.
+    """
+    before = box[:2]
+    after = tf.constant(model_size, tf.int64) - before - box[2:]
+    around = tf.stack([before, after], axis=1)
+    rest = tf.zeros([tf.rank(content) - 2, 2], tf.int64)
+    placed = tf.pad(
+        content, tf.concat([around, rest], 0), constant_values=tf.cast(padding, content.dtype)
+    )
+    return tf.ensure_shape(placed, [*model_size, *content.shape[2:]])
+
+
+def cut_out(content: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """The picture's part of something that lies over the rectangle: [height, width, …]."""
+    top, left, height, width = tf.unstack(box)
+    return content[top : top + height, left : left + width]
+
+
+def inside(boxes: tf.Tensor, model_size: tuple[int, int]) -> tf.Tensor:
+    """Which pixels of the rectangle are the picture's: bool [batch, *model_size].
+
+    Args:
+      boxes: int64 [batch, 4].
+      model_size: height and width of the rectangle.
+    """
+    top, left, height, width = tf.unstack(boxes[:, tf.newaxis], axis=-1)
+    rows, columns = (tf.range(side, dtype=tf.int64)[tf.newaxis] for side in model_size)
+    in_rows = (rows >= top) & (rows < top + height)
+    in_columns = (columns >= left) & (columns < left + width)
+    return in_rows[:, :, tf.newaxis] & in_columns[:, tf.newaxis, :]

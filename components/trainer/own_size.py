@@ -1,0 +1,44 @@
+"""Answers at the pictures' own sizes, from probabilities at the model's."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from components.common.picture_fit import cut_out
+
+
+def classes_at(probabilities: tf.Tensor, box: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """The class of each pixel of one picture.
+
+    The probabilities are resized, not the mask: edges stay smooth.
+
+    Args:
+      probabilities: float32 [height, width, classes], at the model's size.
+      box: int64 [4], where in them the picture lies.
+      size: int64 [2], height and width wanted.
+
+    Returns:
+      int64 of that size.
+    """
+    resized = tf.image.resize(cut_out(probabilities, box), tf.cast(size, tf.int32))
+    return tf.argmax(resized, axis=-1)
+
+
+def masks_at_size(probabilities: tf.Tensor, boxes: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+    """Masks at the pictures' own sizes, as PNG files.
+
+    Args:
+      probabilities: float32 [batch, height, width, classes].
+      boxes: int64 [batch, 4], where in them the pictures lie.
+      sizes: int64 [batch, 2], height and width of each picture.
+
+    Returns:
+      string [batch]; grey PNGs whose values are class indices.
+    """
+
+    def encode(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        return tf.io.encode_png(tf.cast(classes_at(*one), tf.uint8)[..., tf.newaxis])
+
+    return tf.map_fn(
+        encode, (probabilities, boxes, sizes), fn_output_signature=tf.TensorSpec([], tf.string)
+    )
