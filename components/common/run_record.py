@@ -186,11 +186,25 @@ def read(store: MetadataStore, run_ids: Iterable[str]) -> dict[str, RunRecord]:
             contexts = [context for context in found if context is not None]
     except KeyError:  # no run has been recorded yet
         return {}
-    return {
-        context.name: RunRecord(**json.loads(context.custom_properties["record"].string_value))
-        for context in contexts
-        if context.name in wanted
-    }
+    return {context.name: _record(context) for context in contexts if context.name in wanted}
+
+
+def newest(store: MetadataStore, limit: int) -> list[RunRecord]:
+    """The records that were begun last, newest first, of all pipelines.
+
+    Those of runs in which no step had a reason to run are among them: TFX knows nothing
+    of such a run.
+    """
+    try:
+        contexts = store.get_contexts_by_type(CONTEXT_TYPE)
+    except KeyError:  # no run has been recorded yet
+        return []
+    chosen = sorted(contexts, key=lambda context: context.id, reverse=True)[:limit]
+    return [_record(context) for context in chosen]
+
+
+def _record(context: mlmd.Context) -> RunRecord:
+    return RunRecord(**json.loads(context.custom_properties["record"].string_value))
 
 
 def _write(store: MetadataStore, record: RunRecord) -> None:

@@ -40,9 +40,15 @@ class PipelineCollector(Collector):
         runs = list_runs(store, self._pipeline, _LOOK_BACK)
         ended = [run for run in runs if run.state in (run_record.DONE, run_record.FAILED)]
         good = [run for run in ended if run.state == run_record.DONE]
-        if good:
-            time = good[0].ended / 1000
-            yield self._gauge("last_success_timestamp_seconds", "end of the last good run", time)
+        # A night in which nothing had changed went well too, though no step has run.
+        ends = [run.ended for run in good[:1]] + [
+            record.ended
+            for record in run_record.newest(store, _LOOK_BACK)
+            if record.outcome == run_record.DONE and record.config.get("name") == self._pipeline
+        ]
+        if ends:
+            text = "end of the last run that went well, were there steps to run or not"
+            yield self._gauge("last_success_timestamp_seconds", text, max(ends) / 1000)
         if ended:
             yield from self._last(ended[0])
         value = earlier_blessed(store, self._pipeline, None, schema.MEAN_IOU)

@@ -1,6 +1,7 @@
 """What Prometheus is told, read back by Prometheus's own parser."""
 
 import threading
+import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -55,6 +56,24 @@ def test_the_numbers(numbers):
     assert found["segline_last_run_failed", None] == 1
     assert found["segline_last_run_refused", None] == 0
     assert found["segline_last_success_timestamp_seconds", None] == success
+
+
+def test_a_night_without_a_reason_to_train_went_well(numbers):
+    """TFX knows no such run: its first task has recorded that nothing had changed."""
+    store, registry = numbers
+    before = read(open_metrics.text(registry))
+    time.sleep(0.01)
+    for name, outcome in (("pets", run_record.DONE), ("others", run_record.DONE)):
+        night = run_record.begin(store.store, f"night of {name}", {"name": name}, "test")
+        run_record.end(store.store, night, outcome)
+    expected = run_record.read(store.store, ["night of pets"])["night of pets"].ended / 1000
+    after = read(open_metrics.text(registry))
+    success = "segline_last_success_timestamp_seconds", None
+    assert after.pop(success) == expected > before.pop(success)
+    assert after == before
+    night = run_record.begin(store.store, "a bad night", {"name": "pets"}, "test")
+    run_record.end(store.store, night, run_record.FAILED)
+    assert read(open_metrics.text(registry))[success] == expected
 
 
 def test_a_pipeline_that_has_not_run_has_no_numbers():
