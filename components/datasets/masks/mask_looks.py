@@ -38,7 +38,7 @@ class MaskLooks:
       half: files with pixels that are transparent in part.
       alpha_only: files whose colour is one, and whose transparency is not.
       flat: grey level -> pixels whose neighbours are nearly of the same level: no edges.
-      ramps: pixels whose neighbours differ by a little.
+      ramps: pixels between their neighbours, which differ by a little.
       thin_255: pixels of 255 that have others beside them.
       whole: files whose values are each in one piece -> how many there are.
       runs: of those, the files whose values follow one another.
@@ -132,8 +132,10 @@ class MaskLooks:
 
     def _add_flat(self, values: np.ndarray) -> None:
         values = values.astype(np.int16)
-        steps = scipy.ndimage.maximum_filter(values, 3) - scipy.ndimage.minimum_filter(values, 3)
-        self.ramps += int(((steps > 0) & (steps <= 2 * _FLAT)).sum())
+        high, low = scipy.ndimage.maximum_filter(values, 3), scipy.ndimage.minimum_filter(values, 3)
+        steps = high - low
+        # A pixel on a slope is between its neighbours; one at a step is as one of them.
+        self.ramps += int(((low < values) & (values < high) & (steps <= 2 * _FLAT)).sum())
         levels, counts = np.unique(values[steps <= _FLAT], return_counts=True)
         self.flat.update(dict(zip(levels.tolist(), counts.tolist(), strict=True)))
 

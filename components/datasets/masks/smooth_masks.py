@@ -13,7 +13,7 @@ _NEAR = 3  # grey levels by which JPEG moves most pixels of an area
 _APART = 16  # grey levels between what masks are drawn with
 _MOST_LEVELS = 32
 _THIRD = 0.001  # as `_PEAK`, of a level between two others
-_RAMPS = 0.1  # share of the pixels on slopes, from which a mask is blurred; classes have steps
+_RAMPS = 0.03  # share of the pixels on slopes, from which a mask is blurred; classes have steps
 
 
 def is_smooth(looks: MaskLooks) -> bool:

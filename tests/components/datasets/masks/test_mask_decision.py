@@ -143,6 +143,15 @@ def things(mask, index):
     return numbered
 
 
+def heaped(mask, index):
+    """As `things`, but they may cover one another."""
+    rng, numbered = np.random.default_rng(index), np.zeros_like(mask)
+    for number in range(1, int(rng.integers(20, 50))):
+        y, x = rng.integers(0, (HEIGHT - 4, WIDTH - 4))
+        numbered[y : y + 4, x : x + 4] = number
+    return numbered
+
+
 def colored(mask, index):
     """A random colour for each thing."""
     colors = np.random.default_rng(index).integers(1, 255, (60, 3)).astype(np.uint8)
@@ -154,9 +163,12 @@ def grey_jpeg(path, mask, index):
     save(path.with_suffix(".jpg"), np.array([0, 127, 255], np.uint8)[mask], quality=85)
 
 
-def blurred(path, mask, index):
-    drawn = Image.fromarray(np.array([0, 127, 255], np.uint8)[mask])
-    drawn.filter(ImageFilter.GaussianBlur(5)).save(path.with_suffix(".png"))
+def blurred(radius):
+    def make(path, mask, index):
+        drawn = Image.fromarray(np.array([0, 127, 255], np.uint8)[mask])
+        drawn.filter(ImageFilter.GaussianBlur(radius)).save(path.with_suffix(".png"))
+
+    return make
 
 
 def slips(mask, index):
@@ -171,6 +183,7 @@ REFUSED = {
         r"s00.npy.*no whole numbers \(0.5\).*--recode 0.5=1",
     ),
     "things": (png(things), "look like numbers of things .*--instances .*--classes"),
+    "a heap of things": (png(heaped), "look like numbers of things .*--instances .*--classes"),
     "colours in JPEG": (
         lambda path, mask, i: save(path.with_suffix(".jpg"), VOC[mask]),
         "saved with loss.*--colors",
@@ -200,7 +213,8 @@ REFUSED = {
     ),
     "a colour for each thing": (png(colored), "most of them in one mask only.*--instances"),
     "three levels in JPEG": (grey_jpeg, "saved with loss.*as --colors 0 127 255"),
-    "blurred": (blurred, "smooth edges.*--colors"),
+    "blurred": (blurred(5), "smooth edges.*--colors"),
+    "a little blurred": (blurred(2), "smooth edges.*--colors"),
     "slips, or a class": (
         png(slips),
         "128 is of 9 pixels in 3 of 12 masks.*--ignore 128 .*--classe",
