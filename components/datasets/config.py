@@ -107,6 +107,14 @@ class FolderConfig(schema.Config):
         description="instead of `masks`: CSV file with a column of run lengths (Kaggle's "
         "EncodedPixels)",
     )
+    run_order: Literal["columns", "rows"] = pydantic.Field(
+        default="columns",
+        description="for `run_lengths`: whether pixels are counted down the columns (Kaggle's "
+        "usual way) or along the rows",
+    )
+    run_start: Literal[0, 1] = pydantic.Field(
+        default=1, description="for `run_lengths`: the number of the first pixel"
+    )
     labels: dict[str, schema.MaskValue] = pydantic.Field(
         default_factory=dict,
         description="for `labelme`, `run_lengths` and `mask_parts: classes`: label -> mask value; "

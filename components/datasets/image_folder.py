@@ -27,7 +27,16 @@ _LOG = logging.getLogger("segline.example_gen")
 _VERSION = "1.0.0"
 _HASHES_FILE = "hashes.json"
 # What changes the examples, besides the files and their splits.
-_READING = {"colors", "mask_values", "pictures", "mask_parts", "labels", "boxes"}
+_READING = {
+    "colors",
+    "mask_values",
+    "pictures",
+    "mask_parts",
+    "labels",
+    "boxes",
+    "run_order",
+    "run_start",
+}
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]

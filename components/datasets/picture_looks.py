@@ -15,6 +15,7 @@ from components.common.picture_settings import PictureSettings
 from components.datasets.pairs import some
 
 _BITS = (8, 10, 12, 14, 16)
+_PART = 0.1  # share of the files, from which another depth is no chance
 _CLEAR = 0.8  # share of the turned pictures whose edges must speak for one way
 _LEAST_TURNED = 3
 
@@ -28,6 +29,7 @@ class PictureLooks:
       deep: kind of the values (uint16, float32, …) -> files.
       low: smallest value of those of a kind.
       high: largest value likewise.
+      tops: file of whole numbers of more than 8 bits -> its largest value.
       bands: number of bands -> files.
       frames: files with several pages or frames.
       transparent: files with transparency, which is dropped.
@@ -39,6 +41,7 @@ class PictureLooks:
     deep: dict[str, list[str]] = dataclasses.field(default_factory=lambda: defaultdict(list))
     low: dict[str, float] = dataclasses.field(default_factory=dict)
     high: dict[str, float] = dataclasses.field(default_factory=dict)
+    tops: dict[str, float] = dataclasses.field(default_factory=dict)
     bands: dict[int, list[str]] = dataclasses.field(default_factory=lambda: defaultdict(list))
     frames: list[str] = dataclasses.field(default_factory=list)
     transparent: list[str] = dataclasses.field(default_factory=list)
@@ -69,6 +72,8 @@ class PictureLooks:
         self.deep[kind].append(name)
         self.low[kind] = min(self.low.get(kind, np.inf), pixels.min().item())
         self.high[kind] = max(self.high.get(kind, -np.inf), pixels.max().item())
+        if pixels.dtype.kind in "ui":
+            self.tops[name] = pixels.max().item()
 
     def add_turned(self, content: bytes, mask: np.ndarray) -> None:
         """Asks the edges of a picture and its mask which way round they fit.
@@ -126,7 +131,9 @@ def decide(looks: PictureLooks, told: PictureSettings) -> tuple[PictureSettings,
         count, names = max(odd.items(), key=lambda one: len(one[1]))
         raise UserError(
             f"{len(names)} pictures have {count} bands ({some(names)}), and a model sees three: "
-            "--bands says which are red, green and blue, as --bands 1 2 3, or which one is the grey"
+            "--bands says "
+            + ("which are red, green and blue, as --bands 1 2 3, or " if count > 2 else "")
+            + "which one is the grey, as --bands 1"
         )
     if odd:
         notes.append(f"of the pictures' bands, {', '.join(map(str, told.bands or ()))} are taken")
@@ -168,12 +175,34 @@ def _range(looks: PictureLooks, settings: PictureSettings) -> tuple[PictureSetti
         ]
     if floats or low < 0 or high > 65535:
         raise UserError(f"{told}; {ask} {low:g} {high:g}")
+    _check_depths(looks, told)
     bits = next(bits for bits in _BITS if high < 1 << bits)
     top = (1 << bits) - 1
     note = f"{told}: 0 is black, {top} ({bits} bits) is white"
     if bits < 16:
         note += "; --value-range says otherwise"
     return settings.model_copy(update={"value_range": (0, top)}), [note]
+
+
+def _check_depths(looks: PictureLooks, told: str) -> None:
+    """Pictures of a camera of 12 bits beside others of 16: one range would leave these dark.
+
+    Raises:
+      UserError: a good part of the files has no value above a lower depth's, and no other file
+        comes near.
+    """
+    tops = sorted((top, name) for name, top in looks.tops.items())
+    for bits in _BITS[1:-1]:
+        low = [name for top, name in tops if top < 1 << bits]
+        high = [name for top, name in tops if top >= 1 << bits]
+        near = [name for top, name in tops if 1 << bits <= top < 3 << bits]
+        part = min(len(low), len(high))
+        if part >= max(2, _PART * len(tops)) and not near:
+            raise UserError(
+                f"{told}, but {len(low)} of them have none above {(1 << bits) - 1} ({some(low)}): "
+                f"pictures of {bits} bits beside others of more? Save them in one depth; "
+                f"--value-range 0 {(1 << 16) - 1} takes all of them as they are"
+            )
 
 
 def _orientation(

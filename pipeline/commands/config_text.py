@@ -17,7 +17,8 @@ from components.trainer.sample_weights import balanced_weights
 _RARE = 0.05  # share of the pixels below which a class is likely to be missed
 _MOST_WEIGHT = 50  # times the weight of the commonest class: more and all looks like the rare one
 _IN_ORDER = (
-    *("images", *FORMS, "mask_suffix", "names", "mask_parts", "labels", "boxes", "colors"),
+    *("images", *FORMS, "mask_suffix", "names", "mask_parts", "labels", "run_order", "run_start"),
+    *("boxes", "colors"),
     *("mask_values", "pictures"),
 )
 

@@ -92,7 +92,7 @@ def _in_one_folder(folder: str) -> Iterator[FolderConfig]:
         for at in re.finditer(r"[ _.-]", stem)
         if stem[: at.start()] in stems
     )
-    for suffix, count in suffixes.most_common(_MOST_KINDS):
+    for suffix, count in sorted(suffixes.items(), key=lambda one: (-one[1], one[0]))[:_MOST_KINDS]:
         if count >= _LEAST_SHARE * len(stems):
             yield FolderConfig(images=folder, masks=folder, mask_suffix=suffix)
     yield from _in_folders_of_their_own(folder, names)

@@ -40,9 +40,12 @@ _UNREAD = {
     ".zip": "archives: unpack them",
     ".tar": "archives: unpack them",
     ".xml": "annotations in XML (boxes of VOC, CVAT's own): export masks or COCO from the tool",
+    ".jsonl": "JSON in lines: write COCO's JSON, or masks",
+    ".ndjson": "JSON in lines: write COCO's JSON, or masks",
     ".parquet": "tables: write their pictures as files",
 }
 _FEW = 3
+_LARGEST_JSON = 20_000_000  # bytes of a file that may tell the splits
 
 
 def find_layout(
@@ -246,7 +249,7 @@ def _find_lists(root: str, tree: dict[str, str], layout: Layout) -> dict[str, st
         stem, ending = os.path.splitext(os.path.basename(name))
         lower = stem.lower()
         words = [word for word in re.findall(r"[a-z]+", lower) if word != "list"]
-        if ending.lower() in TABLES and path != layout.config.run_lengths:
+        if ending.lower() in TABLES and _may_be_a_table(path, layout.config):
             if _names_pictures(path, stems) and (of_table := splits_of_table(path)):
                 groups.setdefault(name, {}).update(dict.fromkeys(sorted(of_table), path))
                 continue
@@ -277,6 +280,14 @@ def _find_lists(root: str, tree: dict[str, str], layout: Layout) -> dict[str, st
         return ("segmentation" not in key.lower(), -len(fitting[key]), len(key), key)
 
     return fitting[min(fitting, key=rank)]
+
+
+def _may_be_a_table(path: str, config: FolderConfig) -> bool:
+    """Whether a CSV or JSON file may be one of splits: not the masks' own, nor one too large."""
+    if path == config.run_lengths or path in config.annotations:
+        return False
+    is_json = path.lower().endswith(".json")
+    return not is_json or (not config.labelme and os.path.getsize(path) < _LARGEST_JSON)
 
 
 def _names_pictures(path: str, stems: set[str]) -> bool:

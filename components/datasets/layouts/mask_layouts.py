@@ -7,9 +7,12 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from components.common import picture_formats
 from components.datasets.config import Color, FolderConfig, NamesConfig
 from components.datasets.layouts import mask_parts, name_patterns
+from components.datasets.masks.raw_mask import read_raw
 from components.datasets.pairs import MASK_ENDINGS, Matched, list_files, some
 from components.datasets.sources.by_name import folded
 from components.datasets.sources.mask_files import MaskFiles
@@ -40,6 +43,7 @@ _IMAGE_WORDS = frozenset(
     ]
 )
 _MOST_CANDIDATES = 8
+_LOOKED_AT = 5  # masks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +100,9 @@ def find_mask_files(
     if not found:
         return None
     found.sort(key=lambda layout: _rank(root, layout))
-    best = found[0]
+    # Masks of one value, as of what a camera sees at all, are none where there are others.
+    best = next((one for one in found if not _is_flat(one)), found[0])
+    best = best if best.covered >= 0.5 else found[0]
     others = [
         layout.config.masks
         for layout in found[1:]
@@ -109,6 +115,19 @@ def find_mask_files(
         note = f"{some(sorted(set(map(str, others))))} could be the masks too: --masks names them"
         return dataclasses.replace(best, notes=[*best.notes, note])
     return best
+
+
+def _is_flat(layout: Layout) -> bool:
+    """Whether the first masks have one value each, and the same."""
+    values: set[float] = set()
+    for pair in layout.matched.pairs[:_LOOKED_AT]:
+        try:
+            with open(pair.mask, "rb") as file:
+                raw = read_raw(file.read())
+        except OSError:
+            return False
+        values.update(np.unique(raw.values).tolist())
+    return len(values) == 1
 
 
 def _rank(root: str, layout: Layout) -> tuple:
@@ -136,8 +155,8 @@ def _patterns(root: str, folders: Counter[str], speaks: Callable[[str], bool]) -
     found: Counter[tuple[str, ...]] = Counter()
     for folder, count in folders.items():
         parts = folder.split("/") if folder else []
-        at = next((at for at, part in enumerate(parts) if speaks(part)), None)
-        if at is not None:
+        spoken = [at for at, part in enumerate(parts) if speaks(part)]
+        for at in sorted({*spoken[:1], *spoken[-1:]}):  # labels, and labels/sem_seg/masks
             found[tuple(generalised(part) for part in parts[: at + 1])] += count
     return [joined(root, parts) for parts, _ in merged(found).most_common()]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from components.datasets.sources.by_name import folded
 
 _MOST_CLASSES = 50
 _LOOKED_AT = 3  # masks of a class
+_SAME = 0.6  # of what two masks of a picture cover, both do: two opinions, not two classes
 _NUMBER_AT_END = re.compile(r"[ _.-]*\(?[0-9]+\)?$")
 _JOINTS = re.compile(r"^[ _.-]+")
 
@@ -53,11 +56,19 @@ def in_folders(
             note = "each picture has a mask of each class, by its name, which are united"
         found.append((config, note))
     by_class = defaultdict(set)
-    for name in mask_names:
-        by_class[star_parts(masks, name).split("/")[0]].add(stem_of(name))
+    paths_of: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, path in mask_names.items():
+        first, _, rest = star_parts(masks, name).partition("/")
+        by_class[first].add(stem_of(name))
+        paths_of[first][rest + stem_of(name)] = path
     classes = [folder for folder, ones in by_class.items() if folder and len(ones & stems) > 0]
     several = sum(len(ones & stems) for ones in by_class.values()) > 1.2 * len(stems)
-    if len(by_class) == len(classes) and 1 < len(classes) <= 50 and several:
+    if (
+        len(by_class) == len(classes)
+        and 1 < len(classes) <= _MOST_CLASSES
+        and several
+        and _are_classes([paths_of[folder] for folder in classes])
+    ):
         labels = {name: number for number, name in enumerate(sorted(classes), 1)}
         config = FolderConfig(images=images, masks=masks, mask_parts="classes", labels=labels)
         found.append((config, "each class has masks of its own, which are united"))
@@ -83,12 +94,12 @@ def by_suffix(
     Args: as `in_folders` has them.
     """
     keys = {folded(stem_of(name)) for name in image_names}
-    by_ending: dict[str, list[str]] = defaultdict(list)
+    by_ending: dict[str, dict[str, str]] = defaultdict(dict)
     shown = set()
     for name, path in mask_names.items():
         key, ending = _parted(stem_of(name), keys)
         if ending:
-            by_ending[ending].append(path)
+            by_ending[ending][os.path.dirname(name) + key] = path
             shown.add(key)
         elif images != masks:
             return None
@@ -98,14 +109,14 @@ def by_suffix(
         or len(shown) < 0.5 * len(keys - set().union(*_ends_of(by_ending, keys)))
         or words & (name_patterns.OTHER_WORDS | {"labelids", "labeltrainids"})
         or len({_NUMBER_AT_END.sub("", ending) for ending in by_ending}) < len(by_ending)
-        or not all(_is_of_one_class(paths) for paths in by_ending.values())
+        or not _are_classes([*by_ending.values()])
     ):
         return None
     labels = {_JOINTS.sub("", ending): at for at, ending in enumerate(sorted(by_ending), 1)}
     return FolderConfig(images=images, masks=masks, mask_parts="classes", labels=labels)
 
 
-def _ends_of(by_ending: dict[str, list[str]], keys: set[str]) -> list[set[str]]:
+def _ends_of(by_ending: Iterable[str], keys: set[str]) -> list[set[str]]:
     """Keys that are masks themselves, in a folder of both."""
     return [{key for key in keys if key.endswith(ending.casefold())} for ending in by_ending]
 
@@ -118,17 +129,36 @@ def _parted(stem: str, keys: set[str]) -> tuple[str, str]:
     return folded(stem), ""
 
 
-def _is_of_one_class(paths: list[str]) -> bool:
-    """Whether masks have but background and one value."""
-    for path in sorted(paths)[:_LOOKED_AT]:
-        try:
-            with open(path, "rb") as file:
-                raw = read_raw(file.read())
-        except OSError:
+def _are_classes(kinds: Sequence[dict[str, str]]) -> bool:
+    """Whether kinds of masks are of one class each, and no two show the same.
+
+    Args:
+      kinds: for each, picture -> path of its mask.
+    """
+    found: list[dict[str, np.ndarray]] = []
+    for paths in kinds:
+        masks = {key: _thing(paths[key]) for key in sorted(paths)[:_LOOKED_AT]}
+        if any(mask is None for mask in masks.values()):
             return False
-        if raw.is_coloured or raw.palette is not None or len(np.unique(raw.values)) > 2:
+        found.append({key: mask for key, mask in masks.items() if mask is not None})
+    for one, other in itertools.combinations(found, 2):
+        both = [(one[key], other[key]) for key in one.keys() & other.keys()]
+        covered = [(a & b).sum() / (a | b).sum() for a, b in both if a.shape == b.shape and a.any()]
+        if covered and np.mean(covered) > _SAME:
             return False
     return True
+
+
+def _thing(path: str) -> np.ndarray | None:
+    """What a mask of one class shows; None: it has other values than background and one."""
+    try:
+        with open(path, "rb") as file:
+            raw = read_raw(file.read())
+    except OSError:
+        return None
+    if raw.is_coloured or raw.palette is not None or len(np.unique(raw.values)) > 2:
+        return None
+    return raw.values > 0
 
 
 def stem_of(name: str) -> str:

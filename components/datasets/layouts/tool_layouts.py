@@ -237,5 +237,7 @@ def _csv_file(root: str, path: str, images: str) -> Layout:
         if labels and all(one.isdigit() and 0 < int(one) < 256 for one in labels)
         else {one: number for number, one in enumerate(labels, 1)}
     )
-    config = config.model_copy(update={"labels": values})
-    return Layout(config, "run lengths in a CSV file", RunLengthMasks(config).match())
+    start, order, notes = RunLengthMasks(config).counted()
+    update = {"labels": values, "run_start": start, "run_order": order}
+    config = config.model_copy(update=update)
+    return Layout(config, "run lengths in a CSV file", RunLengthMasks(config).match(), notes)

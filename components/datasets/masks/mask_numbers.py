@@ -124,11 +124,10 @@ def _check_things(looks: MaskLooks) -> list[str]:
     grey = looks.forms[GREY]
     things = [value for value in looks.values if value > 0]
     share = len(looks.whole) / max(1, len(grey))
-    alone = sum(len(looks.value_files[value]) == 1 for value in things)
     counted = [looks.whole[name] for name in looks.runs]
     several = len(set(counted)) >= _DIFFERENT
     in_runs = several and len(counted) >= _MOST_FILES * len(grey)
-    apart = share >= _MOST_FILES and len(things) > 20 and alone >= 0.7 * len(things)
+    apart = share >= _MOST_FILES and len(things) > 20
     coded = {int(value) // 1000 for value in things if value >= 1000}
     if coded and len(things) > 2 * len(coded) and all(v < 256 or v >= 1000 for v in things):
         raise UserError(

@@ -9,13 +9,16 @@ import hashlib
 import io
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from components.common import file_tree
+import numpy as np
+
+from components.common import file_tree, picture_formats
 from components.common.errors import UserError
 from components.datasets.config import FolderConfig
 from components.datasets.pairs import Matched, Pair, list_files
+from components.datasets.picture_looks import edge_agreement
 from components.datasets.sources import annotated, shapes
 
 RUN_COLUMNS = ("encodedpixels", "rle_mask", "rle", "annotation", "segmentation", "encoded_pixels")
@@ -33,6 +36,9 @@ _CLASS_COLUMNS = ("classid", "class", "class_id", "label", "category", "category
 _LONGEST = 2**31 - 1  # characters of a cell
 _NOTHING = ("", "-1", "nan", "none")
 _WITH_CLASS = re.compile(r"(.+?)_([^_]+)")  # 0011165.jpg_Fish
+_WAYS = ("columns", "rows")
+_DOUBT = 0.25  # of the votes for one direction, that the other has
+_LOOKED_AT = 100  # pictures whose runs are asked for their direction
 SINGLE = "object"  # the class of a file that has no column for it
 
 
@@ -98,6 +104,30 @@ def read_rows(path: str) -> list[Row]:
     return result
 
 
+def _direction(runs: str, height: int, width: int) -> str:
+    """Columns or rows, where most runs lie beside the one before; empty: that can't be told."""
+    starts = np.array([int(one) for one in runs.replace(",", " ").split()][::2])
+    steps = np.abs(np.diff(starts))
+    off_columns, off_rows = np.abs(steps - height), np.abs(steps - width)
+    columns = int(((off_columns < off_rows) & (off_columns <= height // 4)).sum())
+    rows = int(((off_rows < off_columns) & (off_rows <= width // 4)).sum())
+    return "" if max(columns, rows) < 2 or columns == rows else _WAYS[rows > columns]
+
+
+def _by_edges(path: str, things: Sequence[str]) -> list[str]:
+    """For a square picture, whose runs fit both ways: the way on whose edges they lie."""
+    with open(path, "rb") as file, picture_formats.opened(file.read()) as image:
+        grey = np.asarray(image.convert("L"), np.float32)
+    fits = []
+    for by_rows in (False, True):
+        mask = np.zeros(grey.shape, bool)
+        for runs in things:
+            height, width = mask.shape
+            mask |= shapes.starts_and_lengths(runs, height, width, 0, by_rows)
+        fits.append(edge_agreement(grey, mask))
+    return [] if fits[0] == fits[1] else [_WAYS[fits[1] > fits[0]]]
+
+
 class RunLengthMasks(annotated.AnnotationFiles):
     """Masks drawn from a file's rows; 0 where there is nothing.
 
@@ -151,7 +181,46 @@ class RunLengthMasks(annotated.AnnotationFiles):
         value = self._config.labels.get(row.label)
         if value is None:
             raise shapes.ShapeError(f"its label {row.label!r} is not in dataset.folder.labels")
-        return shapes.Thing(value, shapes.starts_and_lengths(row.runs, *size))
+        first, by_rows = self._config.run_start, self._config.run_order == "rows"
+        return shapes.Thing(value, shapes.starts_and_lengths(row.runs, *size, first, by_rows))
+
+    def counted(self) -> tuple[int, str, list[str]]:
+        """The first pixel's number and the direction, as the runs themselves tell them.
+
+        Returns:
+          For `run_start` and `run_order`; and what was seen, in words.
+        """
+        notes = []
+        runs = [row.runs for rows in self._rows.values() for row in rows if row.runs]
+        zero = sum(re.match(r"0\s", one) is not None for one in runs)
+        if zero:
+            notes.append(f"{zero} run lengths begin at 0: the first pixel has the number 0")
+        votes: Counter[str] = Counter()
+        for pair in self.match().pairs[:_LOOKED_AT]:
+            try:
+                height, width = annotated.size_of(pair.image)
+                things = [row.runs for row in self._rows[pair.mask] if row.runs]
+                if height == width:
+                    votes.update(_by_edges(pair.image, things))
+                else:
+                    votes.update(filter(None, (_direction(one, height, width) for one in things)))
+            except (OSError, ValueError, shapes.ShapeError):
+                continue  # reading it says why
+        rows, columns = votes["rows"], votes["columns"]
+        by_rows = rows > columns
+        if by_rows:
+            notes.append(
+                f"pixels are counted along the rows (run_order: rows), by {rows} of "
+                f"{rows + columns} things or pictures: so one run lies beside the other, or at the "
+                "picture's edges"
+            )
+        elif min(rows, columns) > _DOUBT * max(rows, columns) or not columns:
+            notes.append(
+                "nothing tells whether pixels are counted down the columns or along the rows: "
+                "columns are taken, as Kaggle mostly has it (run_order: rows says otherwise); look "
+                "at some pictures: segline data look"
+            )
+        return int(not zero), "rows" if by_rows else "columns", notes
 
     def files(self, pairs: Sequence[Pair]) -> list[str]:
         """As `MaskSource` has it: none."""

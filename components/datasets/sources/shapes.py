@@ -192,9 +192,17 @@ def _run_total(text: bytes) -> int:
     return sum(runs)
 
 
-def starts_and_lengths(text: str, height: int, width: int) -> np.ndarray:
-    """What Kaggle's run lengths cover: pairs of a start, counted from 1 down the columns, and a
-    length.
+def starts_and_lengths(
+    text: str, height: int, width: int, first: int = 1, by_rows: bool = False
+) -> np.ndarray:
+    """What Kaggle's run lengths cover: pairs of a start, counted down the columns, and a length.
+
+    Args:
+      text: the numbers.
+      height: of the picture.
+      width: of the picture.
+      first: the first pixel's number.
+      by_rows: whether pixels are counted along the rows.
 
     Returns:
       bool [height, width].
@@ -208,10 +216,11 @@ def starts_and_lengths(text: str, height: int, width: int) -> np.ndarray:
         raise ShapeError("a run length is no whole number") from error
     if numbers.size % 2:
         raise ShapeError("the run lengths are not pairs of start and length")
-    starts, lengths = numbers[::2] - 1, numbers[1::2]
+    starts, lengths = numbers[::2] - first, numbers[1::2]
     if (starts < 0).any() or (lengths < 0).any() or (starts + lengths > height * width).any():
         raise ShapeError(f"the run lengths go beyond the {width}x{height} pixels of the picture")
     covered = np.zeros(height * width + 1, np.int64)
     np.add.at(covered, starts, 1)
     np.add.at(covered, starts + lengths, -1)
-    return (np.cumsum(covered[:-1]) > 0).reshape(width, height).T
+    pixels = np.cumsum(covered[:-1]) > 0
+    return pixels.reshape(height, width) if by_rows else pixels.reshape(width, height).T

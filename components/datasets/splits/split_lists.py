@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -14,13 +15,20 @@ from components.datasets.config import FolderConfig, SplitName
 from components.datasets.pairs import Pair, some
 from components.datasets.splits.split_words import split_word
 
-TABLES = (".csv", ".tsv")
+TABLES = (".csv", ".tsv", ".json")
 _SPLIT_COLUMNS = ("split", "subset", "set", "partition", "phase", "usage", "mode", "fold")
 _COLUMNS = frozenset(
     (*_SPLIT_COLUMNS, "image", "images", "img", "image_path", "img_path", "image_name")
     + ("image_id", "imageid", "file", "files", "filename", "file_name", "filepath", "path")
     + ("name", "id", "mask", "masks", "mask_path", "label", "labels", "annotation", "class")
 )
+# Columns of yes and no: fastai's is_valid, is_test, …
+_YES_COLUMNS = {
+    **dict.fromkeys(("is_test", "test", "is_holdout"), schema.TEST),
+    **dict.fromkeys(("is_valid", "is_val", "is_validation", "valid", "val"), schema.VALIDATION),
+    **dict.fromkeys(("is_train", "is_training", "train"), schema.TRAIN),
+}
+_YES, _NO = ("1", "true", "yes", "1.0", "t", "y"), ("0", "false", "no", "0.0", "f", "n")
 Line = list[str]  # what a line may call its picture: all of it, or one of its columns
 
 
@@ -60,7 +68,7 @@ def read_list(path: str, split_name: str | None = None) -> list[Line]:
     """The lines of a list of pictures, or rows of a table, without comments and headings.
 
     Args:
-      path: a text file; .csv and .tsv are tables.
+      path: a text file; .csv, .tsv and .json are tables.
       split_name: of a table with a column of splits, the rows of this one.
 
     Raises:
@@ -73,6 +81,8 @@ def read_list(path: str, split_name: str | None = None) -> list[Line]:
         raise UserError(f"dataset.folder.lists: {path}: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"dataset.folder.lists: {path} is no text in UTF-8") from error
+    if path.lower().endswith(".json"):
+        return _of_json(text, split_name)
     if path.lower().endswith(TABLES):
         return _rows(text, split_name)
     lines = (line.strip() for line in text.splitlines())
@@ -98,20 +108,59 @@ def _rows(text: str, split_name: str | None) -> list[Line]:
     first = text.split("\n", 1)[0]
     delimiter = max("\t;,", key=first.count)
     rows = [
-        [cell.strip() for cell in row if cell.strip()]
-        for row in csv.reader(io.StringIO(text), delimiter=delimiter)
+        [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)
     ]
-    rows = [row for row in rows if row and not row[0].startswith("#")]
+    rows = [row for row in rows if any(row) and not row[0].startswith("#")]
     heads = [cell.lower() for cell in rows[0]] if rows else []
     if not any(head in _COLUMNS for head in heads):
         return rows
     rows = rows[1:]
-    at = next((heads.index(name) for name in _SPLIT_COLUMNS if name in heads), None)
-    told = [split_word(row[at]) for row in rows if at is not None and len(row) > at]
-    if split_name is None or not any(told):
+    if split_name is None:
         return rows
-    assert at is not None
-    return [row for row in rows if len(row) > at and split_word(row[at]) == split_name]
+    told = [_split_of_row(heads, row) for row in rows]
+    if not any(told):
+        return rows
+    return [row for row, of in zip(rows, told, strict=True) if of == split_name]
+
+
+def _split_of_row(heads: Sequence[str], row: Sequence[str]) -> str | None:
+    """The split that a row's columns name, or say yes to; no to all: it is train."""
+    cells = dict(zip(heads, (cell.lower() for cell in row), strict=False))
+    for column in _SPLIT_COLUMNS:
+        if column in cells and (found := split_word(cells[column])):
+            return found
+    said = {name: cells[name] for name in _YES_COLUMNS if cells.get(name) in (*_YES, *_NO)}
+    yes = [_YES_COLUMNS[name] for name, cell in said.items() if cell in _YES]
+    if not said or len(set(yes)) > 1:
+        return None
+    if yes:
+        return yes[0]
+    return None if schema.TRAIN in map(_YES_COLUMNS.get, said) else schema.TRAIN
+
+
+def _of_json(text: str, split_name: str | None) -> list[Line]:
+    """What JSON lists: `{"train": [...], "val": [...]}`, or several of these (folds): the first."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    if isinstance(data, list) and data and isinstance(data[0], dict):
+        data = data[0]
+    if not isinstance(data, dict):
+        return []
+    found = []
+    for key, names in data.items():
+        told = split_word(key)
+        if told and isinstance(names, list) and split_name in (None, told):
+            found += [line for line in map(_line_of, names) if line]
+    return found
+
+
+def _line_of(entry: object) -> Line:
+    if isinstance(entry, dict):
+        cells = [entry[key] for key in entry if str(key).lower() in _COLUMNS]
+        return [cell for cell in cells if isinstance(cell, str)]
+    return [entry] if isinstance(entry, str) else []
 
 
 class _Known:

@@ -8,8 +8,13 @@ from components.common import schema
 
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "trn"), schema.TRAIN),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "validate"), schema.VALIDATION),
-    **dict.fromkeys(("test", "testing", "tst", "holdout"), schema.TEST),
+    **dict.fromkeys(
+        ("validation", "valid", "val", "dev", "validate", "eval", "evaluation", "minival"),
+        schema.VALIDATION,
+    ),
+    **dict.fromkeys(
+        ("test", "testing", "tst", "holdout", "heldout", "unseen", "benchmark"), schema.TEST
+    ),
 }
 # nnU-Net's folders.
 _GLUED = (
@@ -29,7 +34,10 @@ def split_word(name: str) -> str | None:
     if lower in _WHOLE_WORDS:
         return _WHOLE_WORDS[lower]
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    words += ["".join(two) for two in zip(words, words[1:], strict=False)]  # held_out, hold-out
     # CamVid's trainannot, and trainset, testimages.
     words += [word.removesuffix(end) for word in words for end in _GLUED if word.endswith(end)]
     found = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+    if found == {schema.VALIDATION, schema.TEST}:  # COCO's test-dev
+        return schema.TEST
     return found.pop() if len(found) == 1 else None

@@ -90,6 +90,75 @@ def test_tables_and_lists_of_train_and_validation_together(tmp_path):
     assert_own_splits(survey(str(tmp_path)))
 
 
+def _split_files():
+    own = list(OWN.items())
+    parts = {p: [f"{n}.png" for n, of in own if of == p] for p in ("train", "val", "test")}
+    folds = [{"train": parts["train"], "val": parts["val"]}]
+    rows = [f"{n}.png,{int(p == 'val')},{p == 'test'}" for n, p in own]
+    return {
+        "JSON": ("splits.json", json.dumps(parts)),
+        "JSON of entries": (
+            "datalist.json",
+            json.dumps({p: [{"image": f"./images/{n}"} for n in ns] for p, ns in parts.items()}),
+        ),
+        "columns of yes and no": ("all.csv", "\n".join(["name,is_valid,is_test", *rows])),
+        "pandas' index": (
+            "all.csv",
+            "\n".join([",name,split", *(f"{i},{n}.png,{p}" for i, (n, p) in enumerate(own))]),
+        ),
+        "folds": ("splits_final.json", json.dumps([*folds, {"train": [], "val": []}])),
+    }
+
+
+@pytest.mark.parametrize("kind", _split_files())
+def test_splits_in_json_and_in_columns(kind, tmp_path):
+    for name, mask in scenes.pictures(tmp_path / "images", COUNT).items():
+        save(tmp_path / "masks" / f"{name}.png", mask)
+    file, content = _split_files()[kind]
+    (tmp_path / file).write_text(content)
+    found = survey(str(tmp_path))
+    assert found.config.split_by == "lists"
+    if kind != "folds":
+        return assert_own_splits(found)
+    _, splits = read(found)
+    assert splits["train"] == {name for name in OWN if OWN[name] == "train"}
+    assert not splits["test"] & splits["validation"]
+
+
+@pytest.mark.parametrize("folder", ["eval", "held_out", "holdout", "testA", "test-dev", "Unseen"])
+def test_nothing_of_such_a_folder_is_trained_on(folder, tmp_path):
+    for index, name in enumerate(names(COUNT)):
+        part = folder if index % 3 == 0 else "train"
+        image, mask, _ = scene(index)
+        save(tmp_path / part / "images" / f"{name}.png", image)
+        save(tmp_path / part / "masks" / f"{name}.png", mask)
+    _, splits = read(survey(str(tmp_path)))
+    assert all(int(name[1:]) % 3 for name in splits["train"]) and len(splits["train"]) > 4
+
+
+def test_kinds_of_masks_that_are_no_classes(tmp_path):
+    """BDD's colours beside the values, two people's masks, and what a camera sees at all."""
+    lay_out(tmp_path / "bdd", "images/10k/{s}/{n}.png", "labels/sem_seg/masks/{s}/{n}.png")
+    for index, name in enumerate(names(COUNT)):
+        image, mask, _ = scene(index)
+        part = OWN[name]
+        save(tmp_path / f"bdd/labels/sem_seg/colormaps/{part}/{name}.png", VOC[mask])
+        save(tmp_path / f"two/{name}.jpg", image)
+        for person, by in (("1stHO", 0), ("2ndHO", 1)):
+            seen = np.roll((mask > 0).astype(np.uint8) * 255, by, 0)
+            save(tmp_path / f"two/{name}_{person}.png", seen)
+        save(tmp_path / f"eye/images/{name}.png", image)
+        save(tmp_path / f"eye/mask/{name}.png", np.full_like(mask, 255))
+        save(tmp_path / f"eye/manual/{name}.png", mask)
+    found = survey(str(tmp_path / "bdd"))
+    assert_values(found)
+    assert_own_splits(found)
+    two = survey(str(tmp_path / "two"))
+    assert_values(two, lambda mask: (mask > 0) * 255)
+    assert "s00_2ndHO.png" in two.matched.without_mask
+    assert_values(survey(str(tmp_path / "eye")))
+
+
 def test_a_mask_is_never_of_another_splits_picture(tmp_path):
     lay_out(tmp_path, "train/images/{n}.png", "test/masks/{n}.png")
     with pytest.raises(UserError, match="no picture .* has a mask"):

@@ -175,6 +175,42 @@ def kaggle(folder):
     (folder / "train.csv").write_text("\n".join(lines))
 
 
+@pytest.mark.parametrize("square", [False, True])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_run_lengths_say_how_pixels_are_counted(order, first, square, tmp_path):
+    """Along the rows or down the columns; a thing in the corner begins with the first number."""
+    lines, drawn = ["id,rle"], []
+    for index, name in enumerate(names(COUNT)):
+        image, mask, _ = scene(index)
+        if square:
+            image, mask = image[:, :HEIGHT], mask[:, :HEIGHT]
+        mask = (mask > 0).astype(np.uint8)
+        mask[:3, :4] = index == 0
+        image[:3, :4] = 255 * mask[:3, :4, None]
+        save(tmp_path / "images" / f"{name}.png", image)
+        edges = np.flatnonzero(np.diff([0, *mask.flatten(order), 0]))
+        runs = [f"{a + first} {b - a}" for a, b in zip(edges[::2], edges[1::2], strict=True)]
+        lines.append(f"{name},{' '.join(runs)}")
+        drawn.append(mask)
+    (tmp_path / "train.csv").write_text("\n".join(lines))
+    found = survey(str(tmp_path))
+    values, _ = read(found)
+    for name, mask in zip(names(COUNT), drawn, strict=True):
+        np.testing.assert_array_equal(values[name], mask, name)
+    told = " ".join(found.notes)
+    assert ("along the rows" in told) == (order == "C")
+    assert ("the first pixel has the number 0" in told) == (first == 0)
+
+
+def test_runs_that_nothing_says_the_direction_of_are_told(tmp_path):
+    for name in names(COUNT):
+        save(tmp_path / "images" / f"{name}.png", scene(int(name[1:]))[0])
+    rows = [f"{name},{40 * i + 1} 9" for i, name in enumerate(names(COUNT))]
+    (tmp_path / "train.csv").write_text("\n".join(["id,rle", *rows]))
+    assert "nothing tells whether pixels" in " ".join(survey(str(tmp_path)).notes)
+
+
 @pytest.mark.parametrize("make", [labelme, yolo, kaggle])
 def test_annotations_of_other_tools(make, tmp_path):
     make(tmp_path / "data")
