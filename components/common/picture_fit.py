@@ -7,6 +7,7 @@ from typing import Literal
 import tensorflow as tf
 
 Fit = Literal["stretch", "pad"]
+FITS: tuple[Fit, ...] = ("stretch", "pad")
 
 
 def content_box(size: tf.Tensor, model_size: tuple[int, int], fit: Fit) -> tf.Tensor:

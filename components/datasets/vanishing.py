@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scipy.ndimage
+import tensorflow as tf
+
+from components.common.picture_fit import Fit, content_box
 
 SIZES = (128, 256, 512, 1024)  # sides of the squares that a model may see
 _MOST_PIXELS = 25_000_000  # of a mask that is looked into
@@ -21,24 +25,31 @@ class Objects:
 
     Attributes:
       count: how many there are: pieces that hang together.
-      lost: size that a model sees -> how many of them it does not show.
+      lost: size that a model sees, and how pictures are fitted into it -> how many of them
+        it does not show.
     """
 
     count: int = 0
-    lost: dict[Size, int] = dataclasses.field(default_factory=dict)
+    lost: dict[tuple[Size, Fit], int] = dataclasses.field(default_factory=dict)
 
-    def share(self, size: Size) -> float:
+    def share(self, size: Size, fit: Fit = "stretch") -> float:
         """Share of the things that are lost."""
-        return self.lost[size] / self.count if self.count else 0.0
+        return self.lost[size, fit] / self.count if self.count else 0.0
 
 
-def count(values: np.ndarray, objects: dict[int, Objects], sizes: Sequence[Size] = SIZES) -> None:
+def count(
+    values: np.ndarray,
+    objects: dict[int, Objects],
+    sizes: Sequence[Size] = SIZES,
+    fits: Sequence[Fit] = ("stretch",),
+) -> None:
     """Counts a mask's things, and those that nearest-neighbour resizing loses.
 
     Args:
       values: [height, width].
       objects: value -> its things, added to; the most common value is what they lie on.
       sizes: that a model may see.
+      fits: how the mask may be fitted into them.
     """
     if values.size > _MOST_PIXELS:
         return
@@ -50,38 +61,43 @@ def count(values: np.ndarray, objects: dict[int, Objects], sizes: Sequence[Size]
         pieces, number = scipy.ndimage.label(values == value)
         told = objects.setdefault(int(value), Objects())
         told.count += number
-        for size in sizes:
-            sides = (size, size) if isinstance(size, int) else size
+        for size, fit in itertools.product(sizes, fits):
+            model_size = (size, size) if isinstance(size, int) else size
+            box = content_box(tf.constant(values.shape, tf.int64), model_size, fit)
+            sides = box.numpy()[2:].tolist()
             places = [np.unique(sampled(*one)) for one in zip(values.shape, sides, strict=True)]
             kept = np.bincount(pieces[np.ix_(*places)].ravel(), minlength=number + 1)[1:]
             lost = number - int(np.count_nonzero(kept))
-            told.lost[size] = told.lost.get(size, 0) + lost
+            told.lost[size, fit] = told.lost.get((size, fit), 0) + lost
 
 
-def told(things: Mapping[str, Objects], size: Size) -> list[str]:
+def told(things: Mapping[str, Objects], size: Size, fit: Fit = "stretch") -> list[str]:
     """Classes of whose things a model's picture would not show some, in words.
 
     Args:
       things: class name -> its things.
       size: that the model sees.
+      fit: how pictures are fitted into it.
     """
     lines = []
     sides = (size, size) if isinstance(size, int) else size
     for name, objects in things.items():
-        if not objects.count or objects.share(size) <= _WORTH_TELLING:
+        if not objects.count or objects.share(size, fit) <= _WORTH_TELLING:
             continue
         better = next(
             (
                 one
                 for one in SIZES
-                if one > min(sides) and one in objects.lost and objects.share(one) <= _WORTH_TELLING
+                if one > min(sides)
+                and (one, fit) in objects.lost
+                and objects.share(one, fit) <= _WORTH_TELLING
             ),
             None,
         )
-        hint = f"; at {better}x{better} {objects.share(better):.0%} would" if better else ""
+        hint = f"; at {better}x{better} {objects.share(better, fit):.0%} would" if better else ""
         lines.append(
-            f"{objects.share(size):.0%} of the {objects.count} things of class {name} vanish at "
-            f"{sides[0]}x{sides[1]} (transform.image_size){hint}"
+            f"{objects.share(size, fit):.0%} of the {objects.count} things of class {name} vanish "
+            f"at {sides[0]}x{sides[1]} (transform.image_size){hint}"
         )
     return lines
 

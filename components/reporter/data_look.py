@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import tensorflow_datasets as tfds
 
 from components.common import palette, schema
+from components.common.picture_fit import Fit
 from components.datasets import vanishing
 from components.example_gen import dataset, leaks
 from components.example_gen.config import DatasetConfig
@@ -27,6 +28,7 @@ def look(
     classes: schema.ClassTable,
     count: int,
     image_size: tuple[int, int],
+    fit: Fit,
 ) -> str:
     """Reads a whole dataset as ExampleGen does, and makes the page.
 
@@ -37,6 +39,7 @@ def look(
       classes: the class table.
       count: pictures in each split's contact sheet.
       image_size: height and width that the model sees.
+      fit: how pictures are fitted into it.
 
     Returns:
       An HTML page that needs nothing else.
@@ -48,7 +51,7 @@ def look(
     dataset.check_features(builder, config)
     dataset.identify(builder, config)
     encoder = ExampleEncoder(builder.info.features, config.features, classes, config.bad_examples)
-    viewers = {name: SplitViewer(name, classes, count, image_size) for name in schema.SPLITS}
+    viewers = {name: SplitViewer(name, classes, count, image_size, fit) for name in schema.SPLITS}
     hashes: dict[str, list[tuple[str, str]]] = {}
     for name, viewer in viewers.items():
         hashes[name] = []
@@ -73,7 +76,7 @@ def look(
         vanishing=[
             f"{split.name}: {line}"
             for split in splits
-            for line in vanishing.told(split.things, image_size)
+            for line in vanishing.told(split.things, image_size, fit)
         ],
         reasons=reasons_of(doubtful),
         shares_chart=charts.class_shares({s.name: s.shares for s in splits}, classes.names),

@@ -12,6 +12,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.common import schema
+from components.common.picture_fit import Fit
 from components.data_validation.drift import read_drift
 from components.data_validation.validator import describe_anomalies, read_anomalies
 from components.datasets import vanishing
@@ -117,8 +118,8 @@ def make(
     splits = read_splits(artifacts["statistics"], classes)
     set_aside = quarantine.read_report(examples.uri)
     leaked = leaks.read_leaks(examples.uri)
-    size = _image_size(artifacts.get("model_run"))
-    viewers = [_viewed(examples, split, classes, num_samples, size) for split in schema.SPLITS]
+    size, fit = _seen(artifacts.get("model_run"))
+    viewers = [_viewed(examples, split, classes, num_samples, size, fit) for split in schema.SPLITS]
     looks = [viewer.seen() for viewer in viewers]
     doubtful = all_doubtful(viewers)
     return DataSection(
@@ -142,7 +143,9 @@ def make(
         looks=looks,
         looked_at=_LOOKED_AT,
         vanishing=[
-            f"{look.name}: {line}" for look in looks for line in vanishing.told(look.things, size)
+            f"{look.name}: {line}"
+            for look in looks
+            for line in vanishing.told(look.things, size, fit)
         ],
         doubtful=doubtful[:_MOST_DOUBTFUL],
         reasons=reasons_of(doubtful)[:_MOST_TOLD],
@@ -197,9 +200,10 @@ def _viewed(
     classes: schema.ClassTable,
     count: int,
     image_size: tuple[int, int],
+    fit: Fit,
 ) -> SplitViewer:
     """Looks at the first examples of a split."""
-    viewer = SplitViewer(split, classes, count, image_size)
+    viewer = SplitViewer(split, classes, count, image_size, fit)
     files = split_files(examples, split)
     for record in tf.data.TFRecordDataset(files, "GZIP").take(_LOOKED_AT).as_numpy_iterator():
         feature = tf.train.Example.FromString(record).features.feature
@@ -208,15 +212,16 @@ def _viewed(
     return viewer
 
 
-def _image_size(model_run: mlmd.Artifact | None) -> tuple[int, int]:
-    """Height and width that the model saw; where there is none, of a new config."""
+def _seen(model_run: mlmd.Artifact | None) -> tuple[tuple[int, int], Fit]:
+    """Size and fit of the pictures that the model saw; where there is none, of a new config."""
     if model_run is None:
-        return _IMAGE_SIZE
+        return _IMAGE_SIZE, "stretch"
     try:
-        height, width = read_training(model_run.uri)["image_size"]
+        training = read_training(model_run.uri)
+        height, width = training["image_size"]
     except (OSError, ValueError, KeyError, tf.errors.OpError):
-        return _IMAGE_SIZE
-    return height, width
+        return _IMAGE_SIZE, "stretch"
+    return (height, width), training.get("fit", "stretch")
 
 
 def _split_uri(artifact: mlmd.Artifact, split: str) -> str:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common import pictures, schema
+from components.common.picture_fit import Fit
 from components.datasets import vanishing
 from components.datasets.picture_looks import edge_agreement
 from components.predictor.overlay import overlay_image
@@ -77,14 +78,21 @@ class SplitViewer:
       classes: the class table.
       count: pictures in the contact sheet.
       image_size: height and width that the model sees.
+      fit: how pictures are fitted into it.
 
     Attributes:
       doubtful: example's id -> what looks doubtful.
     """
 
     def __init__(
-        self, name: str, classes: schema.ClassTable, count: int, image_size: tuple[int, int]
+        self,
+        name: str,
+        classes: schema.ClassTable,
+        count: int,
+        image_size: tuple[int, int],
+        fit: Fit = "stretch",
     ) -> None:
+        self._fit = fit
         self._name, self._classes, self._count = name, classes, count
         self._sizes: list[vanishing.Size] = [
             image_size,
@@ -115,7 +123,7 @@ class SplitViewer:
         counts = np.bincount(indices.ravel(), minlength=256)[: len(self._classes)]
         self._pixels += counts
         self._shown += counts > 0
-        vanishing.count(indices, self._things, self._sizes)
+        vanishing.count(indices, self._things, self._sizes, [self._fit])
         reasons = _doubts(picture, indices)
         self._other_edges += any(map(_is_about_edges, reasons))
         if reasons or len(self._sheet) < self._count:

@@ -13,7 +13,9 @@ from components.common import schema
 from components.datasets.config import FORMS, FolderConfig
 from components.datasets.survey import Survey
 from components.trainer.sample_weights import balanced_weights
+from pipeline.commands.proposed_fit import ProposedFit, propose_fit
 
+IMAGE_SIDE = 128  # of a new config's transform.image_size
 _RARE = 0.05  # share of the pixels below which a class is likely to be missed
 _MOST_WEIGHT = 50  # times the weight of the commonest class: more and all looks like the rare one
 _IN_ORDER = (
@@ -34,6 +36,7 @@ def config_text(
       classes: class name -> mask value.
       comments: class name -> what the data calls it.
     """
+    fit = proposed_fit(survey)
     counts = [survey.pixels[value] for value in classes.values()]
     total = sum(survey.pixels.values())
     lines = [f"# Written by segline init: {_line(survey.form)}."]
@@ -58,7 +61,9 @@ def config_text(
         "  # New data against that of the latest blessed model; action: stop ends the run instead.",
         "  drift: {action: warn, max_divergence: 0.2}",
         "transform:",
-        "  image_size: [128, 128]  # height and width that the model sees, multiples of 32",
+        f"  image_size: [{IMAGE_SIDE}, {IMAGE_SIDE}]  # height and width that the model sees, "
+        "multiples of 32",
+        f"  fit: {fit.fit}  # {fit.reason}",
         "trainer:",
         "  # Weights in the classes' order, where one is rare; none: all pixels count the same.",
         f"  class_weights: {_weights(counts)}"
@@ -75,6 +80,11 @@ def config_text(
         "  min_mean_iou: 0.5  # below it, a model is not pushed",
     ]
     return "\n".join(lines) + "\n"
+
+
+def proposed_fit(survey: Survey) -> ProposedFit:
+    """How the config fits pictures into the model's size."""
+    return propose_fit(survey.heights, survey.widths, IMAGE_SIDE)
 
 
 def _folder(folder: FolderConfig, splits: Mapping[str, int]) -> list[str]:

@@ -50,6 +50,7 @@ def _look(options: argparse.Namespace) -> None:
         config.classes,
         options.pictures,
         config.transform.image_size,
+        config.transform.fit,
     )
     if os.path.dirname(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -18,14 +18,13 @@ from components.datasets import vanishing
 from components.datasets.answers import Answers
 from components.datasets.survey import Survey, survey
 from components.example_gen.config import BadExamplesConfig
-from pipeline.commands.config_text import config_text, share_text
+from pipeline.commands.config_text import IMAGE_SIDE, config_text, proposed_fit, share_text
 from pipeline.config.loading import load_config
 
 _MOST_NAMED = 5
 _MOST_SHOWN = 3  # pairs
 _MOST_CLASSES = 255
 _ALLOWED = BadExamplesConfig().max_fraction
-_IMAGE_SIDE = 128  # of a new config's transform.image_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +198,7 @@ def print_survey(console: Console, found: Survey, classes: Mapping[str, int]) ->
     for note in found.notes:
         say(f"! {note}")
     things = {name: found.lost[value] for name, value in classes.items() if value in found.lost}
-    for line in vanishing.told(things, _IMAGE_SIDE):
+    for line in vanishing.told(things, IMAGE_SIDE, proposed_fit(found).fit):
         say(f"! {line}")
     for what, names in (
         ("without a mask, left out", found.matched.without_mask),

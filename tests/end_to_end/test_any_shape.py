@@ -20,7 +20,6 @@ SIZES = ((40, 96), (96, 40), (64, 64), (33, 70))  # height, width
 IGNORED = 255
 SETTINGS = {
     "SEGLINE__TRANSFORM__IMAGE_SIZE": "[32, 64]",
-    "SEGLINE__TRANSFORM__FIT": "pad",
     "SEGLINE__TRAINER__ENCODER__NAME": "keras_hub",
     "SEGLINE__TRAINER__ENCODER__WEIGHTS": "none",
     "SEGLINE__TRAINER__DECODER__FILTERS": "[16, 16, 8, 8]",
@@ -71,6 +70,8 @@ def padded(new_workplace, settings):
         first += count
     made = place.call("segline", "init", "discs")
     assert made.returncode == 0, made.stdout + made.stderr
+    written = (place.folder / "discs.yaml").read_text()
+    assert "  fit: pad  # the pictures are 0.42 to 2.4 times as wide as high" in written
     ran = place.run(**settings, SEGLINE_CONFIG="discs.yaml")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     place.ran = ran.stdout

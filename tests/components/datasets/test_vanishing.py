@@ -17,6 +17,19 @@ def test_lost_things_are_those_that_resizing_does_not_show(shape):
     assert objects.keys() == {1} and objects[1].count == number
     for size, sides in (((96, 64), (96, 64)), (128, (128, 128))):
         seen = tf.image.resize(things[..., None], sides, "nearest").numpy()
-        assert objects[1].lost[size] == number - np.count_nonzero(np.unique(seen))
-    lost = objects[1].lost[96, 64]
+        assert objects[1].lost[size, "stretch"] == number - np.count_nonzero(np.unique(seen))
+    lost = objects[1].lost[(96, 64), "stretch"]
     assert bool(vanishing.told({"speck": objects[1]}, (96, 64))) == (lost > 0.02 * number)
+
+
+def test_more_vanishes_where_pictures_are_padded():
+    """An oblong picture is smaller in the model's square than one that is stretched over it."""
+    mask = (np.random.default_rng(3).random((50, 200)) > 0.97).astype(np.uint8)
+    things, number = scipy.ndimage.label(mask)
+    objects = {}
+    vanishing.count(mask, objects, [128], ["stretch", "pad"])
+    seen = tf.image.resize(things[..., None], (32, 128), "nearest").numpy()
+    padded = number - np.count_nonzero(np.unique(seen))
+    assert objects[1].lost[128, "pad"] == padded > objects[1].lost[128, "stretch"]
+    (line,) = vanishing.told({"speck": objects[1]}, 128, "pad")
+    assert line.startswith(f"{padded / number:.0%} of the {number} things of class speck vanish")

@@ -1,0 +1,50 @@
+"""How a new config fits pictures into the model's size, by the shapes that they have."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.common.picture_fit import Fit
+
+_MOST_APART = 2.0  # proportions of which stretching makes one
+_OBLONG = 1.5  # beyond it, an image_size of the pictures' own shape is worth a word
+_STEP = 32  # of the sides of image_size
+
+
+@dataclasses.dataclass(frozen=True)
+class ProposedFit:
+    """What is proposed for `transform.fit`, and why, in one line for people."""
+
+    fit: Fit
+    reason: str
+
+
+def propose_fit(heights: Sequence[int], widths: Sequence[int], side: int) -> ProposedFit:
+    """Proposes `pad` where proportions are so different that stretching would blur shapes.
+
+    Args:
+      heights: of the pictures, in pixels.
+      widths: of the same pictures.
+      side: of the square that the model sees.
+    """
+    if not heights:
+        return ProposedFit("stretch", "to that size, as in the tutorial; pad: in their proportions")
+    ratios = np.asarray(widths, float) / np.asarray(heights, float)
+    low, typical, high = np.percentile(ratios, (5, 50, 95))
+    if high / low > _MOST_APART:
+        return ProposedFit(
+            "pad",
+            f"the pictures are {low:.2g} to {high:.2g} times as wide as high: padded, they keep "
+            "their proportions; stretch: to that size",
+        )
+    told = f"the pictures are about {typical:.2g} times as wide as high"
+    longer = max(typical, 1 / typical)
+    if longer <= _OBLONG:
+        return ProposedFit("stretch", f"{told}; pad: in their proportions")
+    long = round(side * longer**0.5 / _STEP) * _STEP
+    short = max(_STEP, round(side / longer**0.5 / _STEP) * _STEP)
+    shape = [short, long] if typical > 1 else [long, short]
+    return ProposedFit("stretch", f"{told}: image_size {shape} would keep that shape")
