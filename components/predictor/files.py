@@ -15,6 +15,7 @@ from components.common import file_tree
 from components.common.errors import UserError
 from components.common.picture_settings import PictureSettings
 from components.common.served_model import Prediction, ServedModel
+from components.predictor.objects import FoundObject, find_objects
 from components.predictor.overlay import mask_image, overlay_image
 from components.predictor.picture_files import Picture, PictureFile, read_picture
 
@@ -35,6 +36,7 @@ class Row:
       overlay: path of the overlay.
       error: why there is no prediction; empty where there is one.
       notes: what was decided about the picture that its file does not say.
+      objects: those of the classes that were asked for.
     """
 
     path: str
@@ -45,10 +47,15 @@ class Row:
     overlay: str = ""
     error: str = ""
     notes: tuple[str, ...] = ()
+    objects: tuple[FoundObject, ...] = ()
 
 
 def predict_files(
-    model: ServedModel, files: Sequence[PictureFile], out: str, batch_size: int
+    model: ServedModel,
+    files: Sequence[PictureFile],
+    out: str,
+    batch_size: int,
+    object_classes: Sequence[int] = (),
 ) -> Iterator[Row]:
     """Predicts pictures and writes `_mask.png` and `_overlay.jpg` for each.
 
@@ -59,6 +66,7 @@ def predict_files(
       files: the pictures.
       out: folder for the results; made where it is missing.
       batch_size: pictures that go through the model together.
+      object_classes: indices of the classes whose connected objects are wanted.
 
     Yields:
       One row for each picture, in order; one that can't be read has an error.
@@ -80,7 +88,9 @@ def predict_files(
             predictions = _predict(model, pictures)
             yield from _results(writing)  # of the batch before
             writing = [
-                pool.submit(_write, file, picture, prediction, len(model.classes), out)
+                pool.submit(
+                    _write, file, picture, prediction, len(model.classes), out, object_classes
+                )
                 for file, picture, prediction in zip(batch, pictures, predictions, strict=True)
             ]
         yield from _results(writing)
@@ -132,6 +142,7 @@ def _write(
     prediction: Prediction | str,
     num_classes: int,
     out: str,
+    object_classes: Sequence[int],
 ) -> Row:
     path = file_tree.readable(file.path)
     if isinstance(picture, str) or isinstance(prediction, str):
@@ -150,6 +161,7 @@ def _write(
         mask,
         overlay,
         notes=picture.notes,
+        objects=tuple(find_objects(prediction.mask, object_classes)),
     )
 
 

@@ -40,6 +40,14 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="average with the prediction of the mirror image: a little better, twice the work",
     )
+    command.add_argument(
+        "--objects",
+        nargs="+",
+        default=[],
+        metavar="CLASS",
+        help="write the connected objects of these classes too: objects.json, a COCO file with "
+        "box, area and pixels of each",
+    )
     beam = command.add_argument_group("for many pictures")
     beam.add_argument("--beam", action="store_true", help="predict as a Beam pipeline")
     beam.add_argument(
@@ -78,7 +86,13 @@ def _predict(options: argparse.Namespace) -> None:
     if not options.beam:
         model = options.model or load_config().serving_dir
         good = predict(
-            console, options.pictures, model, options.out, options.batch_size, options.flip
+            console,
+            options.pictures,
+            model,
+            options.out,
+            options.batch_size,
+            options.flip,
+            options.objects,
         )
     else:
         # Pictures with a model of their own need no config.
@@ -108,6 +122,8 @@ def _check_predict(options: argparse.Namespace) -> None:
     """
     if not options.beam and (options.split or options.beam_args):
         raise UserError("--split and --beam-args need --beam")
+    if options.beam and options.objects:
+        raise UserError("--objects does not go with --beam: its results are one file")
     if bool(options.pictures) == bool(options.split):
         raise UserError("name pictures or folders, or (with --beam) a --split; not both")
 

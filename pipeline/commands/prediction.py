@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ def predict(
     out: str,
     batch_size: int,
     flip: bool,
+    objects: Sequence[str] = (),
 ) -> bool:
     """Predicts pictures, writes masks and overlays, prints the class shares.
 
@@ -34,12 +36,13 @@ def predict(
       out: folder for the results.
       batch_size: pictures that go through the model together.
       flip: average with the mirror image's prediction.
+      objects: names of the classes whose connected objects are written too.
 
     Returns:
       Whether all could be predicted.
 
     Raises:
-      UserError: no model, no pictures, or the results can't be written.
+      UserError: no model, no pictures, no such class, or the results can't be written.
     """
     from components.predictor.picture_files import find_pictures
 
@@ -47,12 +50,14 @@ def predict(
     _make_folder(out)
     from components.common.served_model import ServedModel
     from components.predictor.files import predict_files, write_table
+    from components.predictor.objects import write_objects
 
     model = ServedModel(model_dir, flip)
     names = model.classes.names
+    wanted = _indices(objects, names)
     rows = list(
         track(
-            predict_files(model, files, out, batch_size),
+            predict_files(model, files, out, batch_size, wanted),
             "predicting",
             total=len(files),
             console=console,
@@ -93,7 +98,21 @@ def predict(
         f"masks and overlays in {out}, all numbers in {table_path}",
         soft_wrap=True,
     )
+    if wanted:
+        found = [(row.path, row.size or (0, 0), row.objects) for row in good]
+        objects_path = write_objects(found, names, wanted, out)
+        counts = Counter(one.class_index for row in good for one in row.objects)
+        told = ", ".join(f"{counts[index]} of {names[index]}" for index in wanted)
+        console.print(f"objects in {objects_path}: {told}", soft_wrap=True)
     return not failed
+
+
+def _indices(objects: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Indices of classes by their names."""
+    for name in objects:
+        if name not in names:
+            raise UserError(f"--objects: the model has no class {name!r}, only {', '.join(names)}")
+    return sorted({names.index(name) for name in objects})
 
 
 def predict_with_beam(

@@ -17,6 +17,7 @@ import tensorflow as tf
 import yaml
 from lossy_engine import losing
 from PIL import Image
+from pycocotools.coco import COCO
 
 from pipeline import cli
 
@@ -62,6 +63,40 @@ def test_a_model_that_can_not_flip(folder, serving_folder, tmp_path, capsys):
         )
         assert status == 1
         assert "can't flip: leave --flip out, or train again" in capsys.readouterr().err
+
+
+def test_objects_are_what_hangs_together(serving_folder, tmp_path, capsys):
+    """Read by COCO's own reader; counted by NumPy."""
+    pixels = np.zeros((2, 40, 60, 3), np.uint8)
+    places = [[(2, 5, 3, 9), (20, 31, 40, 55)], [(10, 12, 10, 12), (12, 14, 12, 14)]]
+    for picture, boxes in zip(pixels, places, strict=True):
+        for top, bottom, left, right in boxes:
+            picture[top:bottom, left:right] = 255
+    pixels[0, 25, 45] = 0  # a hole
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    out = tmp_path / "out"
+    files = [tmp_path / "0.png", tmp_path / "1.png"]
+    given = ("predict", "--model", serving_folder, *files, "--out", out, "--objects")
+    assert call(*given, "bird") == 1
+    assert "has no class 'bird', only dark, light" in capsys.readouterr().err
+    assert call(*given, "light") == 0
+    assert "3 of light" in capsys.readouterr().out
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(out / "objects.json")
+    assert [one["name"] for one in coco.loadCats(coco.getCatIds())] == ["light"]
+    places[1] = [(10, 14, 10, 14)]  # they touch at a corner
+    for image, picture, boxes in zip(coco.loadImgs(coco.getImgIds()), pixels, places, strict=True):
+        assert image["file_name"].endswith(".png") and image["width"] == 60
+        found = coco.loadAnns(coco.getAnnIds(image["id"]))
+        assert [one["bbox"] for one in found] == [
+            [left, top, right - left, bottom - top] for top, bottom, left, right in boxes
+        ]
+        masks = [coco.annToMask(one) for one in found]
+        np.testing.assert_array_equal(sum(masks), picture[..., 0] // 255)
+        assert [one["area"] for one in found] == [mask.sum() for mask in masks]
+    assert call(*given, "light", "--beam") == 1
+    assert "--objects does not go with --beam" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
