@@ -19,6 +19,8 @@ from components.common.picture_settings import DEFAULT, PictureSettings
 MODEL_FORMATS = ("JPEG", "PNG", "GIF")
 ORIENTATION_TAG = 0x0112
 UPRIGHT = (0, 1)  # orientations that need no turning
+_LYING = (5, 6, 7, 8)  # those by which height becomes width
+_BACK = {6: 8, 8: 6}  # what undoes an orientation; the others undo themselves
 PNG_START = b"\x89PNG\r\n\x1a\n"
 LFS_START = b"version https://git-lfs.github.com/"
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -65,9 +67,8 @@ def for_model(content: bytes, settings: PictureSettings = DEFAULT) -> ModelPictu
         values can't be told without the settings.
     """
     with opened(content) as image:
-        orientation = image.getexif().get(ORIENTATION_TAG, 1)
-        if settings.orientation == "as_stored":
-            orientation = 1
+        told = image.getexif().get(ORIENTATION_TAG, 1)
+        orientation = 1 if settings.orientation == "as_stored" else told
         notes: list[str] = []
         frames = getattr(image, "n_frames", 1)
         if deep_pictures.is_deep(image, content) or (settings.bands and image.format == "TIFF"):
@@ -78,6 +79,9 @@ def for_model(content: bytes, settings: PictureSettings = DEFAULT) -> ModelPictu
             return ModelPicture(content)
         else:
             upright = as_rgb(ImageOps.exif_transpose(image) if orientation != 1 else image)
+            if orientation == 1 and told != 1 and image.format == "TIFF":
+                # Pillow has turned it while it read it.
+                upright = Image.fromarray(turned(np.asarray(upright), _BACK.get(told, told or 1)))
         if frames > 1 and image.format != "MPO":  # (a phone's JPEG with a preview)
             notes.append(f"it has {frames} pages or frames: the first is taken")
         buffer = io.BytesIO()
@@ -100,7 +104,7 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
       pixels: [height, width, …] as they are stored.
       orientation: 1 to 8; others turn nothing.
     """
-    if orientation in (5, 6, 7, 8):
+    if orientation in _LYING:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
@@ -140,6 +144,18 @@ def opened(content: bytes) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # Pillow's plugins raise all kinds on damaged files
         raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width of a picture as a viewer shows it.
+
+    Args:
+      image: opened, not decoded.
+    """
+    width, height = image.size
+    # (Pillow tells a TIFF's size as it is shown.)
+    lying = image.format != "TIFF" and image.getexif().get(ORIENTATION_TAG, 1) in _LYING
+    return (width, height) if lying else (height, width)
 
 
 def _read_heic() -> None:

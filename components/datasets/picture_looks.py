@@ -15,6 +15,7 @@ from components.common.picture_settings import PictureSettings
 from components.datasets.pairs import some
 
 _BITS = (8, 10, 12, 14, 16)
+_SHAPE = 0.03  # by which the ratios of the sides may differ, where a mask is of another resolution
 _PART = 0.1  # share of the files, from which another depth is no chance
 _CLEAR = 0.8  # share of the turned pictures whose edges must speak for one way
 _LEAST_TURNED = 3
@@ -90,12 +91,22 @@ class PictureLooks:
             except OSError:
                 return
             with Image.open(io.BytesIO(encoded)) as image:
-                grey = np.asarray(image.convert("L"), np.float32)
-            if grey.shape != mask.shape:
+                grey = _like(image.convert("L"), mask)
+            if grey is None:
                 return
             fits[way] = edge_agreement(grey, mask)
         if fits["upright"] != fits["as_stored"]:
             self.votes[max(fits, key=lambda way: fits[way])] += 1
+
+
+def _like(image: Image.Image, mask: np.ndarray) -> np.ndarray | None:
+    """A picture as large as its mask; None: they are not of one shape."""
+    height, width = mask.shape
+    if abs(image.height * width / (image.width * height) - 1) > _SHAPE:
+        return None
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BOX)
+    return np.asarray(image, np.float32)
 
 
 def edge_agreement(grey: np.ndarray, mask: np.ndarray) -> float:

@@ -42,7 +42,7 @@ def read_pair(pair: Pair, source: MaskSource, config: FolderConfig) -> ReadPair:
     mask, problem = source.read(pair)
     wanted = size_of(mask)
     try:
-        picture = read_image(content, wanted, config.pictures, config.mask_values.resized)
+        picture = read_image(content, wanted, config.pictures)
     except OSError as error:
         return ReadPair(content, mask, problem or f"its picture can't be read: {error}")
     if not problem:
@@ -54,7 +54,6 @@ def read_image(
     content: bytes,
     mask_size: tuple[int, int] | None,
     settings: PictureSettings,
-    resized: bool = False,
 ) -> picture_formats.ModelPicture:
     """A picture as the model can decode it, lying as the settings say.
 
@@ -62,7 +61,6 @@ def read_image(
       content: of the file.
       mask_size: width and height of the mask; None: not known.
       settings: what the file does not say.
-      resized: whether the mask may be of another resolution.
 
     Raises:
       OSError: it can't be read, or not without more settings.
@@ -73,17 +71,18 @@ def read_image(
     if settings.orientation != "like_the_mask" or upright.encoded is content:
         return upright
 
-    def fits(picture: picture_formats.ModelPicture) -> bool:
-        size = size_of(picture.encoded)
-        return size == mask_size or (resized and _same_shape(mask_size, size))
-
-    if not fits(upright):
-        # Some tools draw masks on the pixels as they are stored.
-        stored = picture_formats.for_model(
-            content, settings.model_copy(update={"orientation": "as_stored"})
-        )
-        return stored if fits(stored) else upright
-    return upright
+    # Some tools draw masks on the pixels as they are stored, or on smaller copies of them.
+    own = size_of(upright.encoded)
+    if own == mask_size:
+        return upright
+    stored = picture_formats.for_model(
+        content, settings.model_copy(update={"orientation": "as_stored"})
+    )
+    other = size_of(stored.encoded)
+    if other == mask_size:
+        return stored
+    lies_as_stored = _same_shape(mask_size, other) and not _same_shape(mask_size, own)
+    return stored if lies_as_stored else upright
 
 
 def size_of(encoded: bytes) -> tuple[int, int] | None:

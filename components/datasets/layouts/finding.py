@@ -73,6 +73,8 @@ def find_layout(
         if path and "*" not in path and not os.path.isdir(path):
             raise UserError(f"{option}: there is no folder {path}")
     tree = file_tree.walk(root)
+    if not annotations and not masks and (panoptic := tool_layouts.is_panoptic(tree.files)):
+        raise UserError("; ".join(panoptic) + "; --masks names a folder of masks")
     layout = None
     if not annotations:
         layout = find_mask_files(root, list(tree.files), images, masks)

@@ -145,6 +145,31 @@ def unread(tree: dict[str, str]) -> list[str]:
         if kind and kind not in told:
             told.add(kind)
             notes.append(f"{name} is {kind}")
+    return notes + _points(tree)
+
+
+def is_panoptic(tree: dict[str, str]) -> list[str]:
+    """What to do about COCO's panoptic files, where there are any and nothing else of COCO's."""
+    names = {name: path for name, path in tree.items() if "panoptic" in name.lower()}
+    if _coco_files(tree):
+        return []
+    return [note for note in unread(names) if "panoptic" in note]
+
+
+def _points(tree: dict[str, str]) -> list[str]:
+    """CSV files of points: a mask needs each pixel's class."""
+    notes = []
+    for name in [name for name in tree if _ending(name) == ".csv"][:_MOST_JSON]:
+        try:
+            first = "".join(annotated.read_text(tree[name])[:2000].splitlines()[:1])
+        except OSError:
+            continue
+        columns = {one.strip().lower() for one in re.split("[,;\t]", first)}
+        if {"x", "y"} <= columns:
+            notes.append(
+                f"{name} has points (x, y), which are no masks: draw a shape for each, as COCO or "
+                "in mask files"
+            )
     return notes
 
 
@@ -165,6 +190,15 @@ def _kind_of(data: object) -> str:
         return (
             "of labelme and holds the picture itself (imageData): save the pictures as files, as "
             "labelme_export_json does"
+        )
+    if isinstance(first.get("items"), list) and isinstance(first.get("categories"), dict):
+        return "of Datumaro, which is not read: datum convert -f coco_instances makes COCO of it"
+    if isinstance(first.get("annotations"), list) and "segments_info" in str(
+        first["annotations"][:1]
+    ):
+        return (
+            "COCO's panoptic form, whose masks have a colour for each thing: make masks of classes "
+            "with panopticapi's panoptic2semantic_segmentation, or name COCO's instances"
         )
     if isinstance(first.get("annotations"), list) and "caption" in str(first["annotations"][:1]):
         return "COCO's captions: take its instances"

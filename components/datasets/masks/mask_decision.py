@@ -20,6 +20,8 @@ from components.datasets.masks.mask_looks import (
 from components.datasets.masks.mask_values import color_code, color_of
 from components.datasets.pairs import some
 
+_VOC_BORDER: Color = (224, 224, 192)
+
 
 @dataclasses.dataclass(frozen=True)
 class Meaning:
@@ -82,6 +84,10 @@ def decide(
     elif looks.clear or _by_colors(looks):
         table, settings, more = _table(looks, settings)
         notes += more
+        if (at := _value_of(table, _VOC_BORDER)) and 255 not in table and answers.ignore is None:
+            table = {255 if value == at else value: color for value, color in table.items()}
+            ignored = [255]
+            notes.append(f"the colour {list(_VOC_BORDER)} is VOC's border: it counts nowhere, 255")
     elif looks.forms[GREY] and looks.forms[PALETTE] and _values_differ(looks):
         raise UserError(_mixed({form: files for form, files in looks.forms.items() if files}))
     elif looks.forms[FLOATS] or answers.recode:
@@ -93,6 +99,10 @@ def decide(
         ignored = [*answers.ignore]
     updated = config.model_copy(update={"colors": table, "mask_values": settings})
     return Meaning(FolderConfig.model_validate(updated.model_dump()), ignored, notes, found_names)
+
+
+def _value_of(table: Mapping[int, Color], color: Color) -> int | None:
+    return next((value for value, one in table.items() if one == color), None)
 
 
 def _alpha_note(looks: MaskLooks, named_colors: Mapping[str, Color]) -> str:

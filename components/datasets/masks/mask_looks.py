@@ -12,8 +12,10 @@ from components.datasets.masks.mask_values import color_codes
 from components.datasets.masks.raw_mask import RawMask
 
 GREY, PALETTE, COLOURS, FLOATS = "grey", "palette", "colours", "fractions"
+VOIDS = (255, 65535)  # often what counts nowhere
 MOST_COLORS = 256
 _MOST_VALUES = 2000
+_LOOKED_INTO = 4_000_000  # pixels of a mask, of which neighbours are compared
 _IN_ONE_PIECE = 0.75  # share of a file's values, from which they are numbers of things
 _WITHOUT_GAPS = 0.7  # likewise
 _FEW_LEVELS = 5  # of a file; more are looked into for smooth edges
@@ -39,7 +41,8 @@ class MaskLooks:
       alpha_only: files whose colour is one, and whose transparency is not.
       flat: grey level -> pixels whose neighbours are nearly of the same level: no edges.
       ramps: pixels between their neighbours, which differ by a little.
-      thin_255: pixels of 255 that have others beside them.
+      thin_void: pixels of 255, or 65535, that have others beside them.
+      between: value -> pixels that have lower and higher ones beside them.
       whole: files whose values are each in one piece -> how many there are.
       runs: of those, the files whose values follow one another.
       files: how many there were.
@@ -61,7 +64,8 @@ class MaskLooks:
     alpha_only: list[str] = dataclasses.field(default_factory=list)
     flat: Counter[int] = dataclasses.field(default_factory=Counter)
     ramps: int = 0
-    thin_255: int = 0
+    thin_void: int = 0
+    between: Counter[float] = dataclasses.field(default_factory=Counter)
     whole: dict[str, int] = dataclasses.field(default_factory=dict)
     runs: set[str] = dataclasses.field(default_factory=set)
     files: int = 0
@@ -105,12 +109,16 @@ class MaskLooks:
             if form == PALETTE and raw.palette is not None and value < len(raw.palette):
                 red, green, blue = raw.palette[value].tolist()
                 self.palette[value].add((red << 16) + (green << 8) + blue)
-        if form in (GREY, PALETTE) and found[-1] == 255:
-            there = raw.values == 255
+        if form in (GREY, PALETTE) and found[-1] in VOIDS:
+            there = raw.values == found[-1]
             inner = scipy.ndimage.binary_erosion(there, np.ones((5, 5)), border_value=1)
-            self.thin_255 += int((there & ~inner).sum())
+            self.thin_void += int((there & ~inner).sum())
         if form == GREY and len(found) > 1:
             self._add_pieces(name, raw.values, found)
+        if form == GREY and 2 < len(found) <= MOST_COLORS and raw.values.size <= _LOOKED_INTO:
+            low = scipy.ndimage.minimum_filter(raw.values, 3)
+            inside = (low < raw.values) & (raw.values < scipy.ndimage.maximum_filter(raw.values, 3))
+            self.between.update(Counter(raw.values[inside].tolist()))
         if form == GREY and len(found) > _FEW_LEVELS and found[-1] <= 255:
             self._add_flat(raw.values)
 

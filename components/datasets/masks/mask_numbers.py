@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from components.common.errors import UserError
 from components.datasets.answers import Answers
 from components.datasets.config import MaskValuesConfig
-from components.datasets.masks.mask_looks import FLOATS, GREY, MaskLooks
+from components.datasets.masks.mask_looks import FLOATS, GREY, VOIDS, MaskLooks
 from components.datasets.pairs import some
 
 _STRAY_PIXELS = 20  # in one file
 _STRAY_FILES = 0.03  # share of the files
 _NEAR = 10  # grey levels: 254 is a 255 that was drawn over
+_RIM = 0.9  # of a value's pixels, that lie between a lower and a higher one
 _THIN = 0.8  # of the pixels of 255 that lie at an edge, where it is a border
 _RARE = 0.01  # share of the pixels
 _MANY = 6  # things in a picture, from which numbers of things are told from classes
@@ -99,20 +100,45 @@ def read_values(
             notes.append(f"{told}: they count nowhere (classes.ignore_values)")
     if answers.instances is None and not named:
         _check_slips(kept, looks, answers)
-    others = [value for value in kept if value != 255]
-    if answers.ignore is None and 255 in kept and len(others) >= 2 and max(others) < 255:
-        share = values[255] / looks.pixels
-        thin = looks.thin_255 / values[255]
-        if thin >= _THIN or share < _RARE:
-            ignored.append(255)
-            how = "thin" if thin >= _THIN else "rare"
-            notes.append(f"the value 255 is {how} ({share:.2%} of the pixels): it counts nowhere")
-        else:
-            notes.append(
-                f"the value 255 is a class as the others ({share:.2%} of the pixels): --ignore 255 "
-                "if these pixels shall count nowhere"
-            )
+    notes += _check_void(kept, looks, answers, ignored)
+    if answers.instances is None and not named:
+        notes += _between(kept, looks)
     return settings.model_copy(update={"recode": recode}), ignored, notes
+
+
+def _check_void(
+    kept: Sequence[float], looks: MaskLooks, answers: Answers, ignored: list[int]
+) -> list[str]:
+    """Whether 255, or 65535 of 16 bits, counts nowhere: where it is thin or rare."""
+    void = int(max(kept, default=0))
+    others = [value for value in kept if value != void]
+    if answers.ignore is not None or void not in VOIDS or len(others) < 2:
+        return []
+    share = looks.values[void] / looks.pixels
+    thin = looks.thin_void / looks.values[void]
+    if thin >= _THIN or share < _RARE:
+        ignored.append(void)
+        how = "thin" if thin >= _THIN else "rare"
+        return [f"the value {void} is {how} ({share:.2%} of the pixels): it counts nowhere"]
+    return [
+        f"the value {void} is a class as the others ({share:.2%} of the pixels): --ignore {void} "
+        "if these pixels shall count nowhere"
+    ]
+
+
+def _between(kept: Sequence[float], looks: MaskLooks) -> list[str]:
+    """Values that only lie between a lower and a higher one: classes, or interpolated edges."""
+    inner = sorted(kept)[1:-1]
+    rims = [int(v) for v in inner if looks.between[v] >= _RIM * looks.values[v]]
+    left = [int(value) for value in sorted(kept) if value not in rims]
+    if not rims:
+        return []
+    return [
+        f"{'the values' if rims[1:] else 'the value'} {', '.join(map(str, rims))} "
+        f"{'lie' if rims[1:] else 'lies'} nearly always between a lower and a higher value, as in "
+        "masks that were resized with interpolation: if it is no class of rims, --colors "
+        f"{' '.join(map(str, left))} gives its pixels to the nearest of the others"
+    ]
 
 
 def _check_things(looks: MaskLooks) -> list[str]:
@@ -128,11 +154,12 @@ def _check_things(looks: MaskLooks) -> list[str]:
     several = len(set(counted)) >= _DIFFERENT
     in_runs = several and len(counted) >= _MOST_FILES * len(grey)
     apart = share >= _MOST_FILES and len(things) > 20
-    coded = {int(value) // 1000 for value in things if value >= 1000}
-    if coded and len(things) > 2 * len(coded) and all(v < 256 or v >= 1000 for v in things):
+    codes = [value for value in things if value not in VOIDS]
+    coded = {int(value) // 1000 for value in codes if value >= 1000}
+    if coded and len(codes) > 2 * len(coded) and all(v < 256 or v >= 1000 for v in codes):
         raise UserError(
             f"{some(grey)}: the masks' values look like a class times 1000 and the number of a "
-            f"thing ({int(max(things))}), as Cityscapes' instanceIds: take the masks of the "
+            f"thing ({int(max(codes))}), as Cityscapes' instanceIds: take the masks of the "
             "classes (labelIds); --instances makes one class of all things; --classes takes the "
             "values for classes all the same"
         )

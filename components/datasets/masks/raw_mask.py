@@ -12,7 +12,9 @@ from components.common import deep_pictures, picture_formats
 
 NPY_START = b"\x93NUMPY"
 _LARGEST_VALUE = 2**53  # above it, not all whole numbers are floats
+_HIGH_AND_LOW = 257  # 16 bits whose two bytes are the same
 _ROUNDING = 1e-5  # by which a float may miss the whole number that is meant
+_NEARLY_GREY = 12  # by which JPEG and WebP part the channels of what was grey
 LARGEST = 100_000_000  # pixels; more is left to ExampleGen, which decodes no such thing
 
 
@@ -78,6 +80,8 @@ def read_raw(content: bytes) -> RawMask:
         else:
             image.load()
             raw = _of_image(image)
+    if lossy and raw.is_coloured and np.ptp(raw.values, axis=-1).max() <= _NEARLY_GREY:
+        raw = RawMask(np.round(raw.values.mean(axis=-1)).astype(np.uint8), alpha=raw.alpha)
     return dataclasses.replace(raw, lossy=lossy, pages=pages)
 
 
@@ -108,6 +112,11 @@ def _of_array(values: np.ndarray) -> RawMask:
         return _of_colors(values[..., :3], alpha)
     if values.ndim == 3 and values.shape[-1] == 3 and (values == values[..., :1]).all():
         values = values[..., 0]
+    if values.ndim == 3 and values.shape[-1] in (3, 4) and values.dtype == np.uint16:
+        if (values % _HIGH_AND_LOW == 0).all():  # colours of 8 bits, saved as 16
+            return _of_array((values // _HIGH_AND_LOW).astype(np.uint8))
+        if values.shape[-1] == 4 and (values[..., 3] == values[..., 3].max()).all():
+            return _of_array(values[..., :3])
     if values.ndim != 2 or not values.size:
         raise OSError(
             f"it is an array of the shape {list(values.shape)}; a mask has height and width, and "

@@ -42,11 +42,10 @@ def size_of(path: str) -> tuple[int, int]:
       OSError: it can't be read, or is too large to be drawn on.
     """
     with open(path, "rb") as file, picture_formats.opened(file.read()) as image:
-        width, height = image.size
-        turned = image.getexif().get(picture_formats.ORIENTATION_TAG, 1) in (5, 6, 7, 8)
+        height, width = picture_formats.shown_size(image)
     if width * height > LARGEST:
         raise OSError(f"it has {width * height / 1e6:,.0f} million pixels")
-    return (width, height) if turned else (height, width)
+    return height, width
 
 
 def drawn(

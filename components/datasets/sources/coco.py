@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from components.common import picture_formats, schema
 from components.common.errors import UserError
 from components.datasets.config import FolderConfig
 from components.datasets.masks.mask_values import to_png
 from components.datasets.pairs import Matched, Pair, fixed_part, list_files, some
-from components.datasets.sources import coco_file, shapes
+from components.datasets.sources import annotated, coco_file, shapes
 from components.datasets.splits.split_words import split_word
 
 
@@ -40,12 +39,6 @@ class CocoMasks:
         self._config = config
         self._files = [coco_file.load(path) for path in config.annotations]
         self.names, self._values, self._notes = coco_file.merge_names(self._files)
-        largest = max(self.names, default=0)
-        if largest > schema.LARGEST_MASK_VALUE:
-            raise UserError(
-                f"dataset.folder.annotations: the category_id {largest} is too large; as mask "
-                f"values, ids must be between 0 and {schema.LARGEST_MASK_VALUE}"
-            )
 
     def match(self) -> Matched:
         """Finds the picture of each entry: by its path, or else by its name alone."""
@@ -53,10 +46,14 @@ class CocoMasks:
         finder = coco_file.PictureNames(list(images))
         found: dict[str, str] = {}
         without_picture, notes = [], list(self._notes)
+        otherwise: list[str] = []
+        twice = [name for file in self._files for name in file.twice]
         for index, file in enumerate(self._files):
             near = self._near(file.path, images)
             for number, entry in file.images.items():
                 path = finder.find(entry["file_name"], near)
+                if path is None and (path := finder.find_otherwise(entry["file_name"], near)):
+                    otherwise.append(path)
                 if path is None:
                     without_picture.append(entry["file_name"])
                 elif path in found:
@@ -67,6 +64,16 @@ class CocoMasks:
                     )
                 else:
                     found[path] = f"{index}/{number}"
+        if otherwise:
+            notes.append(
+                f"{len(otherwise)} pictures end otherwise than the annotations say, or are in "
+                f"other capitals ({some(otherwise)})"
+            )
+        if twice:
+            notes.append(
+                f"{len(twice)} pictures are listed twice; the annotations of both entries are "
+                f"theirs ({some(twice)})"
+            )
         notes += self._count_shapes()
         pairs, boxes_only = [], []
         for path in images:
@@ -79,7 +86,7 @@ class CocoMasks:
         if boxes_only:
             notes.append(
                 f"{len(boxes_only)} pictures with such boxes are left out ({some(boxes_only)}); "
-                "boxes: draw takes the whole box, boxes: ignore takes the rest of the picture"
+                "--boxes draw takes the whole box, --boxes ignore the rest of the picture"
             )
         without = [path for path in images if path not in found]
         return Matched(pairs, without, without_picture, notes)
@@ -131,7 +138,7 @@ class CocoMasks:
         height, width = entry["height"], entry["width"]
         if not height or not width:
             try:
-                height, width = _size_of(pair.image)
+                height, width = annotated.size_of(pair.image)
             except OSError as error:
                 return b"", f"its size is not told, and the picture can't be read: {error}"
         if height * width > 100_000_000:
@@ -208,11 +215,3 @@ def _is_box_only(annotation: dict) -> bool:
 def _has_shape(annotation: dict) -> bool:
     shape = annotation.get("segmentation")
     return shape is not None and (not isinstance(shape, list) or any(shape))
-
-
-def _size_of(path: str) -> tuple[int, int]:
-    """Height and width of a picture, upright."""
-    with open(path, "rb") as file, picture_formats.opened(file.read()) as image:
-        width, height = image.size
-        turned = image.getexif().get(picture_formats.ORIENTATION_TAG, 1) in (5, 6, 7, 8)
-    return (width, height) if turned else (height, width)

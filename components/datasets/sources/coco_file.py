@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from components.common import file_tree
+from components.common import file_tree, schema
 from components.common.errors import UserError
 from components.datasets.pairs import some
 
@@ -29,6 +29,7 @@ class CocoFile:
       annotations: id of the picture (as text) -> its annotations.
       categories: category's id -> name, as listed.
       orphans: annotations of pictures that are not listed.
+      twice: names of pictures that have several entries, which are made one.
     """
 
     path: str
@@ -36,6 +37,7 @@ class CocoFile:
     annotations: dict[str, list[dict[str, Any]]]
     categories: dict[int, str]
     orphans: int
+    twice: list[str]
 
 
 def load(path: str) -> CocoFile:
@@ -57,7 +59,7 @@ def load(path: str) -> CocoFile:
     for key, wanted in (
         ("images", ("id", "file_name")),
         ("annotations", ("image_id", "category_id")),
-        ("categories", ("id", "name")),
+        ("categories", ("id",)),
     ):
         for entry in data[key]:
             missing = [one for one in wanted if not isinstance(entry, dict) or one not in entry]
@@ -66,15 +68,21 @@ def load(path: str) -> CocoFile:
                     f"dataset.folder.annotations: {path}: an entry of {key} "
                     f"({json.dumps(entry)[:80]}) has no {missing[0]}"
                 )
-    images = {}
+    images: dict[str, dict[str, Any]] = {}
+    first: dict[str, str] = {}  # file name -> its first entry's id
+    same: dict[str, str] = {}  # entry's id -> that of the first of its name
     for entry in data["images"]:
         sizes = {key: _whole(entry.get(key)) for key in ("height", "width")}
-        images[_id(entry["id"])] = {"file_name": str(entry["file_name"]), **sizes}
+        key, name = _id(entry["id"]), str(entry["file_name"])
+        same[key] = first.setdefault(name, key)
+        if same[key] == key:
+            images[key] = {"file_name": name, **sizes}
+    twice = [images[one]["file_name"] for key, one in same.items() if one != key]
     annotations: dict[str, list[dict[str, Any]]] = defaultdict(list)
     orphans = 0
     for entry in data["annotations"]:
-        key = _id(entry["image_id"])
-        if key not in images:
+        key = same.get(_id(entry["image_id"]), "")
+        if not key:
             orphans += 1
             continue
         number = _whole(entry["category_id"])
@@ -92,8 +100,8 @@ def load(path: str) -> CocoFile:
                 f"dataset.folder.annotations: {path} has a category with the id {entry['id']!r}, "
                 "which is no number"
             )
-        categories[number] = str(entry["name"])
-    return CocoFile(path, images, dict(annotations), categories, orphans)
+        categories[number] = str(entry.get("name") or f"category_{number}")
+    return CocoFile(path, images, dict(annotations), categories, orphans, twice)
 
 
 def is_coco(data: Any) -> bool:
@@ -136,8 +144,10 @@ class PictureNames:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = {file_tree.composed(name): name for name in names}
         self._by_base: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name in self._names:
             self._by_base[os.path.basename(name)].append(name)
+            self._by_stem[_stem(name)].append(name)
 
     def find(self, file_name: str, near: Sequence[str]) -> str | None:
         """The picture, by its path or else by its name alone; None: none, or it is not clear.
@@ -164,6 +174,22 @@ class PictureNames:
                 if len(ending) == 1 or len(closer) == 1:
                     return self._names[(ending if len(ending) == 1 else closer)[0]]
         return None
+
+    def find_otherwise(self, file_name: str, near: Sequence[str]) -> str | None:
+        """The picture that has this name but for capitals and its ending: p.jpg for p.PNG.
+
+        Args: as `find` has them.
+        """
+        for text in _spellings(file_tree.composed(file_name)):
+            found = self._by_stem.get(_stem(text), [])
+            closer = [n for n in found if any(n.startswith(f"{one}/") for one in near)]
+            if len(found) == 1 or len(closer) == 1:
+                return self._names[(found if len(found) == 1 else closer)[0]]
+        return None
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(os.path.basename(name))[0].casefold()
 
 
 def _spellings(text: str) -> list[str]:
@@ -202,6 +228,14 @@ def merge_names(
         for file, ids in zip(files, used, strict=True)
     )
     notes = ["a category has the id 0: each category's mask value is its id + 1"] if moved else []
+    listed = sorted(set().union(*used, *(file.categories for file in files)))
+    places: dict[int, int] = {}
+    if listed and listed[-1] + moved > schema.LARGEST_MASK_VALUE:
+        places = {number: place for place, number in enumerate(listed, 1)}
+        notes = [
+            f"category ids are as large as {listed[-1]}: the categories are numbered from 1, in "
+            "their ids' order"
+        ]
     names: dict[int, str] = {}
     values_of: dict[str, int] = {}
     tables = []
@@ -223,7 +257,7 @@ def merge_names(
                 continue
             if number == 0 and not moved:
                 continue  # a group that nothing is of, as Roboflow writes it
-            value = number + moved
+            value = places.get(number, number + moved)
             if number in ids or value not in names:
                 known = values_of.get(name) if name in values_of else None
                 if known is not None and (known in table.values()):

@@ -65,9 +65,9 @@ def polygons(shape: Sequence, height: int, width: int) -> np.ndarray | None:
             raise ShapeError("a polygon has something that is no number") from error
         if numbers.ndim != 1 or numbers.size % 2:
             raise ShapeError("a polygon needs pairs of numbers, as [x, y, x, y, …]")
-        if not np.isfinite(numbers).all() or np.abs(numbers).max(initial=0) > 10 * max(
-            height, width
-        ):
+        if not np.isfinite(numbers).all():
+            raise ShapeError("a polygon has a number that is none (NaN or infinite)")
+        if np.abs(numbers).max(initial=0) > 10 * max(height, width):
             raise ShapeError("a polygon lies far outside the picture")
         points = np.unique(numbers.reshape(-1, 2), axis=0)
         if len(points) < 3:

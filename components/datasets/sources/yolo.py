@@ -66,7 +66,7 @@ class YoloMasks(annotated.AnnotationFiles):
         if boxes:
             notes.append(
                 f"{len(boxes)} pictures have boxes, but no shapes, and are left out "
-                f"({some(boxes)}); boxes: draw takes the whole box, boxes: ignore takes the rest "
+                f"({some(boxes)}); --boxes draw takes the whole box, --boxes ignore the rest "
                 "of the picture"
             )
         left = [

@@ -1,13 +1,19 @@
 """What pictures are: what one range of values can't tell of all of them is asked."""
 
+import io
+
 import numpy as np
 import pytest
+import tensorflow as tf
 import tifffile
+from PIL import Image
 from scenes import names, save, scene
 from surveys import COUNT
 
 from components.common.errors import UserError
 from components.common.picture_settings import PictureSettings
+from components.datasets.reading import read_pair
+from components.datasets.sources.mask_source import mask_source
 from components.datasets.survey import survey
 
 
@@ -39,3 +45,38 @@ def test_two_bands_are_asked_for_the_grey(tmp_path):
     root = deep(tmp_path, lambda grey, i: np.stack([grey, 255 - grey], -1))
     with pytest.raises(UserError, match="12 pictures have 2 bands.*--bands 1$"):
         survey(root)
+
+
+def lying(folder, orientation, ending, upright, scale):
+    """Pictures that a tag says to turn; masks of another resolution, upright or as stored."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    truths = {}
+    for index, name in enumerate(names(COUNT)):
+        image, mask, _ = scene(index)
+        small = mask[::2, ::2] if scale < 1 else mask.repeat(scale, 0).repeat(scale, 1)
+        turns = {3: 2, 6: 1}[orientation] if upright else 0
+        stored = np.ascontiguousarray(np.rot90(image, turns))
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        exact = {"quality": 95, "subsampling": 0} if ending == "jpg" else {}
+        Image.fromarray(stored).save(folder / f"images/{name}.{ending}", exif=exif, **exact)
+        save(folder / f"masks/{name}.png", small)
+        truths[name] = image, small.repeat(2, 0).repeat(2, 1) if scale < 1 else mask
+    return truths
+
+
+@pytest.mark.parametrize("scale", [0.5, 1, 2])
+@pytest.mark.parametrize("upright", [True, False])
+@pytest.mark.parametrize("ending", ["jpg", "tif"])
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_pictures_lie_as_their_masks_do(orientation, ending, upright, scale, tmp_path):
+    truths = lying(tmp_path, orientation, ending, upright, scale)
+    found = survey(str(tmp_path))
+    source = mask_source(found.config)
+    for pair in found.matched.pairs:
+        image, mask = truths[pair.name[:3]]
+        got = read_pair(pair, source, found.config)
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(got.mask))), mask)
+        seen = tf.io.decode_image(got.image, channels=3).numpy().astype(int)
+        assert np.abs(seen - image).mean() < 6
+    assert "EXIF" in " ".join(found.notes)

@@ -308,11 +308,24 @@ def test_what_is_not_read_is_named(tmp_path):
             ([{"id": 1, "data": {"image": "x"}, "annotations": []}], "Label Studio"),
             ({"size": {"height": 1}, "objects": []}, "Supervisely"),
             ({"shapes": [], "imageData": "aGk="}, "holds the picture itself"),
+            ({"categories": {}, "items": []}, "datum convert -f coco_instances"),
         )
     ):
         scenes.write_json(tmp_path / f"{index}/a.json", content)
         with pytest.raises(UserError, match=told):
             survey(str(tmp_path / str(index)))
+    save(tmp_path / "p/a.png", scene(0)[0])
+    (tmp_path / "p/clicks.csv").write_text("image,x,y\na.png,1,2\n")
+    with pytest.raises(UserError, match="clicks.csv has points"):
+        survey(str(tmp_path / "p"))
+    for index, name in enumerate(names(COUNT)):
+        save(tmp_path / f"pan/val2017/{name}.jpg", scene(index)[0])
+        save(tmp_path / f"pan/panoptic_val2017/{name}.png", VOC[scene(index)[1]])
+    entry = {"image_id": 1, "file_name": "s00.png", "segments_info": []}
+    panoptic = {"images": [], "annotations": [entry], "categories": []}
+    scenes.write_json(tmp_path / "pan/annotations/panoptic_val2017.json", panoptic)
+    with pytest.raises(UserError, match="panoptic2semantic_segmentation.*--masks"):
+        survey(str(tmp_path / "pan"))
     (tmp_path / "labels.json").write_text(json.dumps({"a": 1}))
     with pytest.raises(UserError, match="neither COCO's JSON files"):
         survey(str(tmp_path), annotations=(str(tmp_path / "images"),))

@@ -70,6 +70,69 @@ def test_shapes_that_are_nested_otherwise_and_categories_that_are_not_listed(tmp
         assert found.names == {1: "category_1", 2: "category_2"}
 
 
+def _other_endings(content):
+    for number, entry in enumerate(content["images"]):
+        entry["file_name"] = entry["file_name"].replace(".png", (".jpg", ".PNG")[number % 2])
+
+
+def _listed_twice(content):
+    for entry in content["images"][:3]:
+        content["images"].append({**entry, "id": 500 + entry["id"]})
+        for one in content["annotations"]:
+            if one["image_id"] == entry["id"] and one["category_id"] == 2:
+                one["image_id"] = 500 + entry["id"]
+
+
+def _large_ids(content):
+    for one in content["categories"]:
+        one["id"] += 100_000
+    for one in content["annotations"]:
+        one["category_id"] += 100_000
+
+
+def _nameless(content):
+    for one in content["categories"]:
+        del one["name"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (_other_endings, "12 pictures end otherwise than the annotations say"),
+        (_listed_twice, "3 pictures are listed twice"),
+        (_large_ids, "ids are as large as 100002: the categories are numbered from 1"),
+        (_nameless, ""),
+    ],
+)
+def test_coco_as_filters_and_merges_leave_it(edit, told, tmp_path):
+    scenes.pictures(tmp_path / "images", COUNT)
+    content = scenes.coco({f"{name}.png": i for i, name in enumerate(names(COUNT))})
+    edit(content)
+    scenes.write_json(tmp_path / "all.json", content)
+    found = survey(str(tmp_path))
+    assert_values(found)
+    assert told in " ".join(found.notes)
+    names_told = ("category_1", "category_2") if edit is _nameless else ("cat", "dog")
+    assert (found.names[1], found.names[2]) == names_told
+
+
+@pytest.mark.parametrize("ending", ["jpg", "tif"])
+def test_polygons_on_pictures_that_lie(ending, tmp_path):
+    """The file has no sizes: they are the shown picture's."""
+    for index, name in enumerate(names(COUNT)):
+        image = Image.fromarray(np.ascontiguousarray(np.rot90(scene(index)[0])))
+        (tmp_path / "images").mkdir(exist_ok=True)
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(tmp_path / f"images/{name}.{ending}", exif=exif)
+    files = {f"{name}.{ending}": i for i, name in enumerate(names(COUNT))}
+    content = scenes.coco(files)
+    for entry in content["images"]:
+        del entry["width"], entry["height"]
+    scenes.write_json(tmp_path / "all.json", content)
+    assert_values(survey(str(tmp_path)))
+
+
 def test_a_download_of_roboflow(tmp_path):
     """Each folder's JSON speaks of its own pictures, though all begin with frame 0."""
     for part, first in (("train", 0), ("valid", 6), ("test", 9)):

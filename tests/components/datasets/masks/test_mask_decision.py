@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image, ImageFilter
 from scenes import HEIGHT, VOC, WIDTH, names, paletted, save, scene
 from surveys import COUNT, assert_values, masks, png, read
@@ -81,6 +82,16 @@ VALUES = {
         lambda path, mask, i: paletted(mask, VOC * 0).save(path.with_suffix(".png")),
         lambda mask: mask,
     ),
+    "colours of 16 bits": (
+        lambda path, mask, i: path.with_suffix(".png").write_bytes(
+            tf.io.encode_png(VOC[mask].astype(np.uint16) * 257).numpy()
+        ),
+        lambda mask: mask,
+    ),
+    "lossy WebP": (
+        lambda path, mask, i: save(path.with_suffix(".webp"), np.uint8((mask > 0) * 255)),
+        lambda mask: (mask > 0) * 255,
+    ),
     "half the resolution": (
         png(lambda mask, i: mask[::2, ::2]),
         lambda mask: mask[::2, ::2].repeat(2, 0).repeat(2, 1),
@@ -96,7 +107,46 @@ VALUES = {
 }
 
 
-OBVIOUS = ("16 bits", "an array", "arithmetic's fractions", "a palette that nobody filled in")
+def void_of_16_bits(mask, index):
+    values = mask.astype(np.uint16)
+    values[:, 1:][np.diff(mask.astype(int), axis=1) != 0] = 65535
+    return values
+
+
+def test_what_counts_nowhere_in_16_bits_and_in_colours(tmp_path):
+    found = survey(masks(tmp_path / "a", png(void_of_16_bits)))
+    assert found.ignored == [65535] and "65535 is thin" in " ".join(found.notes)
+    table = np.zeros((256, 3), np.uint8)
+    table[:3], table[255] = VOC[:3], (224, 224, 192)
+    found = survey(masks(tmp_path / "b", png(lambda m, i: table[void_of_16_bits(m, i) & 255])))
+    assert found.ignored == [255] and "VOC's border" in " ".join(found.notes)
+    values, _ = read(found)
+    for index, name in enumerate(names(COUNT)):
+        expected = void_of_16_bits(scene(index)[1], index) == 65535
+        np.testing.assert_array_equal(values[name] == 255, expected)
+
+
+def test_values_of_rims_are_told(tmp_path):
+    """Classes 0 and 2, resized with interpolation: 1 lies between."""
+
+    def resized(path, mask, index):
+        drawn = Image.fromarray(np.uint8((mask > 0) * 2))
+        box = (0.4, 0.4, WIDTH - 0.4, HEIGHT - 0.4)
+        drawn.resize(drawn.size, Image.Resampling.BILINEAR, box).save(path.with_suffix(".png"))
+
+    root = masks(tmp_path, resized)
+    assert "interpolation" in " ".join(survey(root).notes)
+    found = survey(root, answers=Answers(colors=[(0, 0, 0), (2, 2, 2)]))
+    assert set(found.pixels) == {0, 2}
+
+
+OBVIOUS = (
+    "16 bits",
+    "colours of 16 bits",
+    "an array",
+    "arithmetic's fractions",
+    "a palette that nobody filled in",
+)
 
 
 def classes_of(found, mask):
@@ -114,7 +164,7 @@ def test_what_values_mean(kind, tmp_path):
     values, _ = read(found)
     for index, name in enumerate(names(COUNT)):
         mask = scene(index)[1]
-        if kind == "palettes of their own":
+        if kind in ("palettes of their own", "colours of 16 bits"):
             np.testing.assert_array_equal(classes_of(values[name], mask), values[name])
         else:
             np.testing.assert_array_equal(values[name], meaning(mask), name)

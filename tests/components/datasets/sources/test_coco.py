@@ -171,12 +171,6 @@ def test_files_that_are_no_annotations(content, told, tmp_path):
         dataset.open_dataset(config_of(tmp_path, path))
 
 
-def test_ids_that_can_not_be_mask_values(tmp_path):
-    path = write(tmp_path, {0: [(70000, box(1, 1, 9, 9)[0])]})
-    with pytest.raises(UserError, match=r"category_id 70000 is too large"):
-        dataset.open_dataset(config_of(tmp_path, path))
-
-
 def test_masks_or_annotations_but_not_both(tmp_path):
     with pytest.raises(ValueError, match="one of them is needed, and only one"):
         FolderConfig(images="a", masks="b", annotations="c")
