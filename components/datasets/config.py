@@ -162,8 +162,9 @@ class FolderConfig(schema.Config):
     lists: dict[SplitName, str] = pydantic.Field(
         default_factory=dict,
         description="for `lists`: split -> text file with a picture's path in each line, relative "
-        "to `images`, with or without its ending; or a table (.csv, .tsv), which may be the same "
-        "for all splits if it has a column called split",
+        "to `images`, with or without its ending; or a table (.csv, .tsv, .json), which may be the "
+        "same for all splits if it has a column called split. Without `train`, what no list names "
+        "is train",
     )
 
     @pydantic.field_validator("annotations", mode="before")
@@ -180,10 +181,9 @@ class FolderConfig(schema.Config):
         if (self.split_by == "lists") != bool(self.lists):
             raise ValueError("lists: needed for `split_by: lists`, and for nothing else")
         for name in schema.SPLITS:
-            if self.lists and name not in self.lists and name not in self.borrow:
-                raise ValueError(
-                    f"lists: name a file for each of {', '.join(schema.SPLITS)}, or `borrow` it"
-                )
+            named = {*self.lists, *self.borrow, schema.TRAIN}
+            if self.lists and name not in named:
+                raise ValueError(f"lists: name a file for {name}, or `borrow` it")
         for name, borrowed in self.borrow.items():
             if borrowed.split in self.borrow:
                 raise ValueError(f"borrow: {name} takes from {borrowed.split}, which borrows too")

@@ -321,7 +321,10 @@ def _only_listed(config: FolderConfig, layout: Layout) -> tuple[FolderConfig, Ma
             lists[name] = path
     pairs, _ = listed_only(layout.matched.pairs, list(lists.items()))
     left = len(layout.matched.pairs) - len(pairs)
-    if left:
+    if left and schema.TRAIN not in config.lists:
+        pairs = layout.matched.pairs
+        notes.append(f"{left} pictures are in none of the lists, and count as train")
+    elif left:
         notes.append(f"{left} pictures with a mask are in none of the lists, and are left out")
     return (
         config.model_copy(update={"lists": lists}),

@@ -33,7 +33,7 @@ Line = list[str]  # what a line may call its picture: all of it, or one of its c
 
 
 def split(pairs: Sequence[Pair], config: FolderConfig) -> dict[str, list[Pair]]:
-    """Split -> its pairs.
+    """Split -> its pairs; without a list of train, what no list names is train.
 
     Raises:
       UserError: a list names what isn't there, or two name the same picture.
@@ -61,6 +61,8 @@ def split(pairs: Sequence[Pair], config: FolderConfig) -> dict[str, list[Pair]]:
                 f"dataset.folder.lists: {path} names {len(missing)} pictures that are not in "
                 f"{config.images}, or have no mask: {some(missing)}"
             )
+    if schema.TRAIN not in config.lists and schema.TRAIN not in config.borrow:
+        result[schema.TRAIN] = [pair for pair in pairs if pair.name not in taken]
     return result
 
 

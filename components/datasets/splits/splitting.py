@@ -61,7 +61,8 @@ def split(
                 f"dataset.folder.borrow: the data has {len(result[name])} pictures of the split "
                 f"{name} now; take `{name}` out of borrow"
             )
-        wanted = max(1, round(borrowed.share * len(result[borrowed.split])))
+        there = len(result[borrowed.split])
+        wanted = max(1, min(round(borrowed.share * there), there - 1))  # one stays at least
         given = sorted(result[borrowed.split], key=lambda pair: _place_of(pair.name))[:wanted]
         taken = {pair.name for pair in given}
         result[name] = [pair for pair in result[borrowed.split] if pair.name in taken]

@@ -313,7 +313,10 @@ def test_folders_that_can_not_be_used(folder, settings, message):
     [
         ({"split_by": "lists"}, "lists: needed"),
         ({"lists": {"train": "a"}}, "lists: needed"),
-        ({"split_by": "lists", "lists": {"train": "a"}}, "a file for each of train, validation"),
+        (
+            {"split_by": "lists", "lists": {"train": "a"}},
+            "name a file for validation, or `borrow` it",
+        ),
         ({"validation": 0.5, "test": 0.5}, "nothing is left to train on"),
         ({"colors": {1: (0, 0, 0), 2: (0, 0, 0)}}, r"\[0, 0, 0\] is listed twice"),
     ],

@@ -125,6 +125,27 @@ def test_splits_in_json_and_in_columns(kind, tmp_path):
     assert not splits["test"] & splits["validation"]
 
 
+def test_a_list_of_the_test_pictures_alone(tmp_path):
+    for name, mask in scenes.pictures(tmp_path / "images", COUNT).items():
+        save(tmp_path / "masks" / f"{name}.png", mask)
+    held = {name for name in OWN if OWN[name] == "test"}
+    (tmp_path / "test.txt").write_text("\n".join(held))
+    found = survey(str(tmp_path))
+    _, splits = read(found)
+    assert splits["test"] == held and splits["validation"] and len(splits["train"]) > 6
+    assert "10 pictures are in none of the lists, and count as train" in " ".join(found.notes)
+
+
+def test_two_validation_pictures_are_not_all_lent(tmp_path):
+    """No train, two for validation: one of them is trained on, the other stays."""
+    for index, name in enumerate(names(COUNT)):
+        part = "val" if index < 2 else "test"
+        image, mask, _ = scene(index)
+        save(tmp_path / part / "images" / f"{name}.png", image)
+        save(tmp_path / part / "masks" / f"{name}.png", mask)
+    assert survey(str(tmp_path)).splits == {"train": 1, "validation": 1, "test": COUNT - 2}
+
+
 @pytest.mark.parametrize("folder", ["eval", "held_out", "holdout", "testA", "test-dev", "Unseen"])
 def test_nothing_of_such_a_folder_is_trained_on(folder, tmp_path):
     for index, name in enumerate(names(COUNT)):
