@@ -152,8 +152,8 @@ def to_8_bits(pixels: np.ndarray, settings: PictureSettings, notes: list[str]) -
       OSError: the settings don't say enough, or don't fit.
     """
     pixels = _three_bands(pixels, settings)
-    if pixels.dtype == np.uint8 and not settings.value_range:
-        return pixels
+    if pixels.dtype == np.uint8 and (not settings.value_range or settings.value_range[1] > 255):
+        return pixels  # (a range of more than 8 bits is that of others beside it)
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * 255
     if pixels.dtype.kind not in "uif":
@@ -166,6 +166,11 @@ def to_8_bits(pixels: np.ndarray, settings: PictureSettings, notes: list[str]) -
         raise OSError(
             f"its values go from {smallest:g} to {largest:g}, beyond the value range "
             f"{low:g} to {high:g} (dataset.folder.pictures.value_range)"
+        )
+    if pixels.dtype.kind == "f" and smallest < largest <= 1 and high - low > 255:
+        raise OSError(
+            f"its values are fractions from {smallest:g} to {largest:g}, which are all black in "
+            f"the value range {low:g} to {high:g} (dataset.folder.pictures.value_range)"
         )
     bits = int(high + 1).bit_length() - 1
     if pixels.dtype.kind in "ui" and low == 0 and bits >= 8 and high == (1 << bits) - 1:

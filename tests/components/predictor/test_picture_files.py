@@ -162,6 +162,23 @@ def test_what_a_picture_does_not_tell_is_asked(tmp_path):
         read_picture(path, PictureSettings(value_range=(0, 155)))
 
 
+def test_what_is_of_another_depth_than_the_model_was_trained_with(tmp_path):
+    """Of 12 bits: fractions would be black, and are refused; 8 bits stay what they are."""
+    twelve = PictureSettings(value_range=(0, 4095))
+    grey = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    tifffile.imwrite(tmp_path / "float.tif", np.float32(grey / 255))
+    with pytest.raises(OSError, match="all black in the value range 0 to 4095"):
+        read_picture(str(tmp_path / "float.tif"), twelve)
+    bands = np.repeat(grey[..., None], 5, -1)
+    options = {"photometric": "minisblack", "planarconfig": "contig"}
+    for content in (bands, bands.astype(np.uint16) * 16):
+        tifffile.imwrite(tmp_path / "bands.tif", content, **options)
+        found = read_picture(
+            str(tmp_path / "bands.tif"), twelve.model_copy(update={"bands": (1, 2, 3)})
+        ).image
+        np.testing.assert_array_equal(found, np.repeat(grey[..., None], 3, -1))
+
+
 def test_pages_and_transparency(tmp_path):
     path = str(tmp_path / "stack.tif")
     tifffile.imwrite(path, np.stack([PIXELS, 255 - PIXELS]), photometric="rgb")
