@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+import tifffile
 import yaml
 from PIL import Image
 
@@ -131,3 +132,44 @@ def test_21_classes_in_masks_of_16_bits(new_workplace, make_dataset, encode_pict
         right += np.sum(np.array(ids)[guess[counted]] == truth[counted])
         total += counted.sum()
     assert overall["pixel_accuracy"] == pytest.approx(right / total, abs=1e-6)
+
+
+def test_pictures_of_12_bits_from_init_to_whoever_asks_the_model(new_workplace, small_preset):
+    """TIFFs of 0 to 4095 in a project folder with a space; PNGs of 16 bits at its signature."""
+    place = new_workplace("twelve bits")
+    for folder in ("images", "masks"):
+        (place.folder / "my lab" / folder).mkdir(parents=True)
+    for index in range(48):
+        picture, truth, _ = draw_pet(index)
+        deep = picture[..., 0].astype(np.uint16) << 4
+        tifffile.imwrite(place.folder / f"my lab/images/{index}.tif", deep, byteorder=">")
+        save = Image.fromarray(np.where(truth == BACKGROUND, 0, 1).astype(np.uint8)).save
+        save(place.folder / f"my lab/masks/{index}.png")
+    made = place.call("segline", "init", "my lab")
+    assert made.returncode == 0 and "4095 (12 bits) is white" in made.stdout
+    encoder = f"{{name: keras_hub, preset: {small_preset}, weights: none}}"
+    config = {
+        **SMALL,
+        "SEGLINE_CONFIG": "my_lab.yaml",
+        "SEGLINE__DATASET__DATA_DIR": "tfds",
+        "SEGLINE__TRAINER__ENCODER": encoder,
+    }
+    ran = place.run(**config)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (version,) = os.listdir(place.folder / "runs/my_lab/serving")
+    model = tf.saved_model.load(str(place.folder / "runs/my_lab/serving" / version))
+
+    def ask(pixels):
+        png = tf.io.encode_png(pixels[..., np.newaxis]).numpy()
+        return model.signatures["serving_default"](image_bytes=tf.constant([png]))
+
+    deep = tifffile.imread(place.folder / "my lab/images/0.tif")
+    wide, narrow = ask(deep), ask((deep >> 4).astype(np.uint8))
+    for key in ("mask_png_bytes", "confidence"):
+        assert wide[key].numpy().tolist() == narrow[key].numpy().tolist()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="16 bits with values beyond 0 to"):
+        ask(deep << 4)
+    predicted = place.call("segline", "predict", "my lab/images/0.tif", "--out", "out", **config)
+    assert predicted.returncode == 0, predicted.stderr
+    mask = tf.io.decode_png(wide["mask_png_bytes"].numpy()[0]).numpy()[..., 0]
+    np.testing.assert_array_equal(np.asarray(Image.open(place.folder / "out/0_mask.png")), mask)
