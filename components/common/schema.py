@@ -62,8 +62,8 @@ EXAMPLE_COUNT = "example_count"
 RANKED_PICTURES = "ranked_pictures"  # JSON: ids of the best, the median and the worst
 PER_CLASS_METRICS = ("iou", "accuracy", "precision", "dice")
 
-# On evaluations and blessings in ML Metadata: the size at which pixels were counted, `model` or
-# `picture`; those of before it came have none, and were at the model's.
+# On blessings in ML Metadata: the size at which pixels were counted, `model` or `picture`; those
+# of before it came have none, and were at the model's.
 EVALUATED_AT = "evaluated_at"
 
 # Slicing feature that the Evaluator adds: none, small, medium, large.

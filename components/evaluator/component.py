@@ -52,8 +52,7 @@ class Executor(beam_engine.EngineExecutor, tfx_executor.Executor):
         reasons = verdict.failures or verdict.checks
         blessing.set_string_custom_property("reason", "; ".join(str(check) for check in reasons))
         config = json_format.Parse(exec_properties["eval_config"], config_pb2.EvalConfig())
-        for artifact in (evaluation, blessing):
-            artifact.set_string_custom_property(schema.EVALUATED_AT, eval_settings(config).at)
+        blessing.set_string_custom_property(schema.EVALUATED_AT, eval_settings(config).at)
 
 
 def check_pictures(verdict: Verdict, split: str, expected: int) -> None:

@@ -273,6 +273,7 @@ def _blessing(artifact: Node) -> dict[str, Any]:
     return {
         "blessed": bool(artifact.properties.get("blessed")),
         "reason": artifact.properties.get("reason", ""),
+        "counted_at": artifact.properties.get(schema.EVALUATED_AT, "model"),
     }
 
 

@@ -209,7 +209,7 @@ def test_kubeflow_gets_the_report_and_the_metrics(cluster, package, first_job, f
     (made,) = (cluster.folder / "volume/runs/tiny/artifacts/Reporter/report").iterdir()
     assert report.read_bytes() == (made / "report.html").read_bytes()
     metrics, local = first_job["evaluator"].metrics, first_run.verdict(0).overall
-    assert metrics["mean_iou"] == pytest.approx(local["mean_iou"])
+    assert metrics["mean_iou"] == pytest.approx(local["mean_iou"], abs=1e-6)  # six digits are kept
     assert {"iou_pet", "iou_border", "pixel_accuracy"} <= set(metrics)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -19,7 +20,7 @@ def place(new_workplace):
     runs = place.folder / "runs"
     runs.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(runs)]
-    if subprocess.run(mount, capture_output=True).returncode:
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("this user may not mount a disk")
     yield place
     subprocess.run(["umount", "--lazy", str(runs)], check=True)

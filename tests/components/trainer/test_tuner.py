@@ -75,7 +75,7 @@ def search(monkeypatch):
     Trials are not trained (one test does so), but scored: the nearer to 0.003 the better.
     """
     images = halves()
-    data = TrainingData(None, (32, 32), images, images, 8, 8, None)
+    data = TrainingData(None, (32, 32), "stretch", images, images, 8, 8, None)
     monkeypatch.setattr(tuner_fn, "training_data", lambda *_: contextlib.nullcontext(data))
     classes = schema.ClassTable(values={"dark": 0, "light": 1})
     tried = []
