@@ -18,6 +18,7 @@ from components.predictor.overlay import overlay_image
 from components.reporter import images
 
 _SIDE = 192  # of a thumbnail, in pixels
+_MOST_SIDE = 1024  # pixels of a side, of which edges are compared
 _FLAT = 1.05  # a picture is no steeper along its mask's edges than elsewhere
 _BETTER = 1.25  # times better fits a mask that is turned
 # In both directions, rows and columns: the steps of a slice.
@@ -213,6 +214,8 @@ def _doubts(picture: np.ndarray, indices: np.ndarray) -> tuple[str, ...]:
     present = np.unique(indices)
     if len(present) == 1:
         return ("its mask is all of one class",)
+    step = -(-max(indices.shape) // _MOST_SIDE)  # areas keep their edges in a smaller copy
+    indices, picture = indices[::step, ::step], picture[::step, ::step]
     grey = picture.astype(np.float32).mean(-1)
     fit = edge_agreement(grey, indices)
     reasons = []
