@@ -126,14 +126,19 @@ def name_classes(found: Survey) -> tuple[dict[str, int], dict[str, str]]:
     values = [value for value in found.pixels if value not in found.ignored]
     if len(values) < 2:
         raise UserError(
-            f"all masks have nothing but the value {values[0] if values else 'none'}: a "
-            "segmentation needs two classes"
+            f"all masks have nothing but the value {values[0] if values else 'none'} "
+            f"({found.config.masks or ', '.join(found.config.annotations)}): a segmentation needs "
+            "two classes. Are the masks elsewhere? --masks names their folder"
         )
     if len(values) > _MOST_CLASSES:
+        things = (
+            "Numbers of things (instances)? Then --instances makes one class of them. Else merge"
+            if found.config.masks
+            else "Merge"
+        )
         raise UserError(
             f"the masks have {len(values)} values ({values[0]} to {values[-1]}), and at most "
-            f"{_MOST_CLASSES} classes are possible. Numbers of things (instances)? Then "
-            "--instances makes one class of them. Else merge or leave out classes in the data"
+            f"{_MOST_CLASSES} classes are possible. {things} or leave out classes in the data"
         )
     if not found.names:
         if len(values) == 2 and values[0] == 0:
