@@ -21,7 +21,9 @@ class NamesConfig(schema.Config):
 
     image_prefix: str = pydantic.Field(default="", description="of the pictures, such as img_")
     image_suffix: str = pydantic.Field(
-        default="", description="of the pictures, before their ending, such as _leftImg8bit"
+        default="",
+        description="of the pictures, before their ending, such as _leftImg8bit; in _{split}, any "
+        "word for a split, as in 21_training and 01_test",
     )
     mask_prefix: str = pydantic.Field(default="", description="of the masks, such as mask_")
     mask_ending: str = pydantic.Field(

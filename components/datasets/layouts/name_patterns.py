@@ -8,6 +8,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
+from components.datasets.splits.split_words import SPLIT_MARK, own_suffix
+
 MASK_WORDS = frozenset(
     [
         "mask",
@@ -148,12 +150,14 @@ def find_patterns(images: Collection[str], masks: Sequence[str]) -> list[NamePat
     """
     found: dict[tuple, NamePattern] = {}
     options = [("", ""), *_affixes(images)]
+    options += [("", end) for end in ("_" + SPLIT_MARK, "-" + SPLIT_MARK) if _have(images, end)]
     inner = [("", ""), *((prefix, "") for prefix, _ in _affixes(masks) if prefix)]
     for prefix, suffix in dict.fromkeys(options):
+        ends = {stem: len(own_suffix(stem, suffix)) for stem in images}
         keys = {
-            stem[len(prefix) : len(stem) - len(suffix)]
-            for stem in images
-            if len(stem) > len(prefix) + len(suffix)
+            stem[len(prefix) : len(stem) - end]
+            for stem, end in ends.items()
+            if len(stem) > len(prefix) + end
         }
         for mask_prefix, _ in dict.fromkeys(inner):
             for pattern in _count(keys, masks, (prefix, suffix), mask_prefix):
@@ -165,6 +169,11 @@ def find_patterns(images: Collection[str], masks: Sequence[str]) -> list[NamePat
     # A pattern that covers far fewer is an accident of the names, or another kind.
     good = [pattern for pattern in good if pattern.covered >= 0.5 * most]
     return sorted(good, key=NamePattern.rank)
+
+
+def _have(stems: Collection[str], suffix: str) -> bool:
+    """Whether all stems end in a word for a split, as the suffix has it."""
+    return all(own_suffix(stem, suffix) != suffix for stem in stems)
 
 
 def _count(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from components.common import file_tree, picture_formats
 from components.datasets.config import FolderConfig
 from components.datasets.pairs import Matched, Pair, some, star_parts
+from components.datasets.splits.split_words import own_suffix
 from components.datasets.splits.splitting import split_of_path
 
 _NUMBERED = re.compile(r"[ _-]?\(?\d+\)?")  # _1, -2, (3): one of several masks
@@ -63,7 +64,7 @@ def named(
         inner, picture_ending = os.path.splitext(stem)
         if picture_ending.lower() not in picture_formats.endings():
             inner, picture_ending = stem, "" if of_masks else ending
-        cut = _cut(inner, prefix, suffix, numbered)
+        cut = _cut(inner, prefix, own_suffix(inner, suffix), numbered)
         if cut is None and (cut := _cut(stem, prefix, suffix, numbered)) is not None:
             cut, picture_ending = _without_ending(cut)
         if cut is not None:

@@ -16,6 +16,7 @@ SPLIT_WORDS = {
         ("test", "testing", "tst", "holdout", "heldout", "unseen", "benchmark"), schema.TEST
     ),
 }
+SPLIT_MARK = "{split}"
 # nnU-Net's folders.
 _GLUED = (
     *("annot", "annots", "annotations", "mask", "masks", "label", "labels", "image", "images"),
@@ -41,3 +42,15 @@ def split_word(name: str) -> str | None:
     if found == {schema.VALIDATION, schema.TEST}:  # COCO's test-dev
         return schema.TEST
     return found.pop() if len(found) == 1 else None
+
+
+def own_suffix(stem: str, suffix: str) -> str:
+    """A suffix with the word that a name has for `{split}`: of 21_training, _training.
+
+    Args:
+      stem: of a file's name.
+      suffix: as `names.image_suffix` has it.
+    """
+    joint, marked, _ = suffix.partition(SPLIT_MARK)
+    word = stem.rpartition(joint)[2] if joint else ""
+    return joint + word if marked and word and split_word(word) else suffix

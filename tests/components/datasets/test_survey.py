@@ -180,6 +180,22 @@ def test_kinds_of_masks_that_are_no_classes(tmp_path):
     assert_values(survey(str(tmp_path / "eye")))
 
 
+def test_the_splits_word_at_the_end_of_a_pictures_name(tmp_path):
+    """DRIVE: 21_training.tif, 21_manual1.gif, and 21_training_mask.gif of what the camera sees."""
+    for index in range(COUNT):
+        image, mask, _ = scene(index)
+        part = "test" if index < 4 else "training"
+        save(tmp_path / part / f"images/{index:02d}_{part}.tif", image)
+        save(tmp_path / part / f"1st_manual/{index:02d}_manual1.gif", np.uint8((mask > 0) * 255))
+        save(tmp_path / part / f"mask/{index:02d}_{part}_mask.gif", np.full_like(mask, 255))
+    found = survey(str(tmp_path))
+    values, splits = read(found)
+    for name, got in values.items():
+        np.testing.assert_array_equal(got, (scene(int(name[:2]))[1] > 0) * 255, name)
+    assert len(values) == COUNT and splits["test"] == {f"{i:02d}_test" for i in range(4)}
+    assert "mask could be the masks too: --masks" in " ".join(found.notes)
+
+
 def test_a_mask_is_never_of_another_splits_picture(tmp_path):
     lay_out(tmp_path, "train/images/{n}.png", "test/masks/{n}.png")
     with pytest.raises(UserError, match="no picture .* has a mask"):
