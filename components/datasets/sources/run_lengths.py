@@ -193,8 +193,11 @@ class RunLengthMasks(annotated.AnnotationFiles):
         notes = []
         runs = [row.runs for rows in self._rows.values() for row in rows if row.runs]
         zero = sum(re.match(r"0\s", one) is not None for one in runs)
-        if zero:
-            notes.append(f"{zero} run lengths begin at 0: the first pixel has the number 0")
+        notes.append(
+            f"{zero} run lengths begin at 0: the first pixel has the number 0"
+            if zero
+            else "no run begins at 0: the first pixel has the number 1, as at Kaggle (run_start)"
+        )
         votes: Counter[str] = Counter()
         for pair in self.match().pairs[:_LOOKED_AT]:
             try:
