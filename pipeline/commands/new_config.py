@@ -203,7 +203,10 @@ def print_survey(console: Console, found: Survey, classes: Mapping[str, int]) ->
     for note in found.notes:
         say(f"! {note}")
     things = {name: found.lost[value] for name, value in classes.items() if value in found.lost}
-    for line in vanishing.told(things, IMAGE_SIDE, proposed_fit(found).fit):
+    fit = proposed_fit(found)
+    if fit.fit != "stretch":
+        say(f"! {fit.reason} (transform.fit: {fit.fit})")
+    for line in vanishing.told(things, IMAGE_SIDE, fit.fit):
         say(f"! {line}")
     for what, names in (
         ("without a mask, left out", found.matched.without_mask),

@@ -70,6 +70,7 @@ def padded(new_workplace, settings):
         first += count
     made = place.call("segline", "init", "discs")
     assert made.returncode == 0, made.stdout + made.stderr
+    assert "0.42 to 2.4 times as wide as high: padded" in made.stdout
     written = (place.folder / "discs.yaml").read_text()
     assert "  fit: pad  # the pictures are 0.42 to 2.4 times as wide as high" in written
     ran = place.run(**settings, SEGLINE_CONFIG="discs.yaml")
