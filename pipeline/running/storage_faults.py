@@ -31,6 +31,13 @@ _KINDS = (
         "End that process (`fuser {store}` names it), and give the same command again.",
     ),
     (
+        ("Record has changed since last read",),
+        "ML Metadata's MariaDB has refused a read beside another step's write: its setting "
+        "innodb_snapshot_isolation, on by default since 11.6.2, is one that ML Metadata's client "
+        "is not made for. Start the server with --innodb-snapshot-isolation=OFF, and give the same "
+        "command again.",
+    ),
+    (
         (
             "file is not a database",
             "database disk image is malformed",

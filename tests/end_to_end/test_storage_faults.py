@@ -124,3 +124,13 @@ def test_other_errors_are_left_alone():
     circle.__context__.__context__ = circle
     assert explain(circle) is None
     assert os.path.sep not in str(explain(RuntimeError("No space left on device")))
+
+
+def test_what_a_new_mariadb_refuses_is_told_with_its_setting():
+    """As ML Metadata 1.21 gives it, from MariaDB 11.8."""
+    fault = RuntimeError(
+        "mysql_query  SELECT E.id FROM `Execution` AS E LOCK IN SHARE MODE; returned an unexpected "
+        "NULL result_set: errno: Record has changed since last read in table 'Execution'; try "
+        "restarting transaction"
+    )
+    assert "--innodb-snapshot-isolation=OFF" in explain(fault)

@@ -76,6 +76,8 @@ def mariadb(folder: Path, options: tuple[str, ...] = ()) -> Iterator[Server]:
             # Its anonymous user of localhost would come before ours.
             *("--bind-address=127.0.0.1", "--skip-name-resolve", f"--socket={folder}/socket"),
             f"--pid-file={folder}/pid",
+            # From 11.6.2 on: docs/how-to/kubeflow.md.
+            "--loose-innodb-snapshot-isolation=OFF",
             *options,
         ],
         stdout=subprocess.DEVNULL,
