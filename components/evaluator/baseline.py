@@ -6,6 +6,7 @@ import logging
 
 from ml_metadata import MetadataStore
 from tfx import types
+from tfx.components.evaluator import constants
 from tfx.dsl.components.common import resolver
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.utils import path_utils
@@ -48,10 +49,13 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
             if model.id not in candidates and classes and _classes(model) == classes
         ]
         known = list(input_dict["model_blessing"])
-        comparable = [one for one in known if _blessed_at(one) == self._at]
+        comparable = [one for one in known if _counted_at(one) == self._at]
         latest = latest_blessed_model_strategy.LatestBlessedModelStrategy()
         chosen = latest.resolve_artifacts(store, {"model": others, "model_blessing": comparable})
-        if len(comparable) < len(known) and not chosen["model"]:
+        passed_over = {
+            _model_of(one) for one in known if _counted_at(one) != self._at and _blesses(one)
+        }
+        if passed_over & {model.id for model in others} and not chosen["model"]:
             _LOG.info(
                 "no baseline: the models blessed before were counted at another size than "
                 "evaluator.at: %s asks for",
@@ -60,8 +64,16 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
         return {"candidate": input_dict["candidate"], **chosen}
 
 
-def _blessed_at(blessing: types.Artifact) -> str:
-    return blessing.get_string_custom_property(schema.EVALUATED_AT) or "model"
+def _counted_at(verdict: types.Artifact) -> str:
+    return verdict.get_string_custom_property(schema.EVALUATED_AT) or "model"
+
+
+def _blesses(verdict: types.Artifact) -> bool:
+    return verdict.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == 1
+
+
+def _model_of(verdict: types.Artifact) -> int:
+    return verdict.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY)
 
 
 def _classes(model: types.Artifact) -> tuple[tuple[str, int], ...] | None:

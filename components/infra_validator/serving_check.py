@@ -212,6 +212,10 @@ def _fault_of_evaluation(
     truth = prepared.outputs[schema.MASK]
     if truth.shape != outputs[schema.MASK].shape:
         return f"mask is {list(outputs[schema.MASK].shape)}, evaluated was {list(truth.shape)}"
+    boxes = prepared.outputs[schema.CONTENT_BOX]
+    for (top, left, height, width), mask in zip(boxes, outputs[schema.MASK], strict=True):
+        if np.any(mask[top : top + height, left : left + width] == schema.IGNORE_INDEX):
+            return f"mask has {schema.IGNORE_INDEX}, which is padding's, within the picture"
     pixels = moved = 0
     for matrix, true_mask, mask in zip(
         evaluated.outputs[schema.CONFUSION_MATRIX], truth, outputs[schema.MASK], strict=True

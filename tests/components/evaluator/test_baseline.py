@@ -25,10 +25,12 @@ def model(tmp_path):
     return make
 
 
-def blessing(model_id, blessed=1):
+def blessing(model_id, blessed=1, at=""):
     artifact = standard_artifacts.ModelBlessing()
     artifact.set_int_custom_property("current_model_id", model_id)
     artifact.set_int_custom_property("blessed", blessed)
+    if at:
+        artifact.set_string_custom_property("evaluated_at", at)
     return artifact
 
 
@@ -62,3 +64,21 @@ def test_models_of_other_classes_are_passed_over(model, values):
     """More classes, another order, and a model whose files are gone."""
     models = [model(1), model(2, values), model(3)]
     assert resolve(models[2], models, [blessing(1), blessing(2)]) == [1]
+
+
+def test_blessings_at_another_size_of_the_pixels_are_passed_over_and_told(model, caplog):
+    caplog.set_level("INFO")
+    models = [model(1), model(2), model(3)]
+    assert resolve(models[2], models, [blessing(1), blessing(2, at="picture")]) == [1]
+    assert not caplog.messages
+    assert resolve(models[2], models, [blessing(2, at="picture")]) == []
+    assert "counted at another size" in caplog.text
+
+
+def test_only_what_would_have_been_a_baseline_is_told(model, caplog):
+    """One that was refused, and one of other classes."""
+    caplog.set_level("INFO")
+    models = [model(1), model(2, CLASSES | {"border": 3}), model(3)]
+    verdicts = [blessing(1, blessed=0, at="picture"), blessing(2, at="picture")]
+    assert resolve(models[2], models, verdicts) == []
+    assert not caplog.messages

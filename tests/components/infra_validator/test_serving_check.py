@@ -102,7 +102,11 @@ def good_answers(requests):
         if request.examples:
             count = len(request.examples)
             answers.append(Answer({schema.CONFUSION_MATRIX: np.repeat(matrix[None], count, 0)}))
-            answers.append(Answer({schema.MASK: np.repeat(truth[None], count, 0)}))
+            prepared = {
+                schema.MASK: np.repeat(truth[None], count, 0),
+                schema.CONTENT_BOX: np.repeat([[0, 0, H, W]], count, 0),
+            }
+            answers.append(Answer(prepared))
     return answers
 
 
@@ -121,6 +125,11 @@ def change(key, function):
 
 def out_of_range(mask):
     mask[..., 0, 0] = CLASSES
+    return mask
+
+
+def padding_within(mask):
+    mask[..., 1, 2] = schema.IGNORE_INDEX
     return mask
 
 
@@ -145,6 +154,7 @@ OWN, PNG, MANY = "an example's own bytes, batch of 1", "PNG, batch of 1", "batch
         (PNG, change("mask", lambda mask: mask.astype(np.int64)), "mask is int64 .*not uint8"),
         (MANY, change("mask", lambda mask: mask[:1]), r"not uint8 \[8, height, width\]"),
         (PNG, change("mask", out_of_range), "mask has the value 3, the classes are 0 to 2"),
+        (OWN, change("mask", padding_within), "mask has 255, which is padding's, within"),
         (PNG, change("mask", shifted), "100.0% of the mask differ"),
         (MANY, change("mask", shifted), "served otherwise than they were evaluated"),
         (OWN, change("confidence", lambda c: c * 2), "is not between 1/3 and 1"),
