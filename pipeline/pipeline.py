@@ -164,14 +164,13 @@ def make_training(
     """
     settings = {
         "trainer": config.trainer.model_dump_json(),
+        "transform": config.transform.model_dump_json(),
         "classes": config.classes.model_dump_json(),
         "code": provenance.source_fingerprint("trainer"),
         "weights": provenance.file_fingerprint(config.trainer.encoder.source),
     }
     if config.dataset.folder and config.dataset.folder.pictures != PictureSettings():
         settings["pictures"] = config.dataset.folder.pictures.model_dump_json()
-    if config.transform.fit != "stretch":
-        settings["fit"] = config.transform.fit
     data = {
         "examples": examples,
         "transform_graph": transform_graph,

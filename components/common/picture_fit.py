@@ -1,16 +1,54 @@
-"""Where a picture of any shape lies in the rectangle that the model sees."""
+"""How pictures of any shape meet the rectangle that the model sees."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+import pydantic
 import tensorflow as tf
 
-Fit = Literal["stretch", "pad"]
-FITS: tuple[Fit, ...] = ("stretch", "pad")
+from components.common import schema
+from components.common.windows import TilesConfig
+
+WholeFit = Literal["stretch", "pad"]
+Fit = Literal[WholeFit, "tiles"]
+WHOLE_FITS: tuple[WholeFit, ...] = ("stretch", "pad")
+
+MIDDLE_GREY = 0.5  # of padding: zero to an encoder that wants -1 to 1
+
+# The encoder halves the picture five times.
+Side = Annotated[int, pydantic.Field(ge=32, le=2048, multiple_of=32)]
 
 
-def content_box(size: tf.Tensor, model_size: tuple[int, int], fit: Fit) -> tf.Tensor:
+class PictureFit(schema.Config):
+    """How pictures and masks are prepared."""
+
+    image_size: tuple[Side, Side] = pydantic.Field(
+        default=(128, 128),
+        description="height and width that the model sees, in pixels, multiples of 32",
+    )
+    fit: Fit = pydantic.Field(
+        default="stretch",
+        description="`stretch`: to that size, as in the tutorial. `pad`: in their own "
+        "proportions, with padding around them that counts nowhere. `tiles`: windows of that "
+        "size, at the pictures' own resolution",
+    )
+    tiles: TilesConfig = TilesConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> PictureFit:
+        if self.tiles != TilesConfig() and self.fit != "tiles":
+            raise ValueError(f"tiles: only with `fit: tiles`; here it is `{self.fit}`")
+        overlap = self.tiles.overlap or 0
+        if overlap >= min(self.image_size):
+            raise ValueError(
+                f"tiles.overlap: {overlap} is all of a window of {self.image_size[1]}x"
+                f"{self.image_size[0]} (image_size); take half a window at most"
+            )
+        return self
+
+
+def content_box(size: tf.Tensor, model_size: tuple[int, int], fit: WholeFit) -> tf.Tensor:
     """The part of the model's rectangle that a picture fills.
 
     `stretch`: all of it, whatever becomes of the picture's proportions. `pad`: as much as

@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.common import file_tree
 from components.common.errors import UserError
-from components.common.picture_fit import FITS
+from components.common.picture_fit import WHOLE_FITS
 from components.common.picture_settings import PictureSettings
 from components.datasets import picture_looks, vanishing
 from components.datasets.answers import Answers
@@ -291,7 +291,7 @@ def _read_all(pairs: list[Pair], source: MaskSource, config: FolderConfig, seen:
         seen.widths.append(values.shape[1])
         for value, count in zip(*np.unique(values, return_counts=True), strict=True):
             seen.pixels[int(value)] += int(count)
-        vanishing.count(values, seen.objects, fits=FITS)
+        vanishing.count(values, seen.objects, fits=WHOLE_FITS)
 
 
 def _check(seen: _Seen, layout: Layout) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scipy.ndimage
 import tensorflow as tf
 
-from components.common.picture_fit import Fit, content_box
+from components.common.picture_fit import Fit, WholeFit, content_box
 
 SIZES = (128, 256, 512, 1024)  # sides of the squares that a model may see
 _MOST_PIXELS = 25_000_000  # of a mask that is looked into
@@ -27,21 +28,33 @@ class Objects:
       count: how many there are: pieces that hang together.
       lost: size that a model sees, and how pictures are fitted into it -> how many of them
         it does not show.
+      pixels: of all of them.
+      edges: sides of their pixels that border on another value.
     """
 
     count: int = 0
-    lost: dict[tuple[Size, Fit], int] = dataclasses.field(default_factory=dict)
+    pixels: int = 0
+    edges: int = 0
+    lost: dict[tuple[Size, WholeFit], int] = dataclasses.field(default_factory=dict)
 
-    def share(self, size: Size, fit: Fit = "stretch") -> float:
+    def share(self, size: Size, fit: WholeFit = "stretch") -> float:
         """Share of the things that are lost."""
         return self.lost[size, fit] / self.count if self.count else 0.0
+
+    @property
+    def thickness(self) -> float:
+        """In pixels: how wide a long strip is that has so many edges for its pixels.
+
+        Twice the area by the perimeter: the width of lines, half the side of squares.
+        """
+        return 2 * self.pixels / self.edges if self.edges else math.inf
 
 
 def count(
     values: np.ndarray,
     objects: dict[int, Objects],
     sizes: Sequence[Size] = SIZES,
-    fits: Sequence[Fit] = ("stretch",),
+    fits: Sequence[WholeFit] = ("stretch",),
 ) -> None:
     """Counts a mask's things, and those that nearest-neighbour resizing loses.
 
@@ -58,9 +71,12 @@ def count(
     for value in found[:_MOST_VALUES]:
         if value == ground:
             continue
-        pieces, number = scipy.ndimage.label(values == value)
+        here = values == value
+        pieces, number = scipy.ndimage.label(here)
         told = objects.setdefault(int(value), Objects())
         told.count += number
+        told.pixels += int(here.sum())
+        told.edges += sum(int((here[1:] != here[:-1]).sum()) for here in (here, here.T))
         for size, fit in itertools.product(sizes, fits):
             model_size = (size, size) if isinstance(size, int) else size
             box = content_box(tf.constant(values.shape, tf.int64), model_size, fit)
@@ -77,8 +93,11 @@ def told(things: Mapping[str, Objects], size: Size, fit: Fit = "stretch") -> lis
     Args:
       things: class name -> its things.
       size: that the model sees.
-      fit: how pictures are fitted into it.
+      fit: how pictures are fitted into it. Windows show them at their own resolution: with
+        `tiles` there is nothing to tell.
     """
+    if fit == "tiles":
+        return []
     lines = []
     sides = (size, size) if isinstance(size, int) else size
     for name, objects in things.items():

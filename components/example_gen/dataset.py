@@ -12,6 +12,7 @@ import os
 import numpy as np
 import tensorflow_datasets as tfds
 
+import components.datasets.synthetic_fields
 import components.datasets.synthetic_pets  # noqa: F401  registers it with TFDS
 from components.common import schema, stack
 from components.common.errors import UserError

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common import pictures, schema
-from components.common.picture_fit import Fit
+from components.common.picture_fit import Fit, WholeFit
 from components.datasets import vanishing
 from components.datasets.picture_looks import edge_agreement
 from components.predictor.overlay import overlay_image
@@ -93,7 +93,7 @@ class SplitViewer:
         image_size: tuple[int, int],
         fit: Fit = "stretch",
     ) -> None:
-        self._fit = fit
+        self._fits: list[WholeFit] = [] if fit == "tiles" else [fit]
         self._name, self._classes, self._count = name, classes, count
         self._sizes: list[vanishing.Size] = [
             image_size,
@@ -124,7 +124,7 @@ class SplitViewer:
         counts = np.bincount(indices.ravel(), minlength=256)[: len(self._classes)]
         self._pixels += counts
         self._shown += counts > 0
-        vanishing.count(indices, self._things, self._sizes, [self._fit])
+        vanishing.count(indices, self._things, self._sizes, self._fits)
         reasons = _doubts(picture, indices)
         self._other_edges += any(map(_is_about_edges, reasons))
         if reasons or len(self._sheet) < self._count:

@@ -12,7 +12,8 @@ import numpy as np
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from PIL import Image
 
-from components.common import readable
+from components.common import readable, windows
+from components.common.windows import TilesConfig
 from components.reporter import architecture, charts, images
 from components.trainer import record
 
@@ -153,7 +154,19 @@ def _curves(history: dict[str, list[float]]) -> list[str]:
     return result
 
 
-_FITS = {"stretch": "stretched to it", "pad": "padded"}
+_FITS = {"stretch": "stretched to it", "pad": "padded", "tiles": "seen through windows of it"}
+
+
+def _windows(training: dict[str, Any]) -> list[tuple[str, str]]:
+    if not training.get("tiles"):
+        return []
+    size, tiles = training["image_size"], TilesConfig(**training["tiles"])
+    (height, width), overlap = windows.footprint(size, tiles)
+    covered = f"{width}×{height} pixels of the picture, overlapping by {overlap[1]}"
+    chosen = f"{tiles.windows_per_picture} of each picture in an epoch"
+    if tiles.rare_share:
+        chosen += f", {tiles.rare_share:.0%} of them around a pixel of one of its classes"
+    return [("a window", covered), ("trained on", chosen)]
 
 
 def _facts(training: dict[str, Any]) -> list[tuple[str, str]]:
@@ -167,7 +180,8 @@ def _facts(training: dict[str, Any]) -> list[tuple[str, str]]:
         ("seed", str(settings["seed"])),
         ("begun with", training.get("base_model") or "no earlier model"),
         ("picture size", "{1}×{0}".format(*training["image_size"])),
-        ("pictures of other proportions", _FITS[training.get("fit", "stretch")]),
+        ("pictures of other sizes", _FITS[training.get("fit", "stretch")]),
+        *_windows(training),
         (
             "examples",
             f"{training['training_examples']:,} training, "

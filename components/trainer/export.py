@@ -11,12 +11,13 @@ import tensorflow_transform as tft
 
 from components.common import schema
 from components.common.model_card import write_card
-from components.common.picture_fit import Fit, inside
+from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
 from components.trainer.config import ServingConfig
-from components.trainer.counting import confusion_matrices, in_chunks, matrices_at_picture
-from components.trainer.own_size import masks_at_size
+from components.trainer.counting import in_chunks
 from components.trainer.request_check import check_request
+from components.trainer.tiled_pictures import TiledPictures
+from components.trainer.whole_pictures import Network, WholePictures
 from components.trainer.wide_pictures import eight_bits
 
 _EVALUATION_CHUNK = 16  # pictures that go through the network together
@@ -29,7 +30,7 @@ def export_model(
     folder: str,
     card: dict[str, Any],
     limits: ServingConfig,
-    fit: Fit = "stretch",
+    fit: PictureFit,
 ) -> None:
     """Writes a SavedModel that needs only TensorFlow to load.
 
@@ -44,6 +45,8 @@ def export_model(
       evaluate_at_picture: the same, counted at the size that each mask has itself, on
         what mask_png_bytes would be there.
       transform_features: examples string [B] -> the Transform step's features.
+    With `fit: tiles`, H and W are those of the batch's largest picture, and both counts are the
+    same one.
 
     Args:
       model: from prepared pictures to logits.
@@ -54,6 +57,7 @@ def export_model(
       limits: of a request.
       fit: how the Transform step fits pictures in.
     """
+    shown = (TiledPictures if fit.fit == "tiles" else WholePictures)(fit, classes)
     layer = transform.transform_features_layer()
     raw_spec = transform.raw_feature_spec()
     num_classes = len(classes)
@@ -81,30 +85,12 @@ def export_model(
     def serve_flipped(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return answer(image_bytes, flipped_too)
 
-    def answer(
-        image_bytes: tf.Tensor, segment: Callable[[tf.Tensor], tf.Tensor]
-    ) -> dict[str, tf.Tensor]:
+    def answer(image_bytes: tf.Tensor, segment: Network) -> dict[str, tf.Tensor]:
         checked = check_request(
             image_bytes, schema.IMAGE_BYTES, limits.max_megabytes, limits.max_megapixels
         )
         narrow = eight_bits(checked, schema.IMAGE_BYTES, settings)
-        features = layer({schema.IMAGE: narrow[:, tf.newaxis]})
-        probabilities = segment(features[schema.IMAGE])
-        boxes, sizes = features[schema.CONTENT_BOX], features[schema.ORIGINAL_SIZE]
-        mask = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
-        winning = tf.reduce_max(probabilities, -1)
-        if fit == "stretch":
-            confidence = tf.reduce_mean(winning, [1, 2])
-        else:
-            shown = inside(boxes, model.input_shape[1:3])
-            mask = tf.where(shown, mask, schema.IGNORE_INDEX)
-            counted = tf.cast(shown, tf.float32)
-            confidence = tf.reduce_sum(winning * counted, [1, 2]) / tf.reduce_sum(counted, [1, 2])
-        return {
-            schema.MASK: mask,
-            schema.MASK_PNG_BYTES: masks_at_size(probabilities, boxes, sizes),
-            schema.CONFIDENCE: confidence,
-        }
+        return shown.answer(layer({schema.IMAGE: narrow[:, tf.newaxis]}), segment)
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return counted(examples, count)
@@ -123,19 +109,14 @@ def export_model(
         }
 
     def count(examples: tf.Tensor) -> tf.Tensor:
-        features = layer(parse(examples, schema.IMAGE, schema.MASK))
-        predicted = tf.argmax(logits_of(features[schema.IMAGE]), axis=-1)
-        return confusion_matrices(features[schema.MASK], predicted, num_classes)
+        return shown.count(layer, parse(examples, schema.IMAGE, schema.MASK), logits_of)
 
     def count_at_picture(examples: tf.Tensor) -> tf.Tensor:
-        parsed = parse(examples, schema.IMAGE, schema.MASK)
-        features = layer({schema.IMAGE: parsed[schema.IMAGE]})
-        probabilities = probabilities_of(features[schema.IMAGE])
-        masks = parsed[schema.MASK][:, 0]
-        return matrices_at_picture(masks, probabilities, features[schema.CONTENT_BOX], classes)
+        raw = parse(examples, schema.IMAGE, schema.MASK)
+        return shown.count_at_picture(layer, raw, logits_of)
 
     def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return layer(parse(examples, schema.IMAGE, schema.MASK))
+        return shown.prepared(layer(parse(examples, schema.IMAGE, schema.MASK)))
 
     archive = keras.export.ExportArchive()
     archive.track(model)

@@ -14,14 +14,19 @@ import tensorflow_transform as tft
 
 from components.common import schema
 from components.common.errors import UserError
+from components.common.picture_fit import MIDDLE_GREY, PictureFit
+from components.common.pictures import unpack_image, unpack_indices
 from components.trainer.augmentation import augment
 from components.trainer.config import TrainerConfig
+from components.trainer.random_windows import grid_windows, random_windows
 from components.trainer.sample_weights import add_sample_weights
 
 _NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(?:\..*)?")
 _TRANSFORM_BATCH = 32  # examples that go through the transform graph together
 _BATCHES_AT_A_TIME = 4  # augmented beside one another: bounds the memory for large pictures
 _BATCHES_AHEAD = 2
+_WHOLE = PictureFit()
+_PICTURES_AHEAD = 16  # large ones, shuffled outside the cache
 
 
 def read_examples(file_patterns: Sequence[str]) -> tf.data.Dataset:
@@ -71,17 +76,18 @@ def count_examples(dataset: tf.data.Dataset) -> int:
 
 
 def prepared_pictures(
-    examples: tf.data.Dataset, transform: tft.TFTransformOutput
+    examples: tf.data.Dataset, transform: tft.TFTransformOutput, packed: bool = False
 ) -> tf.data.Dataset:
     """Applies the Transform step's graph.
 
     Args:
       examples: serialized tf.Examples.
       transform: output of the Transform step.
+      packed: whether it leaves pictures at their own sizes.
 
     Returns:
-      (image, mask) elements: float32 [height, width, 3] in [0, 1] and uint8
-      [height, width] of class indices.
+      (image, mask) elements: float32 [height, width, 3] in [0, 1] (float16 where they were
+      packed) and uint8 [height, width] of class indices.
     """
     spec = transform.raw_feature_spec()
     spec = {name: spec[name] for name in (schema.IMAGE, schema.MASK)}
@@ -89,11 +95,16 @@ def prepared_pictures(
 
     def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = layer(tf.io.parse_example(serialized, spec))
+        if packed:
+            return features[schema.IMAGE], features[schema.MASK]
         return features[schema.IMAGE], tf.cast(features[schema.MASK], tf.uint8)
 
-    return (
-        examples.batch(_TRANSFORM_BATCH).map(prepare, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
-    )
+    def unpack(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return unpack_image(image), unpack_indices(mask)
+
+    size = 1 if packed else _TRANSFORM_BATCH  # large pictures: one at a time
+    prepared = examples.batch(size).map(prepare, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+    return prepared.map(unpack) if packed else prepared
 
 
 def cached(dataset: tf.data.Dataset, config: TrainerConfig, folder: str) -> tf.data.Dataset:
@@ -111,6 +122,7 @@ def training_batches(
     config: TrainerConfig,
     class_weights: np.ndarray | None,
     first_batch: int = 0,
+    fit: PictureFit = _WHOLE,
 ) -> tf.data.Dataset:
     """Endless augmented batches; the same ones at every call.
 
@@ -119,6 +131,7 @@ def training_batches(
       config: batch size, shuffling, augmentation, seed.
       class_weights: float32 [num_classes], or None for no sample weights.
       first_batch: how many are passed over, by a training that goes on.
+      fit: with `tiles` the pictures have any size, and batches are of their windows.
 
     Returns:
       Batches of (image, mask) or, with class weights, (image, mask, weight).
@@ -131,13 +144,51 @@ def training_batches(
         changed = augment(*batch, tf.cast(seed, tf.int32), config.augmentation)
         return weigh(*changed) if weigh else changed
 
-    batches = (
-        pictures.shuffle(config.shuffle_buffer, seed=config.seed).batch(config.batch_size).repeat()
-    )
+    if fit.fit == "tiles":
+        batches = _windows(pictures, config, fit).batch(config.batch_size)
+    else:
+        shuffled = pictures.shuffle(config.shuffle_buffer, seed=config.seed)
+        batches = shuffled.batch(config.batch_size).repeat()
     # Each step's changes come from the seed and the step's number alone.
     steps = tf.data.Dataset.range(np.iinfo(np.int32).max)
     batches = tf.data.Dataset.zip((batches, steps)).skip(first_batch)
     return batches.map(change, _BATCHES_AT_A_TIME).prefetch(_BATCHES_AHEAD)
+
+
+def _windows(pictures: tf.data.Dataset, config: TrainerConfig, fit: PictureFit) -> tf.data.Dataset:
+    """Endless random windows, others in each epoch."""
+    ahead = config.shuffle_buffer if config.cache == "memory" else _PICTURES_AHEAD
+    endless = pictures.shuffle(ahead, seed=config.seed).repeat()
+
+    def cut(number: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        seed = tf.cast(tf.stack([tf.constant(config.seed, tf.int64), number]), tf.int32)
+        return random_windows(*pair, seed, fit, MIDDLE_GREY)
+
+    windows = endless.enumerate().map(cut, _BATCHES_AT_A_TIME).unbatch()
+    return windows.shuffle(config.shuffle_buffer, seed=config.seed)
+
+
+def validation_windows(pictures: tf.data.Dataset, fit: PictureFit) -> tf.data.Dataset:
+    """(image, mask) elements that cover large pictures, each of their pixels counted once."""
+
+    def cut(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return grid_windows(image, mask, fit, MIDDLE_GREY)
+
+    return pictures.map(cut).unbatch()
+
+
+def sample_windows(pictures: tf.data.Dataset, fit: PictureFit) -> tf.data.Dataset:
+    """Of each large picture the window in which the most classes are: (image, mask)."""
+
+    def best(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, masks = grid_windows(image, mask, fit, MIDDLE_GREY)
+        pixels = tf.reshape(masks, [tf.shape(masks)[0], -1])
+        kinds = tf.map_fn(
+            lambda one: tf.size(tf.unique(one)[0]), pixels, fn_output_signature=tf.int32
+        )
+        return images[tf.argmax(kinds)], masks[tf.argmax(kinds)]
+
+    return pictures.map(best)
 
 
 def validation_batches(pictures: tf.data.Dataset, config: TrainerConfig) -> tf.data.Dataset:

@@ -63,15 +63,16 @@ def _train_and_export(
     _LOG.info("training on %s", distribution.describe(strategy))
     with strategy.scope():
         model = distribution.trainable_model(
-            build_unet(len(classes), data.image_size, config.encoder, config.decoder)
+            build_unet(len(classes), data.fit.image_size, config.encoder, config.decoder)
         )
         base = _begin_with(model, fn_args.base_model)
     weights = sample_weights.resolve_class_weights(config.class_weights, data.train, len(classes))
     if weights is not None:
         _LOG.info("class weights: %s", _by_name(classes, weights))
     facts = {
-        "image_size": list(data.image_size),
-        "fit": data.fit,
+        "image_size": list(data.fit.image_size),
+        "fit": data.fit.fit,
+        "tiles": data.fit.tiles.model_dump() if data.tiled else None,
         "trainer": config.model_dump(mode="json"),
         "class_weights": None if weights is None else _by_name(classes, weights),
         "training_examples": data.train_count,
@@ -102,7 +103,9 @@ def _train_and_export(
         model,
         strategy,
         config,
-        functools.partial(input_pipeline.training_batches, data.train, config, weights),
+        functools.partial(
+            input_pipeline.training_batches, data.train, config, weights, fit=data.fit
+        ),
         input_pipeline.validation_batches(data.validation, config),
         steps_per_epoch=data.steps_per_epoch(config),
         validation_steps=data.validation_steps(config),

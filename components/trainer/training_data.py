@@ -13,7 +13,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.common import schema
-from components.common.picture_fit import Fit
+from components.common.picture_fit import PictureFit
 from components.trainer import input_pipeline
 from components.trainer.config import TrainerConfig
 
@@ -26,45 +26,55 @@ class TrainingData:
 
     Attributes:
       transform: output of the Transform step.
-      image_size: height and width of the prepared pictures.
-      fit: how the Transform step has fitted them in.
-      train: (image, mask) elements, cached as the config says.
-      validation: the same of the validation split.
+      fit: size of what the model sees, and how the pictures are fitted in.
+      train: (image, mask) elements, cached as the config says; with `fit: tiles` pictures of
+        any size.
+      validation: those of the validation split; windows with `fit: tiles`.
       train_count: pictures for training.
       validation_count: pictures for validation.
       validation_examples: serialized tf.Examples.
     """
 
     transform: tft.TFTransformOutput
-    image_size: tuple[int, int]
-    fit: Fit
+    fit: PictureFit
     train: tf.data.Dataset
     validation: tf.data.Dataset
     train_count: int
     validation_count: int
     validation_examples: tf.data.Dataset
 
+    @property
+    def tiled(self) -> bool:
+        """Whether the model sees windows of the pictures."""
+        return self.fit.fit == "tiles"
+
     def samples(self, count: int) -> tf.data.Dataset:
-        """The first pictures of the validation split, as `validation` has them."""
+        """Of the first pictures of the validation split, what the model sees."""
         # Not from the cache, which is filled by whoever reads all.
-        return input_pipeline.prepared_pictures(
-            self.validation_examples.take(count), self.transform
+        pictures = input_pipeline.prepared_pictures(
+            self.validation_examples.take(count), self.transform, self.tiled
         )
+        return input_pipeline.sample_windows(pictures, self.fit) if self.tiled else pictures
 
     def ignore_index(self, classes: schema.ClassTable) -> int | None:
         """What the masks have where a pixel doesn't count; None: all count."""
-        return schema.IGNORE_INDEX if self.fit == "pad" else classes.ignore_index
+        return classes.ignore_index if self.fit.fit == "stretch" else schema.IGNORE_INDEX
 
     def steps_per_epoch(self, config: TrainerConfig) -> int:
         """Training batches in an epoch, at least one."""
-        return config.steps_per_epoch or max(1, self.train_count // config.batch_size)
+        elements = self.train_count
+        if self.tiled:
+            elements *= self.fit.tiles.windows_per_picture
+        return config.steps_per_epoch or max(1, elements // config.batch_size)
 
     def validation_steps(self, config: TrainerConfig) -> int | None:
         """Validation batches after an epoch; None: all."""
         if config.validation_subsplits == 1:
             return None
-        batches = self.validation_count // config.batch_size // config.validation_subsplits
-        return max(1, batches)
+        elements = self.validation_count
+        if self.tiled:
+            elements = input_pipeline.count_examples(self.validation)
+        return max(1, elements // config.batch_size // config.validation_subsplits)
 
 
 @contextlib.contextmanager
@@ -79,6 +89,8 @@ def training_data(fn_args: FnArgs, config: TrainerConfig) -> Iterator[TrainingDa
       FileNotFoundError: a split has no files.
     """
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
+    fit = PictureFit.model_validate_json(fn_args.custom_config["transform"])
+    tiled = fit.fit == "tiles"
     splits = {
         schema.TRAIN: input_pipeline.read_examples(fn_args.train_files),
         schema.VALIDATION: input_pipeline.read_examples(fn_args.eval_files),
@@ -86,24 +98,27 @@ def training_data(fn_args: FnArgs, config: TrainerConfig) -> Iterator[TrainingDa
     with tempfile.TemporaryDirectory(prefix="segline-cache-") as folder:
         pictures = {
             split: input_pipeline.cached(
-                input_pipeline.prepared_pictures(examples, transform), config, f"{folder}/{split}"
+                input_pipeline.prepared_pictures(examples, transform, tiled),
+                config,
+                f"{folder}/{split}",
             )
             for split, examples in splits.items()
         }
+        validation = pictures[schema.VALIDATION]
         data = TrainingData(
             transform,
-            tuple(transform.transformed_feature_spec()[schema.IMAGE].shape[:2]),
-            fn_args.custom_config.get("fit", "stretch"),
+            fit,
             pictures[schema.TRAIN],
-            pictures[schema.VALIDATION],
+            input_pipeline.validation_windows(validation, fit) if tiled else validation,
             input_pipeline.count_examples(splits[schema.TRAIN]),
             input_pipeline.count_examples(splits[schema.VALIDATION]),
             splits[schema.VALIDATION],
         )
         _LOG.info(
-            "%d training and %d validation pictures of %dx%d",
+            "%d training and %d validation pictures%s of %dx%d",
             data.train_count,
             data.validation_count,
-            *data.image_size,
+            ", seen through windows" if tiled else "",
+            *fit.image_size,
         )
         yield data

@@ -171,7 +171,7 @@ class UNetTuner(keras_tuner.Tuner):
     def _train(self, config: TrainerConfig) -> float:
         data, num_classes = self._data, len(self._classes)
         with self._strategy.scope():
-            model = build_unet(num_classes, data.image_size, config.encoder, config.decoder)
+            model = build_unet(num_classes, data.fit.image_size, config.encoder, config.decoder)
         weights = resolve_class_weights(config.class_weights, data.train, num_classes)
         validation = input_pipeline.validation_batches(data.validation, config)
         ignore_index = data.ignore_index(self._classes)
@@ -179,7 +179,9 @@ class UNetTuner(keras_tuner.Tuner):
             model,
             self._strategy,
             config,
-            functools.partial(input_pipeline.training_batches, data.train, config, weights),
+            functools.partial(
+                input_pipeline.training_batches, data.train, config, weights, fit=data.fit
+            ),
             validation,
             steps_per_epoch=data.steps_per_epoch(config),
             validation_steps=data.validation_steps(config),

@@ -16,10 +16,8 @@ from typing import Any
 import tensorflow as tf
 
 from components.common import pictures, schema
-from components.common.picture_fit import Fit, content_box, place
+from components.common.picture_fit import MIDDLE_GREY, WholeFit, content_box, place
 from components.transform.config import TransformConfig
-
-_MIDDLE_GREY = 0.5  # zero to an encoder that wants -1 to 1
 
 
 def preprocessing_fn(
@@ -36,9 +34,19 @@ def preprocessing_fn(
       height, width] of class indices (IGNORE_INDEX where the config ignores the
       raw value, and in padding); ORIGINAL_SIZE: int64 [batch, 2], height and width before
       resizing; CONTENT_BOX: int64 [batch, 4], where in IMAGE the picture lies.
+      With `fit: tiles` pictures keep their sizes: IMAGE and MASK are strings [batch], for
+      `pictures.unpack_image` and `unpack_indices`.
     """
     config = TransformConfig.model_validate_json(custom_config["transform"])
     classes = schema.ClassTable.model_validate_json(custom_config["classes"])
+    if config.fit == "tiles":
+        packed, size = pack_images(inputs[schema.IMAGE][:, 0])
+        return {
+            schema.IMAGE: packed,
+            schema.ORIGINAL_SIZE: size,
+            schema.CONTENT_BOX: tf.concat([tf.zeros_like(size), size], -1),
+            schema.MASK: pack_masks(inputs[schema.MASK][:, 0], classes),
+        }
     image, size, box = prepare_images(inputs[schema.IMAGE][:, 0], config.image_size, config.fit)
     boxes = None if config.fit == "stretch" else box
     return {
@@ -49,8 +57,54 @@ def preprocessing_fn(
     }
 
 
+def pack_images(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes and scales pictures of any size.
+
+    Args:
+      encoded: string [batch].
+
+    Returns:
+      string [batch], packed pictures in [0, 1]; their sizes, int64 [batch, 2].
+    """
+
+    def prepare(one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = pictures.decode_image(one)
+        return pictures.pack_image(image / 255), tf.shape(image, tf.int64)[:2]
+
+    return tf.map_fn(
+        prepare,
+        encoded,
+        fn_output_signature=(tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int64)),
+        parallel_iterations=1,
+    )
+
+
+def pack_masks(encoded: tf.Tensor, classes: schema.ClassTable) -> tf.Tensor:
+    """Decodes masks of any size, and maps raw values to class indices.
+
+    Args:
+      encoded: string [batch].
+      classes: the mapping.
+
+    Returns:
+      string [batch], packed.
+
+    Raises:
+      tf.errors.InvalidArgumentError: a raw value that no class has.
+    """
+    lookup = classes.lookup_table(unknown=pictures.NO_INDEX)
+    return tf.map_fn(
+        lambda one: pictures.pack_indices(
+            pictures.class_indices(pictures.decode_mask(one), lookup)
+        ),
+        encoded,
+        fn_output_signature=tf.TensorSpec([], tf.string),
+        parallel_iterations=1,
+    )
+
+
 def prepare_images(
-    encoded: tf.Tensor, size: tuple[int, int], fit: Fit = "stretch"
+    encoded: tf.Tensor, size: tuple[int, int], fit: WholeFit = "stretch"
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Decodes, resizes and scales pictures.
 
@@ -71,7 +125,7 @@ def prepare_images(
         if fit == "stretch":
             return tf.image.resize(image, size, method="bilinear") / 255.0, original, box
         resized = tf.image.resize(image, tf.cast(box[2:], tf.int32), method="bilinear")
-        return place(resized / 255.0, box, size, _MIDDLE_GREY), original, box
+        return place(resized / 255.0, box, size, MIDDLE_GREY), original, box
 
     return tf.map_fn(
         prepare,

@@ -24,6 +24,12 @@ _IN_ORDER = (
     *("mask_values", "pictures"),
 )
 
+_TILES = (
+    "  tiles:",
+    "    overlap: 32  # of neighbouring windows, in pixels",
+    "    windows_per_picture: 16  # that training takes in an epoch",
+)
+
 
 def config_text(
     name: str, survey: Survey, classes: Mapping[str, int], comments: Mapping[str, str]
@@ -36,7 +42,7 @@ def config_text(
       classes: class name -> mask value.
       comments: class name -> what the data calls it.
     """
-    fit = proposed_fit(survey)
+    fit = proposed_fit(survey, classes)
     counts = [survey.pixels[value] for value in classes.values()]
     total = sum(survey.pixels.values())
     lines = [f"# Written by segline init: {_line(survey.form)}."]
@@ -64,6 +70,7 @@ def config_text(
         f"  image_size: [{IMAGE_SIDE}, {IMAGE_SIDE}]  # height and width that the model sees, "
         "multiples of 32",
         f"  fit: {fit.fit}  # {fit.reason}",
+        *(_TILES if fit.fit == "tiles" else ()),
         "trainer:",
         "  # Weights in the classes' order, where one is rare; none: all pixels count the same.",
         f"  class_weights: {_weights(counts)}"
@@ -77,14 +84,20 @@ def config_text(
         "  epochs: 20",
         f"  batch_size: {_batch_size(survey.splits[schema.TRAIN])}",
         "evaluator:",
+        *(["  at: picture"] if fit.fit == "tiles" else []),
         "  min_mean_iou: 0.5  # below it, a model is not pushed",
     ]
     return "\n".join(lines) + "\n"
 
 
-def proposed_fit(survey: Survey) -> ProposedFit:
+def proposed_fit(survey: Survey, classes: Mapping[str, int]) -> ProposedFit:
     """How the config fits pictures into the model's size."""
-    return propose_fit(survey.heights, survey.widths, IMAGE_SIDE)
+    thickness = {
+        name: survey.lost[value].thickness
+        for name, value in classes.items()
+        if value in survey.lost
+    }
+    return propose_fit(survey.heights, survey.widths, IMAGE_SIDE, thickness)
 
 
 def _folder(folder: FolderConfig, splits: Mapping[str, int]) -> list[str]:

@@ -203,7 +203,7 @@ def print_survey(console: Console, found: Survey, classes: Mapping[str, int]) ->
     for note in found.notes:
         say(f"! {note}")
     things = {name: found.lost[value] for name, value in classes.items() if value in found.lost}
-    fit = proposed_fit(found)
+    fit = proposed_fit(found, classes)
     if fit.fit != "stretch":
         say(f"! {fit.reason} (transform.fit: {fit.fit})")
     for line in vanishing.told(things, IMAGE_SIDE, fit.fit):

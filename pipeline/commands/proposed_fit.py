@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from components.common.picture_fit import Fit
 
 _MOST_APART = 2.0  # proportions of which stretching makes one
 _OBLONG = 1.5  # beyond it, an image_size of the pictures' own shape is worth a word
+_THINNEST = 1.0  # of a class's things, in the model's pixels
 _STEP = 32  # of the sides of image_size
 
 
@@ -22,16 +23,31 @@ class ProposedFit:
     reason: str
 
 
-def propose_fit(heights: Sequence[int], widths: Sequence[int], side: int) -> ProposedFit:
-    """Proposes `pad` where proportions are so different that stretching would blur shapes.
+def propose_fit(
+    heights: Sequence[int],
+    widths: Sequence[int],
+    side: int,
+    thickness: Mapping[str, float] | None = None,
+) -> ProposedFit:
+    """Proposes `tiles` where a class would get lost, `pad` where shapes would.
 
     Args:
       heights: of the pictures, in pixels.
       widths: of the same pictures.
       side: of the square that the model sees.
+      thickness: class name -> how thick its things are, in the pictures' pixels.
     """
     if not heights:
         return ProposedFit("stretch", "to that size, as in the tutorial; pad: in their proportions")
+    shorter = float(np.median(np.minimum(heights, widths)))
+    thinnest = min(thickness or {}, key=lambda name: (thickness or {})[name], default=None)
+    if thickness and thinnest and thickness[thinnest] * side / shorter < _THINNEST:
+        return ProposedFit(
+            "tiles",
+            f"things of class {thinnest} are about {thickness[thinnest]:.2g} pixels thick, and the "
+            f"pictures {shorter:.0f} on their shorter side: shrunk to {side}, they would be gone; "
+            "windows show them as they are",
+        )
     ratios = np.asarray(widths, float) / np.asarray(heights, float)
     low, typical, high = np.percentile(ratios, (5, 50, 95))
     if high / low > _MOST_APART:

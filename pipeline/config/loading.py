@@ -110,6 +110,11 @@ class PipelineConfig(schema.Config):
                 self.tuner.check(self.trainer)
             except ValueError as error:
                 raise ValueError(f"tuner.space: {error}") from error
+        if self.transform.fit == "tiles" and self.evaluator.at == "model":
+            raise ValueError(
+                "evaluator.at: with `transform.fit: tiles` masks have the pictures' own sizes: "
+                "set it to `picture`"
+            )
         size = self.evaluator.object_size
         for key, names in (
             ("evaluator.min_class_iou", self.evaluator.min_class_iou),

@@ -33,3 +33,16 @@ def test_more_vanishes_where_pictures_are_padded():
     assert objects[1].lost[128, "pad"] == padded > objects[1].lost[128, "stretch"]
     (line,) = vanishing.told({"speck": objects[1]}, 128, "pad")
     assert line.startswith(f"{padded / number:.0%} of the {number} things of class speck vanish")
+
+
+def test_how_thick_things_are():
+    """Lines have their width, wherever they go; squares half their side."""
+    mask = np.zeros((200, 200), np.uint8)
+    mask[50:53, :] = 1
+    mask[:, 120:123] = 1
+    for step in range(5):
+        mask[100 + 18 * step : 110 + 18 * step, 10:20] = 2
+    objects = {}
+    vanishing.count(mask, objects)
+    assert objects[1].thickness == pytest.approx(3, rel=0.02)
+    assert objects[2].thickness == pytest.approx(5)

@@ -12,6 +12,7 @@ from small_training import SMALL, halves
 
 from components.common import schema
 from components.common.errors import UserError
+from components.common.picture_fit import PictureFit
 from components.trainer import hyperparameters, tuner_fn
 from components.trainer.config import TrainerConfig
 from components.trainer.training_data import TrainingData
@@ -75,7 +76,7 @@ def search(monkeypatch):
     Trials are not trained (one test does so), but scored: the nearer to 0.003 the better.
     """
     images = halves()
-    data = TrainingData(None, (32, 32), "stretch", images, images, 8, 8, None)
+    data = TrainingData(None, PictureFit(image_size=(32, 32)), images, images, 8, 8, None)
     monkeypatch.setattr(tuner_fn, "training_data", lambda *_: contextlib.nullcontext(data))
     classes = schema.ClassTable(values={"dark": 0, "light": 1})
     tried = []

@@ -23,3 +23,19 @@ def test_the_proposal(sizes, fit, reason):
     heights, widths = [height for height, _ in sizes], [width for _, width in sizes]
     found = propose_fit(heights, widths, 128)
     assert found.fit == fit and reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("side", "thickness", "fit"),
+    [
+        (2048, {"road": 3.0, "wood": 90.0}, "tiles"),
+        (2048, {"road": 30.0, "wood": 90.0}, "stretch"),
+        (160, {"road": 3.0}, "stretch"),
+        (500, {"border": 10.0}, "stretch"),
+    ],
+)
+def test_what_is_too_thin_to_be_shrunk_gets_windows(side, thickness, fit):
+    found = propose_fit([side] * 9, [side] * 9, 128, thickness)
+    assert found.fit == fit
+    if fit == "tiles":
+        assert "class road are about 3 pixels thick, and the pictures 2048 on" in found.reason

@@ -1,0 +1,111 @@
+"""What the saved model says of pictures that it sees through windows."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from components.common import schema
+from components.common.picture_fit import MIDDLE_GREY, PictureFit
+from components.common.pictures import unpack_image, unpack_indices
+from components.trainer.counting import confusion_matrices
+from components.trainer.sliding_window import SlidingWindow
+from components.trainer.whole_pictures import Features, Layer, Network
+
+
+class TiledPictures:
+    """From the Transform step's features to answers and counts, at the pictures' own sizes.
+
+    One picture after another, so that memory is that of the largest.
+
+    Args:
+      fit: size of the windows, their overlap and scale.
+      classes: the class table.
+    """
+
+    def __init__(self, fit: PictureFit, classes: schema.ClassTable) -> None:
+        self._classes = classes
+        self._slide = SlidingWindow(fit.image_size, fit.tiles, len(classes), MIDDLE_GREY)
+
+    def answer(self, features: Features, probabilities_of: Network) -> dict[str, tf.Tensor]:
+        """MASK_PNG_BYTES string [B], CONFIDENCE float32 [B], and MASK uint8 [B, H, W].
+
+        H and W are those of the largest picture; what is beyond a smaller one is IGNORE_INDEX.
+        """
+        largest = tf.reduce_max(tf.concat([features[schema.ORIGINAL_SIZE], [[0, 0]]], 0), 0)
+
+        def segment(packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            mask, confidence = self._slide.segment(unpack_image(packed), probabilities_of)
+            png = tf.io.encode_png(mask[..., tf.newaxis])
+            return _enlarged(mask, largest, schema.IGNORE_INDEX), png, confidence
+
+        masks, pngs, confidence = tf.map_fn(
+            segment,
+            features[schema.IMAGE],
+            fn_output_signature=(
+                tf.TensorSpec([None, None], tf.uint8),
+                tf.TensorSpec([], tf.string),
+                tf.TensorSpec([], tf.float32),
+            ),
+            parallel_iterations=1,
+        )
+        return {
+            schema.MASK: masks,
+            schema.MASK_PNG_BYTES: pngs,
+            schema.CONFIDENCE: confidence,
+        }
+
+    def count(self, layer: Layer, raw: Features, logits_of: Network) -> tf.Tensor:
+        """Confusion matrices, each pixel counted once: int64 [B, C, C].
+
+        Args:
+          layer: the Transform step's.
+          raw: IMAGE and MASK of the examples.
+          logits_of: the network.
+        """
+        features = layer(raw)
+
+        def probabilities_of(pictures: tf.Tensor) -> tf.Tensor:
+            return tf.nn.softmax(logits_of(pictures))
+
+        def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            predicted, _ = self._slide.segment(unpack_image(pair[0]), probabilities_of)
+            truth = tf.cast(unpack_indices(pair[1]), tf.int64)
+            predicted = tf.cast(predicted, tf.int64)
+            return confusion_matrices(truth[None], predicted[None], len(self._classes))[0]
+
+        return tf.map_fn(
+            one,
+            (features[schema.IMAGE], features[schema.MASK]),
+            fn_output_signature=tf.TensorSpec([len(self._classes)] * 2, tf.int64),
+            parallel_iterations=1,
+        )
+
+    # Windows show pictures at their own size.
+    count_at_picture = count
+
+    def prepared(self, features: Features) -> dict[str, tf.Tensor]:
+        """Pictures and masks, enlarged to the batch's largest: grey, and IGNORE_INDEX."""
+        largest = tf.reduce_max(tf.concat([features[schema.ORIGINAL_SIZE], [[0, 0]]], 0), 0)
+        images = tf.map_fn(
+            lambda one: _enlarged(tf.cast(unpack_image(one), tf.float32), largest, MIDDLE_GREY),
+            features[schema.IMAGE],
+            fn_output_signature=tf.TensorSpec([None, None, 3], tf.float32),
+        )
+        masks = tf.map_fn(
+            lambda one: _enlarged(
+                tf.cast(unpack_indices(one), tf.int64), largest, schema.IGNORE_INDEX
+            ),
+            features[schema.MASK],
+            fn_output_signature=tf.TensorSpec([None, None], tf.int64),
+        )
+        return {**features, schema.IMAGE: images, schema.MASK: masks}
+
+
+def _enlarged(content: tf.Tensor, size: tf.Tensor, padding: float) -> tf.Tensor:
+    """[height, width, …] with padding below and to the right, of that size."""
+    after = size - tf.shape(content, tf.int64)[:2]
+    around = tf.stack([tf.zeros_like(after), after], 1)
+    rest = tf.zeros([tf.rank(content) - 2, 2], tf.int64)
+    return tf.pad(
+        content, tf.concat([around, rest], 0), constant_values=tf.cast(padding, content.dtype)
+    )

@@ -1,0 +1,71 @@
+"""What the saved model says of pictures that it sees whole: stretched, or padded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from components.common import schema
+from components.common.picture_fit import PictureFit, inside
+from components.trainer.counting import confusion_matrices, matrices_at_picture
+from components.trainer.own_size import masks_at_size
+
+Features = Mapping[str, tf.Tensor]
+Layer = Callable[[Features], Features]
+Network = Callable[[tf.Tensor], tf.Tensor]  # float32 [n, *image_size, 3] to [n, *image_size, C]
+
+
+class WholePictures:
+    """From the Transform step's features to answers and counts.
+
+    Args:
+      fit: size of what the network sees, and how pictures are fitted in.
+      classes: the class table.
+    """
+
+    def __init__(self, fit: PictureFit, classes: schema.ClassTable) -> None:
+        self._fit = fit
+        self._classes = classes
+
+    def answer(self, features: Features, probabilities_of: Network) -> dict[str, tf.Tensor]:
+        """MASK uint8 [B, H, W], MASK_PNG_BYTES string [B], CONFIDENCE float32 [B]."""
+        probabilities = probabilities_of(features[schema.IMAGE])
+        boxes, sizes = features[schema.CONTENT_BOX], features[schema.ORIGINAL_SIZE]
+        mask = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
+        winning = tf.reduce_max(probabilities, -1)
+        if self._fit.fit == "stretch":
+            confidence = tf.reduce_mean(winning, [1, 2])
+        else:
+            shown = inside(boxes, self._fit.image_size)
+            mask = tf.where(shown, mask, schema.IGNORE_INDEX)
+            counted = tf.cast(shown, tf.float32)
+            confidence = tf.reduce_sum(winning * counted, [1, 2]) / tf.reduce_sum(counted, [1, 2])
+        return {
+            schema.MASK: mask,
+            schema.MASK_PNG_BYTES: masks_at_size(probabilities, boxes, sizes),
+            schema.CONFIDENCE: confidence,
+        }
+
+    def count(self, layer: Layer, raw: Features, logits_of: Network) -> tf.Tensor:
+        """Confusion matrices at the model's size: int64 [B, C, C].
+
+        Args:
+          layer: the Transform step's.
+          raw: IMAGE and MASK of the examples.
+          logits_of: the network.
+        """
+        features = layer(raw)
+        predicted = tf.argmax(logits_of(features[schema.IMAGE]), axis=-1)
+        return confusion_matrices(features[schema.MASK], predicted, len(self._classes))
+
+    def count_at_picture(self, layer: Layer, raw: Features, logits_of: Network) -> tf.Tensor:
+        """Those at the size that each mask has itself: int64 [B, C, C]."""
+        features = layer({schema.IMAGE: raw[schema.IMAGE]})
+        probabilities = tf.nn.softmax(logits_of(features[schema.IMAGE]))
+        masks, boxes = raw[schema.MASK][:, 0], features[schema.CONTENT_BOX]
+        return matrices_at_picture(masks, probabilities, boxes, self._classes)
+
+    def prepared(self, features: Features) -> dict[str, tf.Tensor]:
+        """What the network sees and is held against."""
+        return dict(features)
