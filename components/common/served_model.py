@@ -7,6 +7,7 @@ import functools
 import io
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,7 @@ from PIL import Image
 from components.common import schema
 from components.common.errors import UserError
 from components.common.model_card import read_card
+from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
 
 _SERVING_FOLDER = "serving"
@@ -53,6 +55,7 @@ class ServedModel:
     Attributes:
       path: the SavedModel that was loaded.
       classes: its class table.
+      fit: size of what the network sees, and how pictures are fitted in.
       pictures: how the pictures were read that it learned from, but for their orientation:
         a mask has to lie over what a viewer shows.
 
@@ -66,6 +69,7 @@ class ServedModel:
         try:
             card = read_card(self.path)
             self.classes: schema.ClassTable = card["classes"]
+            self.fit = _fit(card)
             told = PictureSettings.model_validate(card.get("pictures") or {})
             self.pictures = told.model_copy(update={"orientation": "upright"})
             # A signature does not keep what it is a part of.
@@ -119,6 +123,12 @@ class ServedModel:
             if len(batch) == 1:
                 return [f"the model refuses it: {reason_of(f'InvalidArgumentError: {error}')}"]
         return [found for one in batch for found in self.predict_each([one])]
+
+
+def _fit(card: dict[str, Any]) -> PictureFit:
+    """As the card has it; models of before windows came say nothing of them."""
+    known = {key: card[key] for key in ("image_size", "fit", "tiles") if card.get(key)}
+    return PictureFit.model_validate(known)
 
 
 def find_model(path: str) -> str:

@@ -5,6 +5,7 @@ The same numbers for whoever cuts: the model's graph, and a reader of rasters.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated
 
 import pydantic
@@ -88,3 +89,51 @@ def weights(window: int, overlap: int) -> tf.Tensor:
     position = tf.range(window, dtype=tf.float32) + 0.5
     depth = tf.minimum(position, window - position) / max(overlap, 1)
     return tf.sin(tf.minimum(depth, 1.0) * (3.141592653589793 / 2)) ** 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """A piece of one side, of some windows, and the part of it that it decides.
+
+    Attributes:
+      begin: first pixel.
+      end: behind the last one.
+      keep_from: first pixel that no window outside the piece has a part in.
+      keep_to: behind the last such.
+    """
+
+    begin: int
+    end: int
+    keep_from: int
+    keep_to: int
+
+
+def spans(length: int, window: int, overlap: int, most: int) -> list[Span]:
+    """Cuts a side into pieces whose windows are those of the whole.
+
+    Segmented each for itself, what they keep is what the whole picture would get.
+
+    Args:
+      length: of the side, in pixels.
+      window: length of a window.
+      overlap: of neighbouring windows, less than `window`.
+      most: pixels of a piece; more where a few windows need them.
+    """
+    if length <= window:
+        return [Span(0, length, 0, length)]
+    stride = window - overlap
+    begins = [*range(0, length - window, stride), length - window]
+    sharing = -(-window // stride) - 1  # windows that reach into the next one
+    at_a_time = max((most - window) // stride + 1, 2 * sharing + 1, 2)
+    found: list[Span] = []
+    first = kept = 0
+    while kept < length:
+        last = min(first + at_a_time, len(begins)) - 1
+        is_last = last == len(begins) - 1
+        keep_to = length if is_last else begins[last + 1]
+        found.append(Span(begins[first], begins[last] + window, kept, keep_to))
+        kept = keep_to
+        # The first window of the next piece: none before it reaches beyond what is kept.
+        while first < len(begins) - 1 and begins[first] + window <= kept:
+            first += 1
+    return found

@@ -18,6 +18,7 @@ from components.common.served_model import Prediction, ServedModel
 from components.predictor.objects import FoundObject, find_objects
 from components.predictor.overlay import mask_image, overlay_image
 from components.predictor.picture_files import Picture, PictureFile, read_picture
+from components.predictor.rasters import is_raster, predict_raster
 
 TABLE_FILE = "predictions.csv"
 _THREADS = 4
@@ -59,7 +60,8 @@ def predict_files(
 ) -> Iterator[Row]:
     """Predicts pictures and writes `_mask.png` and `_overlay.jpg` for each.
 
-    Reading and writing go on in threads while the model works.
+    Reading and writing go on in threads while the model works. Rasters (`rasters.is_raster`)
+    come last, piece by piece; their masks are GeoTIFFs.
 
     Args:
       model: the model.
@@ -69,11 +71,13 @@ def predict_files(
       object_classes: indices of the classes whose connected objects are wanted.
 
     Yields:
-      One row for each picture, in order; one that can't be read has an error.
+      One row for each picture, in order, and each raster; one that can't be read has an error.
 
     Raises:
       UserError: the results can't be written.
     """
+    rasters = [file for file in files if is_raster(file.path)]
+    files = [file for file in files if file not in rasters]
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     with ThreadPoolExecutor(_THREADS) as pool:
 
@@ -94,6 +98,8 @@ def predict_files(
                 for file, picture, prediction in zip(batch, pictures, predictions, strict=True)
             ]
         yield from _results(writing)
+    for file in rasters:
+        yield _raster_row(model, file, out, object_classes)
 
 
 def write_table(rows: Sequence[Row], class_names: Sequence[str], out: str) -> str:
@@ -162,6 +168,22 @@ def _write(
         overlay,
         notes=picture.notes,
         objects=tuple(find_objects(prediction.mask, object_classes)),
+    )
+
+
+def _raster_row(
+    model: ServedModel, file: PictureFile, out: str, object_classes: Sequence[int]
+) -> Row:
+    path = file_tree.readable(file.path)
+    try:
+        found = predict_raster(model, file.path, os.path.join(out, file.output))
+    except OSError as error:
+        return Row(path, error=str(error))
+    notes = found.notes
+    if object_classes:
+        notes = (*notes, "objects are not looked for in rasters")
+    return Row(
+        path, found.size, found.shares, found.confidence, found.mask, found.overlay, notes=notes
     )
 
 
