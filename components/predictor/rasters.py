@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +95,13 @@ def predict_raster(model: ServedModel, path: str, base: str) -> RasterResult:
     mask, overlay = f"{base}_mask.tif", f"{base}_overlay.jpg"
     part = f"{base}_mask.partial.tif"
     notes: list[str] = []
+    unplaced = rasterio.errors.NotGeoreferencedWarning  # of those that are only large
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES), rasterio.open(path) as source:
+        with (
+            warnings.catch_warnings(action="ignore", category=unplaced),
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES),
+            rasterio.open(path) as source,
+        ):
             reader = _Reader(source, model.pictures, notes)
             pieces = _pieces(model, source.height, source.width)
             counts, sure = np.zeros(len(model.classes), np.int64), 0.0
@@ -238,7 +244,9 @@ def _target(path: str, source: rasterio.DatasetReader, num_classes: int) -> Iter
     import rasterio
 
     points, system = source.gcps
-    place = {"gcps": points, "crs": system} if points else {"crs": source.crs}
+    place: dict[str, Any] = {"gcps": points, "crs": system} if points else {"crs": source.crs}
+    if not source.transform.is_identity:
+        place["transform"] = source.transform
     with rasterio.open(
         path,
         "w",
@@ -247,7 +255,6 @@ def _target(path: str, source: rasterio.DatasetReader, num_classes: int) -> Iter
         count=1,
         height=source.height,
         width=source.width,
-        transform=source.transform,
         nodata=schema.IGNORE_INDEX,
         tiled=True,
         blockxsize=_BLOCK,
