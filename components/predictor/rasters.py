@@ -30,7 +30,7 @@ _GEO_TAGS = (34735, 33550, 34264)  # key directory, pixel scale, transformation
 _LARGE = 25_000_000  # pixels of a TIFF that is read in pieces though it has no place
 _PIECE = 2048  # pixels of a piece's sides
 _BLOCK = 512  # of the written file
-_CACHE_MEGABYTES = 128  # GDAL's; its own default is a share of the machine
+_CACHE_BYTES = 128 * 2**20  # GDAL's; its own default is a share of the machine
 _OVERVIEW = 1600  # longest side of the overlay
 
 
@@ -99,7 +99,7 @@ def predict_raster(model: ServedModel, path: str, base: str) -> RasterResult:
     try:
         with (
             warnings.catch_warnings(action="ignore", category=unplaced),
-            rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES),
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
             rasterio.open(path) as source,
         ):
             reader = _Reader(source, model.pictures, notes)
