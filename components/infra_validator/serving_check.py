@@ -16,6 +16,7 @@ from components.common.served_model import reason_of
 from components.infra_validator.clean_process import Answer, Call
 
 BATCH = 8
+_BATCH_PIXELS = 8_000_000
 # Another batch size may take another kernel, whose rounding turns a pixel on an edge;
 # more so in bfloat16.
 _MOST_DIFFERENT_PIXELS = 0.01
@@ -87,8 +88,10 @@ def make_requests(samples: Samples) -> list[Request]:
     encoded = [_image_of(example) for example in samples.first]
     pixels = pictures.decode_image(tf.constant(encoded[0])).numpy()
     size = pixels.shape[:2]
-    batch = [encoded[index % len(encoded)] for index in range(BATCH)]
-    batch_examples = [samples.first[index % len(encoded)] for index in range(BATCH)]
+    # Of large pictures, which take a while and much memory, fewer.
+    count = int(np.clip(_BATCH_PIXELS // max(1, size[0] * size[1]), 2, BATCH))
+    batch = [encoded[index % len(encoded)] for index in range(count)]
+    batch_examples = [samples.first[index % len(encoded)] for index in range(count)]
     largest = _image_of(samples.largest)
     opaque = np.dstack([pixels, np.full(size, 255, np.uint8)])
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
@@ -103,7 +106,7 @@ def make_requests(samples: Samples) -> list[Request]:
         _request("RGBA PNG, batch of 1", [_encode(opaque)], [size], same_as=own),
         _request("grey PNG, batch of 1", [_encode(grey)], [size]),
         _request(
-            f"batch of {BATCH}",
+            f"batch of {count}",
             batch,
             [_size_of(one) for one in batch],
             examples=tuple(batch_examples),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,10 +13,12 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.utils import path_utils
 
 from components.common import schema
+from components.common.model_card import read_card
 from components.evaluator.verdict import Verdict, slice_name
 from components.reporter import charts, images
 from components.reporter.data_section import split_files
 
+_PART = 256  # pixels of a part's sides
 METRIC_LABELS = {
     "iou": "IoU",
     "accuracy": "accuracy",
@@ -43,6 +46,7 @@ class RankedPicture:
       example_id: of the example.
       mean_iou: of this picture alone.
       picture, truth, predicted, difference: at the model's size, without padding.
+      part: which part of the picture they show, in words; empty: all.
     """
 
     example_id: str
@@ -51,6 +55,7 @@ class RankedPicture:
     truth: str
     predicted: str
     difference: str
+    part: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +83,11 @@ class EvaluationSection:
     slices: dict[str, list[SliceRow]]
     slice_charts: list[str]
     ranked: dict[str, list[RankedPicture]]
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether parts of pictures are shown, at their own resolution."""
+        return any(picture.part for pictures in self.ranked.values() for picture in pictures)
 
 
 def make(
@@ -156,29 +166,20 @@ def _ranked(
     folder = path_utils.serving_model_path(artifacts["model"].uri)
     if len(records) < len(wanted) or not tf.io.gfile.exists(folder):
         return {}  # cleaned up: the numbers are still there
+    tiled = read_card(folder).get("fit") == "tiles"
     signatures = tf.saved_model.load(folder).signatures
-    ids = list(records)
-    serialized = tf.constant([records[example_id] for example_id in ids])
-    prepared = signatures[schema.TRANSFORM_SIGNATURE](**{schema.EXAMPLES: serialized})
-    encoded = tf.constant(
-        [
-            tf.train.Example.FromString(records[example_id])
-            .features.feature[schema.IMAGE]
-            .bytes_list.value[0]
-            for example_id in ids
-        ]
-    )
-    masks = signatures[schema.SERVING_SIGNATURE](**{schema.IMAGE_BYTES: encoded})[schema.MASK]
     shown = {}
-    for index, example_id in enumerate(ids):
-        content = slice(None), slice(None)
-        if schema.CONTENT_BOX in prepared:  # models of before had no padding
-            top, left, height, width = prepared[schema.CONTENT_BOX][index].numpy()
-            content = slice(top, top + height), slice(left, left + width)
-        picture = (prepared[schema.IMAGE][index].numpy() * 255).round().astype(np.uint8)[content]
-        truth = prepared[schema.MASK][index].numpy().astype(np.uint8)[content]
-        predicted = masks[index].numpy()[content]
+    for example_id, record in records.items():  # one by one: they may be large
+        picture, truth, predicted = _answered(signatures, record)
+        part = ""
+        if tiled:
+            wrong = (truth != predicted) & (truth != schema.IGNORE_INDEX)
+            top, left = most_of(wrong, _PART)
+            part = f"from pixel {left}, {top}"
+            cut = slice(top, top + _PART), slice(left, left + _PART)
+            picture, truth, predicted = picture[cut], truth[cut], predicted[cut]
         shown[example_id] = {
+            "part": part,
             "picture": images.photograph(picture),
             "truth": images.mask(truth, num_classes),
             "predicted": images.mask(predicted, num_classes),
@@ -188,6 +189,45 @@ def _ranked(
         kind: [RankedPicture(example_id, score, **shown[example_id]) for example_id, score in pairs]
         for kind, pairs in kinds.items()
     }
+
+
+def _answered(
+    signatures: Mapping[str, Any], record: bytes
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An example's picture, its truth and what is served for it: uint8, without padding."""
+    feature = tf.train.Example.FromString(record).features.feature
+    encoded = feature[schema.IMAGE].bytes_list.value[0]
+    prepared = signatures[schema.TRANSFORM_SIGNATURE](**{schema.EXAMPLES: tf.constant([record])})
+    served = signatures[schema.SERVING_SIGNATURE](**{schema.IMAGE_BYTES: tf.constant([encoded])})
+    content = slice(None), slice(None)
+    if schema.CONTENT_BOX in prepared:  # models of before had no padding
+        top, left, height, width = prepared[schema.CONTENT_BOX][0].numpy()
+        content = slice(top, top + height), slice(left, left + width)
+    picture = (prepared[schema.IMAGE][0].numpy() * 255).round().astype(np.uint8)
+    truth = prepared[schema.MASK][0].numpy().astype(np.uint8)
+    return picture[content], truth[content], served[schema.MASK][0].numpy()[content]
+
+
+def most_of(wrong: np.ndarray, side: int) -> tuple[int, int]:
+    """Where in a large picture most is wrong.
+
+    Args:
+      wrong: bool [height, width].
+      side: of the square that is looked for.
+
+    Returns:
+      Its top and left; in a picture that is lower or narrower, 0.
+    """
+    sums = np.pad(wrong.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    height, width = (min(side, one) for one in wrong.shape)
+    inside = (
+        sums[height:, width:]
+        - sums[:-height, width:]
+        - sums[height:, :-width]
+        + sums[:-height, :-width]
+    )
+    top, left = np.unravel_index(inside.argmax(), inside.shape)
+    return int(top), int(left)
 
 
 def find_examples(files: Iterable[str], wanted: set[str]) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from components.common.picture_fit import Fit
 _MOST_APART = 2.0  # proportions of which stretching makes one
 _OBLONG = 1.5  # beyond it, an image_size of the pictures' own shape is worth a word
 _THINNEST = 1.0  # of a class's things, in the model's pixels
+_LARGE = 4  # times the model's side; below it, a larger image_size is simpler than windows
 _STEP = 32  # of the sides of image_size
 
 
@@ -40,14 +41,15 @@ def propose_fit(
     if not heights:
         return ProposedFit("stretch", "to that size, as in the tutorial; pad: in their proportions")
     shorter = float(np.median(np.minimum(heights, widths)))
-    thinnest = min(thickness or {}, key=lambda name: (thickness or {})[name], default=None)
-    if thickness and thinnest and thickness[thinnest] * side / shorter < _THINNEST:
-        return ProposedFit(
-            "tiles",
-            f"things of class {thinnest} are about {thickness[thinnest]:.2g} pixels thick, and the "
-            f"pictures {shorter:.0f} on their shorter side: shrunk to {side}, they would be gone; "
-            "windows show them as they are",
-        )
+    if thickness and shorter >= _LARGE * side:
+        name, thinnest = min(thickness.items(), key=lambda one: one[1])
+        if thinnest * side / shorter < _THINNEST:
+            return ProposedFit(
+                "tiles",
+                f"things of class {name} are about {thinnest:.2g} pixels thick, and the pictures "
+                f"{shorter:.0f} on their shorter side: shrunk to {side}, they would be gone; "
+                "windows show them as they are",
+            )
     ratios = np.asarray(widths, float) / np.asarray(heights, float)
     low, typical, high = np.percentile(ratios, (5, 50, 95))
     if high / low > _MOST_APART:
