@@ -18,10 +18,13 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from components.common import schema
+from components.common.model_card import read_card
 from components.common.served_model import ServedModel
 from components.datasets.synthetic_fields import ROAD, draw_scene
 from components.evaluator.verdict import read_verdict
 from components.predictor import rasters
+from components.trainer.config import TrainerConfig
+from components.trainer.unet import build_unet
 
 SIDE = 512
 PLACE = Affine(0.5, 0, 691000, 0, -0.5, 5334000)  # half a metre a pixel
@@ -107,6 +110,20 @@ def test_the_metrics_are_those_of_the_served_masks_to_the_pixel(fields, model):
     assert total.sum() == SIDE * (41 + 300 + SIDE)
     # It has learned what a picture of 64x96 would not show.
     assert verdict.overall[schema.class_metric("iou", "class_2")] > 0.3
+
+
+def test_no_seam_where_the_windows_meet(fields, model):
+    """The same network over the whole scene at once, away from the scene's edges."""
+    trained = next((fields.folder / "runs/scenes/artifacts/Trainer/model").iterdir())
+    config = TrainerConfig.model_validate(read_card(model.path)["trainer"])
+    whole = build_unet(3, (SIDE, SIDE), config.encoder, config.decoder)
+    whole.load_weights(trained / "unet.weights.h5")
+    inner = np.s_[32:-32, 32:-32]
+    for number in (50, 51):
+        picture = draw_scene(number, SIDE)[0]
+        at_once = np.argmax(whole(picture[None] / 255.0)[0], -1)
+        (found,) = model.predict([encoded(picture)])
+        assert np.mean((found.mask == at_once)[inner]) >= 0.995
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (63, 95), (64, 96), (65, 97)])
