@@ -28,15 +28,18 @@ class Checkpoints(keras.callbacks.Callback):
     before the epoch counts as done.
 
     Args:
-      folder: for this training alone; see `checkpoint_folder`. It outlives the process.
+      folder: for this training alone; see `checkpoint_folder`. It outlives the process, and is
+        every worker's where there are several.
+      saves: whether this process writes; of several workers one does, and all restore.
 
     Attributes:
       epochs_done: how many epochs the latest checkpoint has behind it; 0: there is none.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, saves: bool = True) -> None:
         super().__init__()
         self._folder = folder
+        self._saves = saves
         self.epochs_done = max(self._saved(), default=0)
 
     def continue_logs(self, log_folder: str) -> None:
@@ -72,6 +75,9 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves aside and renames."""
         done = epoch + 1
+        self.epochs_done = done
+        if not self._saves:
+            return
         with tempfile.TemporaryDirectory() as folder:
             local = os.path.join(folder, "state.weights.h5")
             self.model.save_weights(local)
@@ -82,11 +88,10 @@ class Checkpoints(keras.callbacks.Callback):
         for older in self._saved():
             if older < done:
                 tf.io.gfile.remove(self._path(older))
-        self.epochs_done = done
 
     def remove(self) -> None:
         """The training is through: nobody will go on with it."""
-        if tf.io.gfile.exists(self._folder):
+        if self._saves and tf.io.gfile.exists(self._folder):
             tf.io.gfile.rmtree(self._folder)
 
     def _saved(self) -> list[int]:
@@ -101,7 +106,8 @@ def checkpoint_folder(model_run_dir: str, *inputs: Sequence[str] | dict[str, str
     """The folder for a training's checkpoints: the same for the same training.
 
     Args:
-      model_run_dir: of the ModelRun artifact, `<root>/Trainer/model_run/<id>`.
+      model_run_dir: `<root>/Trainer/model_run/<id>` of the ModelRun artifact; a worker beside
+        the chief has another last part.
       *inputs: all that decides about the result.
 
     Returns:

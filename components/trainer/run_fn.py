@@ -83,19 +83,18 @@ def _train_and_export(
         # How pictures become what the model sees: `segline predict` reads others likewise.
         "pictures": json.loads(fn_args.custom_config.get("pictures", "{}")),
     }
-    checkpoints = None
-    if distribution.number_of_workers() == 1:
-        checkpoints = Checkpoints(
-            checkpoint_folder(
-                fn_args.model_run_dir,
-                fn_args.transform_graph_path,
-                [*fn_args.train_files, *fn_args.eval_files],
-                {**fn_args.custom_config, "trainer": config.model_dump_json()},
-                base,
-            )
-        )
-        checkpoints.continue_logs(fn_args.model_run_dir)
+    checkpoints = Checkpoints(
+        checkpoint_folder(
+            fn_args.model_run_dir,
+            fn_args.transform_graph_path,
+            [*fn_args.train_files, *fn_args.eval_files],
+            {**fn_args.custom_config, "trainer": config.model_dump_json()},
+            base,
+        ),
+        saves=distribution.is_chief(),
+    )
     if distribution.is_chief():
+        checkpoints.continue_logs(fn_args.model_run_dir)
         tf.io.gfile.makedirs(fn_args.model_run_dir)
         layers = record.describe_layers(model)
         record.write_training(fn_args.model_run_dir, {**facts, "layers": layers})
@@ -124,8 +123,7 @@ def _train_and_export(
             data.fit,
         )
         warm_start.save_weights(model, fn_args.serving_model_dir)
-    if checkpoints:
-        checkpoints.remove()
+    checkpoints.remove()
 
 
 def _begin_with(model: keras.Model, base_model: str | None) -> str:

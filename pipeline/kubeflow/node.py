@@ -197,7 +197,7 @@ def run_node(
     connection = connection_config(config)
     settings = config.model_dump(mode="json")
     if node_id == training_worker.TRAINER and _follows_a_chief():
-        training_worker.train(metadata.Metadata(connection), run_id)
+        training_worker.train(metadata.Metadata(connection), run_id, config.artifacts_dir)
         return
     run_record.ensure(connect(config), run_id, settings, RUNNER, list(nodes))
     deployment = runner_utils.extract_local_deployment_config(pipeline)

@@ -24,6 +24,9 @@ from components.trainer import hyperparameters
 TRAINER = "Trainer"
 _LOG = logging.getLogger("segline.trainer")
 _PAUSE_SECONDS = 2.0
+# Not so one that has failed: TFX's launcher tries it again under the same record, whose state
+# it leaves as it is meanwhile.
+_TRAINED = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
 # What infra/kubernetes/training/trainjob.yaml says, and Kubernetes to each pod of an indexed job.
 _HOSTS, _INDEX = "SEGLINE_WORKER_HOSTS", "JOB_COMPLETION_INDEX"
 
@@ -45,12 +48,15 @@ def set_tf_config() -> None:
     os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
 
 
-def train(connection: metadata.Metadata, run_id: str, patience_seconds: float = 1800) -> None:
+def train(
+    connection: metadata.Metadata, run_id: str, root: str, patience_seconds: float = 1800
+) -> None:
     """Trains what the chief of a run trains.
 
     Args:
       connection: to ML Metadata.
       run_id: the run's id.
+      root: the pipeline's, where the chief keeps its checkpoints.
       patience_seconds: how long to wait for the chief to begin.
 
     Raises:
@@ -60,7 +66,7 @@ def train(connection: metadata.Metadata, run_id: str, patience_seconds: float = 
 
     with connection as handle:
         execution = _wait_for_chief(handle, run_id, patience_seconds)
-        if execution.last_known_state != mlmd.Execution.RUNNING:
+        if execution.last_known_state in _TRAINED:
             _LOG.info("the chief's model is from an earlier run: nothing to train")
             return
         inputs = execution_lib.get_input_artifacts(handle, execution.id)
@@ -68,7 +74,9 @@ def train(connection: metadata.Metadata, run_id: str, patience_seconds: float = 
     for found in inputs.get("hyperparameters", []):
         fn_args.hyperparameters = hyperparameters.read_config(found.uri)
     with tempfile.TemporaryDirectory() as folder:
-        fn_args.serving_model_dir = fn_args.model_run_dir = folder
+        fn_args.serving_model_dir = folder
+        # Nothing is written there; it says where the checkpoints are.
+        fn_args.model_run_dir = os.path.join(root, TRAINER, "model_run", "of_the_chief")
         run_fn(fn_args)
 
 

@@ -20,11 +20,28 @@ RUN_ID = "two-workers"
 TUNER = "{trials: 2, epochs: 1, space: {learning_rate: {min: 0.001, max: 0.01, scale: log}}}"
 OVERRIDES = f"trainer.seed=5 trainer.epochs=2 'tuner={TUNER}'"
 
+EPOCH = r"epoch (\d)/\d  loss (\S+)  accuracy (\S+)  val_loss (\S+)  val_accuracy (\S+)"
 
-def node(place, *names, **environment):
+
+def node(place, *names, run=RUN_ID, overrides=OVERRIDES, **environment):
     command = [sys.executable, "-m", "pipeline.kubeflow.node", "--node", *names]
-    command += ["--config-file", "tiny.yaml", "--overrides", OVERRIDES, "--job-id", RUN_ID]
+    command += ["--config-file", "tiny.yaml", "--overrides", overrides, "--job-id", run]
     return place.start(*command, **environment)
+
+
+def two_trainers(place, **settings):
+    """Worker and chief; the worker has to wait."""
+    addresses = [f"127.0.0.1:{ports.free_port()}" for _ in range(2)]
+    cluster = {"chief": addresses[:1], "worker": addresses[1:]}
+    return [
+        node(
+            place,
+            "Trainer",
+            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": kind, "index": 0}}),
+            **settings,
+        )
+        for kind in ("worker", "chief")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +58,14 @@ def trained(place):
     tuner = node(place, "Tuner")
     output = tuner.communicate()[0]
     assert tuner.returncode == 0 and "trial 2/2  mean IoU" in output, output
-    addresses = [f"127.0.0.1:{ports.free_port()}" for _ in range(2)]
-    cluster = {"chief": addresses[:1], "worker": addresses[1:]}
-    processes = [
-        node(
-            place,
-            "Trainer",
-            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": kind, "index": 0}}),
-        )
-        for kind in ("worker", "chief")  # the worker has to wait
-    ]
+    processes = two_trainers(place)
     worker, chief = (process.communicate()[0] for process in processes)
     assert [process.returncode for process in processes] == [0, 0], chief + worker
     return chief, worker
 
 
 def test_both_train_the_same(trained):
-    pattern = r"epoch \d/\d  loss (\S+)  accuracy (\S+)  val_loss (\S+)  val_accuracy (\S+)"
-    chief, worker = (re.findall(pattern, output) for output in trained)
+    chief, worker = (re.findall(EPOCH, output) for output in trained)
     assert len(chief) == 2 and chief == worker
 
 
@@ -99,3 +106,34 @@ def test_a_worker_whose_chief_was_cached_has_nothing_to_do(place, trained):
     worker = node(place, "Trainer", TF_CONFIG=json.dumps({"cluster": cluster, "task": task}))
     output = worker.communicate()[0]
     assert worker.returncode == 0 and "nothing to train" in output
+
+
+def test_after_a_lost_worker_both_go_on_from_the_last_epoch(place):
+    """To the numbers of a training in which none was lost."""
+    overrides = "trainer.seed=6 trainer.epochs=4 trainer.learning_rate=0.001"
+    found = {}
+    for run in ("one-is-lost", "none-is-lost"):
+        settings = {"run": run, "overrides": overrides, "SEGLINE__RUN__CACHE": "false"}
+        before = node(place, *BEFORE, **settings)
+        assert before.communicate()[0].count("done") == len(BEFORE)
+        if run == "one-is-lost":
+            worker, chief = two_trainers(place, **settings)
+            for line in worker.stdout:
+                if "epoch 2/4" in line:
+                    break
+            worker.kill()
+            chief.communicate(timeout=120)  # it can't go on alone, and says so by itself
+            assert chief.returncode != 0
+        outputs = [one.communicate()[0] for one in two_trainers(place, **settings)]
+        told = ["going on after epoch" in output for output in outputs]
+        assert told == [run == "one-is-lost"] * 2, "\n".join(outputs)
+        found[run] = [re.findall(EPOCH, output) for output in outputs]
+        assert found[run][0] == found[run][1]
+    begun = int(found["one-is-lost"][0][0][0])
+    assert 2 <= begun <= 4
+    # The order in which the workers' gradients are summed is not always the same.
+    for epoch, reference in zip(
+        found["one-is-lost"][0], found["none-is-lost"][0][begun - 1 :], strict=True
+    ):
+        numbers = [[float(one) for one in row[1:]] for row in (epoch, reference)]
+        assert epoch[0] == reference[0] and numbers[0] == pytest.approx(numbers[1], abs=0.02)
