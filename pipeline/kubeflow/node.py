@@ -8,6 +8,7 @@ resolvers, caching, custom drivers and lineage are those of the local runner.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import sys
@@ -210,7 +211,8 @@ def run_node(
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
     )
     # The cache is asked under the lock: what another run has just made is taken from there.
-    with step_lock(config.folder, node_id, run_id), reported_steps(console):
+    reconnect = functools.partial(connect, config)
+    with step_lock(config.folder, node_id, run_id, reconnect), reported_steps(console):
         launcher.launch()
 
 

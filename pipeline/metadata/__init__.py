@@ -1,5 +1,5 @@
 """The ML Metadata store: opening it, and what it knows of runs, models and their making.
 
 From outside: `store` opens it; ask `history` (runs), `artifacts` and `lineage`, which
-`lineage_view` shows; `garbage` frees disk.
+`lineage_view` shows; `garbage` frees disk; `lease` is a lock.
 """

@@ -7,10 +7,13 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
+from ml_metadata import MetadataStore
+
 from components.common.errors import UserError
+from pipeline.metadata.lease import lease
 
 _LOCK_FILE = "run.lock"
 # They write to folders that the next run goes on from, or that are served; the others write to
@@ -39,27 +42,33 @@ def run_lock(folder: str, wait: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def step_lock(folder: str, step: str, run_id: str) -> Iterator[None]:
+def step_lock(
+    folder: str, step: str, run_id: str, connect: Callable[[], MetadataStore]
+) -> Iterator[None]:
     """Holds what one step of a run writes to, on a volume that many machines mount.
 
     Steps of several runs may work side by side, but a training, a search and a push wait for
     each other; nothing may tidy up meanwhile. A machine that dies loses its locks: at once
-    on one machine, after the lease (90 s) of NFS's server.
+    on one machine, after the lease (90 s) of NFS's server. A bucket knows no locks: there the
+    steps that must be alone hold a lease in ML Metadata, which a dead one loses after minutes.
 
     Args:
-      folder: the pipeline's. A bucket knows no locks: there nothing is held.
+      folder: the pipeline's.
       step: name of the step.
       run_id: for the message of those who wait.
+      connect: opens ML Metadata, where the folder is in a bucket.
 
     Raises:
       UserError: the volume knows no locks.
     """
+    holder = f"run {run_id}"
     if "://" in folder:
-        yield
+        alone = step in _ALONE
+        with lease(connect, f"{folder}/{step}", holder) if alone else contextlib.nullcontext():
+            yield
         return
     os.makedirs(folder, exist_ok=True)
     with contextlib.ExitStack() as locks:
-        holder = f"run {run_id}"
         locks.enter_context(_held(os.path.join(folder, _LOCK_FILE), fcntl.LOCK_SH, "", True))
         if step in _ALONE:
             path = os.path.join(folder, f"{step.lower()}.lock")

@@ -15,7 +15,7 @@ HOLD = """
 import sys, time
 from pipeline.running.run_lock import run_lock, step_lock
 folder, *step = sys.argv[1:]
-with step_lock(folder, *step) if step else run_lock(folder):
+with step_lock(folder, *step, None) if step else run_lock(folder):
     print("held", flush=True)
     time.sleep(100)
 """
@@ -69,12 +69,12 @@ def test_two_trainings_of_a_pipeline_wait_for_each_other(tmp_path, caplog, monke
     caplog.set_level(logging.INFO, logger="segline")
     folder = str(tmp_path)
     with held(folder, "Trainer", "run-1") as holder:
-        thread, at_once = took(step_lock(folder, "Trainer", "run-2"))
+        thread, at_once = took(step_lock(folder, "Trainer", "run-2", None))
         assert not at_once and "held by run run-1" in caplog.text
         # Other steps need not wait, nor the training of another pipeline.
         for free in (
-            step_lock(folder, "Evaluator", "run-2"),
-            step_lock(f"{folder}/x", "Trainer", "3"),
+            step_lock(folder, "Evaluator", "run-2", None),
+            step_lock(f"{folder}/x", "Trainer", "3", None),
         ):
             other, at_once = took(free, 5)
             assert at_once
