@@ -26,6 +26,7 @@ _TRANSFORM_BATCH = 32  # examples that go through the transform graph together
 _BATCHES_AT_A_TIME = 4  # augmented beside one another: bounds the memory for large pictures
 _BATCHES_AHEAD = 2
 _WHOLE = PictureFit()
+_SHUFFLED_BYTES = 512 * 2**20  # of windows
 _PICTURES_AHEAD = 16  # large ones, shuffled outside the cache
 
 
@@ -165,7 +166,9 @@ def _windows(pictures: tf.data.Dataset, config: TrainerConfig, fit: PictureFit) 
         return random_windows(*pair, seed, fit, MIDDLE_GREY)
 
     windows = endless.enumerate().map(cut, _BATCHES_AT_A_TIME).unbatch()
-    return windows.shuffle(config.shuffle_buffer, seed=config.seed)
+    image, _ = windows.element_spec
+    held = min(config.shuffle_buffer, max(1, _SHUFFLED_BYTES // (4 * image.shape.num_elements())))
+    return windows.shuffle(held, seed=config.seed)
 
 
 def validation_windows(pictures: tf.data.Dataset, fit: PictureFit) -> tf.data.Dataset:
