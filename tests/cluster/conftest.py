@@ -186,8 +186,11 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    return Cluster(
+    cluster = Cluster(
         tmp_path_factory.mktemp("cluster"),
         os.environ.get("NAMESPACE", "kubeflow"),
         os.environ["KFP"],
     )
+    # One that was killed before would have left it, and then no pod without a limit can start.
+    cluster.kubectl("delete", "quota", "segline-test", "--ignore-not-found")
+    return cluster
