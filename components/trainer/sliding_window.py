@@ -145,7 +145,8 @@ def at_least(picture: tf.Tensor, size: tuple[int, int], padding: float) -> tf.Te
     """A picture [height, width, …] with padding below and to the right where it lacks size."""
     missing = tf.maximum(tf.constant(size) - tf.shape(picture)[:2], 0)
     around = tf.concat([tf.stack([tf.zeros_like(missing), missing], 1), [[0, 0]]], 0)
-    return tf.pad(picture, around, constant_values=tf.cast(padding, picture.dtype))
+    padded = tf.pad(picture, around, constant_values=tf.cast(padding, picture.dtype))
+    return tf.ensure_shape(padded, [None, None, *picture.shape[2:]])
 
 
 def _sums(starts: tf.Tensor, weights: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
