@@ -89,12 +89,35 @@ def place(
     """
     before = box[:2]
     after = tf.constant(model_size, tf.int64) - before - box[2:]
+    placed = _surrounded(content, before, after, padding)
+    return tf.ensure_shape(placed, [*model_size, *content.shape[2:]])
+
+
+def enlarged(content: tf.Tensor, size: tf.Tensor | tuple[int, int], padding: float) -> tf.Tensor:
+    """Pads a picture or mask below and to the right where it is smaller than a size.
+
+    Args:
+      content: [height, width, …].
+      size: int64 [2], the least height and width.
+      padding: value of what is added.
+
+    Returns:
+      [height, width, …], of the same type.
+    """
+    missing = tf.convert_to_tensor(size, tf.int64) - tf.shape(content, tf.int64)[:2]
+    after = tf.maximum(missing, 0)
+    return _surrounded(content, tf.zeros_like(after), after, padding)
+
+
+def _surrounded(
+    content: tf.Tensor, before: tf.Tensor, after: tf.Tensor, padding: float
+) -> tf.Tensor:
     around = tf.stack([before, after], axis=1)
     rest = tf.zeros([tf.rank(content) - 2, 2], tf.int64)
-    placed = tf.pad(
+    padded = tf.pad(
         content, tf.concat([around, rest], 0), constant_values=tf.cast(padding, content.dtype)
     )
-    return tf.ensure_shape(placed, [*model_size, *content.shape[2:]])
+    return tf.ensure_shape(padded, [None, None, *content.shape[2:]])
 
 
 def cut_out(content: tf.Tensor, box: tf.Tensor) -> tf.Tensor:

@@ -76,9 +76,11 @@ def predict_files(
     Raises:
       UserError: the results can't be written.
     """
-    rasters = [file for file in files if is_raster(file.path)]
-    files = [file for file in files if file not in rasters]
-    batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
+    rasters: list[PictureFile] = []
+    small: list[PictureFile] = []
+    for file in files:
+        (rasters if is_raster(file.path) else small).append(file)
+    batches = [small[start : start + batch_size] for start in range(0, len(small), batch_size)]
     with ThreadPoolExecutor(_THREADS) as pool:
 
         def read(batch: Sequence[PictureFile]) -> list[Future]:

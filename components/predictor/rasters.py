@@ -16,7 +16,6 @@ from PIL import Image
 
 from components.common import palette, schema
 from components.common.deep_pictures import range_of, to_8_bits
-from components.common.errors import UserError
 from components.common.picture_settings import PictureSettings
 from components.common.served_model import ServedModel
 from components.common.windows import Span, footprint, spans
@@ -80,16 +79,15 @@ def predict_raster(model: ServedModel, path: str, base: str) -> RasterResult:
       base: path of the results without their endings.
 
     Raises:
-      OSError: it can't be read, its bands or values are not what the model takes, or the
-        results can't be written.
-      UserError: rasterio is not installed.
+      OSError: rasterio is not installed, the raster can't be read, its bands or values are not
+        what the model takes, or the results can't be written.
     """
     try:
         import rasterio
         import rasterio.errors
     except ImportError as error:
-        raise UserError(
-            f"{path} is a raster, which takes rasterio: pip install 'segline[rasters]'"
+        raise OSError(
+            "it is a raster, which takes rasterio: pip install 'segline[rasters]'"
         ) from error
     os.makedirs(os.path.dirname(base) or ".", exist_ok=True)
     mask, overlay = f"{base}_mask.tif", f"{base}_overlay.jpg"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from components.common import schema, windows
-from components.common.picture_fit import PictureFit
-from components.trainer.sliding_window import at_least, to_model_size
+from components.common.picture_fit import PictureFit, enlarged
+from components.trainer.sliding_window import to_model_size
 
 Pair = tuple[tf.Tensor, tf.Tensor]
 
@@ -118,8 +118,8 @@ def _cut(
 
 
 def _padded(image: tf.Tensor, mask: tf.Tensor, size: tuple[int, int], padding: float) -> Pair:
-    mask = at_least(mask[..., tf.newaxis], size, schema.IGNORE_INDEX)[..., 0]
-    return at_least(image, size, padding), mask
+    mask = enlarged(mask, size, schema.IGNORE_INDEX)
+    return enlarged(image, size, padding), mask
 
 
 def _up_to(chance: tf.Tensor, most: tf.Tensor) -> tf.Tensor:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from components.common import windows
+from components.common.picture_fit import enlarged
 from components.common.windows import TilesConfig
 
 _AT_A_TIME = 8  # windows that go through the network together
@@ -51,7 +52,7 @@ class SlidingWindow:
           the winning class.
         """
         size = tf.shape(picture, tf.int64)[:2]
-        picture = at_least(picture, self._size, self._padding)
+        picture = enlarged(picture, self._size, self._padding)
         height, width = tf.unstack(tf.shape(picture, tf.int64)[:2])
         rows = windows.starts(height, self._size[0], self._overlap[0])
         columns = windows.starts(width, self._size[1], self._overlap[1])
@@ -87,7 +88,7 @@ class SlidingWindow:
             (0, tf.ensure_shape(nothing, [None, *nothing.shape[1:]]), masks, 0.0),
             parallel_iterations=1,
         )
-        mask = masks.concat()[: size[0], : size[1]]
+        mask = tf.ensure_shape(masks.concat()[: size[0], : size[1]], [None, None])
         return mask, sure / tf.cast(tf.reduce_prod(size), tf.float32)
 
     def _row(
@@ -139,14 +140,6 @@ class SlidingWindow:
 def to_model_size(pictures: tf.Tensor, model_size: tuple[int, int]) -> tf.Tensor:
     """Windows as the network sees them: float32 [n, *model_size, bands]."""
     return tf.image.resize(pictures, model_size, antialias=True)
-
-
-def at_least(picture: tf.Tensor, size: tuple[int, int], padding: float) -> tf.Tensor:
-    """A picture [height, width, …] with padding below and to the right where it lacks size."""
-    missing = tf.maximum(tf.constant(size) - tf.shape(picture)[:2], 0)
-    around = tf.concat([tf.stack([tf.zeros_like(missing), missing], 1), [[0, 0]]], 0)
-    padded = tf.pad(picture, around, constant_values=tf.cast(padding, picture.dtype))
-    return tf.ensure_shape(padded, [None, None, *picture.shape[2:]])
 
 
 def _sums(starts: tf.Tensor, weights: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

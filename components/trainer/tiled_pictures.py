@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from components.common import schema
-from components.common.picture_fit import MIDDLE_GREY, PictureFit
+from components.common.picture_fit import MIDDLE_GREY, PictureFit, enlarged
 from components.common.pictures import unpack_image, unpack_indices
 from components.trainer.counting import confusion_matrices
 from components.trainer.sliding_window import SlidingWindow
@@ -31,12 +31,12 @@ class TiledPictures:
 
         H and W are those of the largest picture; what is beyond a smaller one is IGNORE_INDEX.
         """
-        largest = tf.reduce_max(tf.concat([features[schema.ORIGINAL_SIZE], [[0, 0]]], 0), 0)
+        largest = _largest(features)
 
         def segment(packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             mask, confidence = self._slide.segment(unpack_image(packed), probabilities_of)
             png = tf.io.encode_png(mask[..., tf.newaxis])
-            return _enlarged(mask, largest, schema.IGNORE_INDEX), png, confidence
+            return enlarged(mask, largest, schema.IGNORE_INDEX), png, confidence
 
         masks, pngs, confidence = tf.map_fn(
             segment,
@@ -55,13 +55,7 @@ class TiledPictures:
         }
 
     def count(self, layer: Layer, raw: Features, logits_of: Network) -> tf.Tensor:
-        """Confusion matrices, each pixel counted once: int64 [B, C, C].
-
-        Args:
-          layer: the Transform step's.
-          raw: IMAGE and MASK of the examples.
-          logits_of: the network.
-        """
+        """Confusion matrices, each pixel counted once; as `WholePictures.count`."""
         features = layer(raw)
 
         def probabilities_of(pictures: tf.Tensor) -> tf.Tensor:
@@ -85,14 +79,14 @@ class TiledPictures:
 
     def prepared(self, features: Features) -> dict[str, tf.Tensor]:
         """Pictures and masks, enlarged to the batch's largest: grey, and IGNORE_INDEX."""
-        largest = tf.reduce_max(tf.concat([features[schema.ORIGINAL_SIZE], [[0, 0]]], 0), 0)
+        largest = _largest(features)
         images = tf.map_fn(
-            lambda one: _enlarged(tf.cast(unpack_image(one), tf.float32), largest, MIDDLE_GREY),
+            lambda one: enlarged(tf.cast(unpack_image(one), tf.float32), largest, MIDDLE_GREY),
             features[schema.IMAGE],
             fn_output_signature=tf.TensorSpec([None, None, 3], tf.float32),
         )
         masks = tf.map_fn(
-            lambda one: _enlarged(
+            lambda one: enlarged(
                 tf.cast(unpack_indices(one), tf.int64), largest, schema.IGNORE_INDEX
             ),
             features[schema.MASK],
@@ -101,11 +95,6 @@ class TiledPictures:
         return {**features, schema.IMAGE: images, schema.MASK: masks}
 
 
-def _enlarged(content: tf.Tensor, size: tf.Tensor, padding: float) -> tf.Tensor:
-    """[height, width, …] with padding below and to the right, of that size."""
-    after = size - tf.shape(content, tf.int64)[:2]
-    around = tf.stack([tf.zeros_like(after), after], 1)
-    rest = tf.zeros([tf.rank(content) - 2, 2], tf.int64)
-    return tf.pad(
-        content, tf.concat([around, rest], 0), constant_values=tf.cast(padding, content.dtype)
-    )
+def _largest(features: Features) -> tf.Tensor:
+    """Height and width that hold each picture of a batch: int64 [2]; 0 of an empty one."""
+    return tf.reduce_max(tf.concat([features[schema.ORIGINAL_SIZE], [[0, 0]]], 0), 0)

@@ -1,4 +1,4 @@
 """Transform: the one graph that prepares pictures for training, evaluation and serving.
 
-From outside: `config`. TFX finds `preprocessing` by its name.
+TFX finds `preprocessing` by its name; the settings are `components.common.picture_fit`'s.
 """

@@ -16,8 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.common import pictures, schema
-from components.common.picture_fit import MIDDLE_GREY, WholeFit, content_box, place
-from components.transform.config import TransformConfig
+from components.common.picture_fit import MIDDLE_GREY, PictureFit, WholeFit, content_box, place
 
 
 def preprocessing_fn(
@@ -27,7 +26,7 @@ def preprocessing_fn(
 
     Args:
       inputs: raw features, each [batch, 1]: encoded IMAGE and MASK.
-      custom_config: `transform` (TransformConfig) and `classes` (ClassTable), as JSON.
+      custom_config: `transform` (PictureFit) and `classes` (ClassTable), as JSON.
 
     Returns:
       IMAGE: float32 [batch, height, width, 3] in [0, 1]; MASK: int64 [batch,
@@ -37,7 +36,7 @@ def preprocessing_fn(
       With `fit: tiles` pictures keep their sizes: IMAGE and MASK are strings [batch], for
       `pictures.unpack_image` and `unpack_indices`.
     """
-    config = TransformConfig.model_validate_json(custom_config["transform"])
+    config = PictureFit.model_validate_json(custom_config["transform"])
     classes = schema.ClassTable.model_validate_json(custom_config["classes"])
     if config.fit == "tiles":
         packed, size = pack_images(inputs[schema.IMAGE][:, 0])
@@ -93,10 +92,12 @@ def pack_masks(encoded: tf.Tensor, classes: schema.ClassTable) -> tf.Tensor:
       tf.errors.InvalidArgumentError: a raw value that no class has.
     """
     lookup = classes.lookup_table(unknown=pictures.NO_INDEX)
+
+    def packed(one: tf.Tensor) -> tf.Tensor:
+        return pictures.pack_indices(pictures.class_indices(pictures.decode_mask(one), lookup))
+
     return tf.map_fn(
-        lambda one: pictures.pack_indices(
-            pictures.class_indices(pictures.decode_mask(one), lookup)
-        ),
+        packed,
         encoded,
         fn_output_signature=tf.TensorSpec([], tf.string),
         parallel_iterations=1,

@@ -18,13 +18,13 @@ from pydantic import Field
 
 from components.common import file_tree, schema
 from components.common.errors import UserError
+from components.common.picture_fit import PictureFit
 from components.data_validation.config import DataValidationConfig
 from components.evaluator.config import EvaluatorConfig
 from components.example_gen.config import DatasetConfig
 from components.infra_validator.config import InfraValidatorConfig
 from components.trainer.config import TrainerConfig
 from components.trainer.tuner_config import TunerConfig
-from components.transform.config import TransformConfig
 from pipeline.config.beam import BeamConfig
 from pipeline.config.kubeflow import KubeflowConfig
 from pipeline.config.metadata import MetadataConfig
@@ -81,7 +81,7 @@ class PipelineConfig(schema.Config):
     dataset: DatasetConfig
     classes: schema.ClassTable
     data_validation: DataValidationConfig = DataValidationConfig()
-    transform: TransformConfig = TransformConfig()
+    transform: PictureFit = PictureFit()
     tuner: TunerConfig | None = Field(
         default=None, description="a search over the trainer's settings before it trains"
     )

@@ -12,8 +12,13 @@ def artifact(run_dir: str, step: str, key: str) -> str:
     return max(glob.glob(f"{run_dir}/artifacts/{step}/{key}/*"), key=lambda p: int(Path(p).name))
 
 
-def network(run_dir: str) -> tuple:
-    """An untrained network like the latest model's, that one's card, the transform graph."""
+def network(run_dir: str, size: tuple[int, int] | None = None) -> tuple:
+    """An untrained network like the latest model's, that one's card, the transform graph.
+
+    Args:
+      run_dir: the finished run's.
+      size: of what the network sees; None: that of the run.
+    """
     from components.common.model_card import read_card
     from components.trainer.config import TrainerConfig
     from components.trainer.unet import build_unet
@@ -21,7 +26,8 @@ def network(run_dir: str) -> tuple:
     card = read_card(f"{artifact(run_dir, 'Trainer', 'model')}/Format-Serving")
     config = TrainerConfig.model_validate(card["trainer"])
     encoder = config.encoder.model_copy(update={"weights": "none", "fine_tune_from_epoch": None})
-    model = build_unet(len(card["classes"]), tuple(card["image_size"]), encoder, config.decoder)
+    seen = size or tuple(card["image_size"])
+    model = build_unet(len(card["classes"]), seen, encoder, config.decoder)
     return model, card, transform_graph(run_dir)
 
 

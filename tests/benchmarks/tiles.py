@@ -25,6 +25,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import finished_run
+
 SCENE = 512
 OVERLAPS = (0, 8, 16, 32, 64)
 ROAD = 2
@@ -44,19 +46,13 @@ def main() -> None:
         print_memory(options.run_dir, side)
 
 
-def build(run_dir: str, size: tuple[int, int]):
+def build(run_dir: str, size: tuple[int, int] | None = None):
     """The run's network for pictures of a size, with its weights; and how it sees pictures."""
-    from components.common.model_card import read_card
-    from components.common.served_model import ServedModel
-    from components.trainer.config import TrainerConfig
-    from components.trainer.unet import build_unet
+    from components.common.picture_fit import PictureFit
 
-    served = ServedModel(run_dir)
-    config = TrainerConfig.model_validate(read_card(served.path)["trainer"])
-    model = build_unet(len(served.classes), size, config.encoder, config.decoder)
-    trained = sorted(Path(run_dir, "artifacts/Trainer/model").iterdir(), key=lambda p: int(p.name))
-    model.load_weights(trained[-1] / "unet.weights.h5")
-    return model, served.fit
+    model, card, _ = finished_run.network(run_dir, size)
+    model.load_weights(f"{finished_run.artifact(run_dir, 'Trainer', 'model')}/unet.weights.h5")
+    return model, PictureFit(image_size=card["image_size"], fit=card["fit"], tiles=card["tiles"])
 
 
 def network(model) -> Callable:
@@ -85,8 +81,8 @@ def print_agreement(run_dir: str) -> None:
     from components.common.windows import TilesConfig
     from components.trainer.sliding_window import SlidingWindow
 
-    whole, fit = build(run_dir, (SCENE, SCENE))
-    small, _ = build(run_dir, fit.image_size)
+    whole, _ = build(run_dir, (SCENE, SCENE))
+    small, fit = build(run_dir)
     segment = network(small)
 
     def iou(found: np.ndarray, truth: np.ndarray) -> float:
@@ -122,7 +118,7 @@ def print_time(run_dir: str, rounds: int) -> None:
     from components.common.picture_fit import MIDDLE_GREY
     from components.trainer.sliding_window import SlidingWindow
 
-    model, fit = build(run_dir, (128, 128))
+    model, fit = build(run_dir)
     segment = network(model)
     ((picture, _),) = scenes(1, 2048)
     prepared = tf.constant(picture / 255.0, tf.float16)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from components.common import schema
-from components.transform.config import TransformConfig
+from components.common.picture_fit import PictureFit
 from components.transform.preprocessing import prepare_images, prepare_masks, preprocessing_fn
 
 
@@ -72,7 +72,7 @@ def test_preprocessing_fn_gives_the_contracts_features(encode_picture, pet_class
     outputs = preprocessing_fn(
         {schema.IMAGE: tf.constant([[image]] * 2), schema.MASK: tf.constant([[mask]] * 2)},
         {
-            "transform": TransformConfig(image_size=(32, 64)).model_dump_json(),
+            "transform": PictureFit(image_size=(32, 64)).model_dump_json(),
             "classes": pet_classes.model_dump_json(),
         },
     )
