@@ -29,6 +29,7 @@ from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.component import SegmentationEvaluator
 from components.evaluator.eval_config import make_eval_config
 from components.example_gen.component import TfdsExampleGen
+from components.exporter.component import Exporter
 from components.infra_validator.component import ServingValidator
 from components.infra_validator.serving_check import BATCH
 from components.pusher.component import CompletePusher
@@ -55,6 +56,8 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     """
     if managed and config.trainer.warm_start:
         raise UserError("trainer.warm_start: Vertex AI can't choose the model to begin with")
+    if managed and config.pusher.exports:
+        raise UserError("pusher.exports: on Vertex AI a step can't have an artifact for each")
     example_gen = TfdsExampleGen(config.dataset, config.classes)
     examples = example_gen.outputs["examples"]
 
@@ -92,7 +95,8 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     model = trainer.outputs["model"]
 
     gate = make_gate(config, examples, model, managed)
-    _, evaluator, infra_validator, pusher = gate
+    evaluator, infra_validator, pusher = gate[1], gate[-2], gate[-1]
+    exports = {"exports": gate[2].outputs["exports"]} if config.pusher.exports else {}
     reporter = Reporter(
         config.name,
         config.decisions,
@@ -106,6 +110,7 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
         infra_blessing=infra_validator.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
         **({"drift": drift[-1].outputs["anomalies"]} if drift else {}),
+        **exports,
     )
 
     components = [
@@ -214,7 +219,8 @@ def make_gate(
       managed: whether only TFX's own resolvers work.
 
     Returns:
-      The baseline's resolver, Evaluator, InfraValidator and Pusher.
+      The baseline's resolver and Evaluator; the Exporter, where exports are wanted;
+      InfraValidator and Pusher.
     """
     earlier = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
     if managed:
@@ -238,6 +244,17 @@ def make_gate(
         module_path="components.evaluator.object_size",
     ).with_id("Evaluator")
 
+    exporters: list[BaseNode] = []
+    if config.pusher.exports:
+        exporter = Exporter(
+            model=model,
+            examples=examples,
+            model_blessing=evaluator.outputs["blessing"],
+            exports=config.pusher.exports,
+            split=config.evaluator.split,
+            at=config.evaluator.at,
+        )
+        exporters.append(exporter.with_id("Exporter"))
     infra_validator = make_infra_validator(config, model, examples)
     pusher = CompletePusher(
         model=model,
@@ -248,8 +265,9 @@ def make_gate(
                 base_directory=absolute(config.serving_dir)
             )
         ),
+        exports=exporters[0].outputs["exports"] if exporters else None,
     ).with_id("Pusher")
-    return [baseline, evaluator, infra_validator, pusher]
+    return [baseline, evaluator, *exporters, infra_validator, pusher]
 
 
 def make_schema_gen(

@@ -13,8 +13,9 @@ import numpy as np
 
 from components.common import file_tree
 from components.common.errors import UserError
+from components.common.exported_model import Segmenter
 from components.common.picture_settings import PictureSettings
-from components.common.served_model import Prediction, ServedModel
+from components.common.served_model import Prediction
 from components.predictor.objects import FoundObject, find_objects
 from components.predictor.overlay import mask_image, overlay_image
 from components.predictor.picture_files import Picture, PictureFile, read_picture
@@ -52,7 +53,7 @@ class Row:
 
 
 def predict_files(
-    model: ServedModel,
+    model: Segmenter,
     files: Sequence[PictureFile],
     out: str,
     batch_size: int,
@@ -137,7 +138,7 @@ def _read(path: str, settings: PictureSettings) -> Picture | str:
         return str(error)
 
 
-def _predict(model: ServedModel, pictures: Sequence[Picture | str]) -> list[Prediction | str]:
+def _predict(model: Segmenter, pictures: Sequence[Picture | str]) -> list[Prediction | str]:
     """Predictions; the pictures' own errors pass through."""
     good = [picture.encoded for picture in pictures if isinstance(picture, Picture)]
     remaining = iter(model.predict_each(good))
@@ -174,7 +175,7 @@ def _write(
 
 
 def _raster_row(
-    model: ServedModel, file: PictureFile, out: str, object_classes: Sequence[int]
+    model: Segmenter, file: PictureFile, out: str, object_classes: Sequence[int]
 ) -> Row:
     path = file_tree.readable(file.path)
     try:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from components.common import palette, schema
 from components.common.deep_pictures import range_of, to_8_bits
+from components.common.exported_model import Segmenter
 from components.common.picture_settings import PictureSettings
-from components.common.served_model import ServedModel
 from components.common.windows import Span, footprint, spans
 from components.predictor.overlay import overlay_image
 
@@ -67,7 +67,7 @@ def is_raster(path: str) -> bool:
         return False
 
 
-def predict_raster(model: ServedModel, path: str, base: str) -> RasterResult:
+def predict_raster(model: Segmenter, path: str, base: str) -> RasterResult:
     """Segments a raster, and writes `_mask.tif` and `_overlay.jpg`.
 
     The mask has the raster's coordinate system and transform. Memory is that of a piece: of
@@ -186,7 +186,7 @@ class _Reader:
         return (low, high) if low <= high else (0, 0)
 
 
-def _pieces(model: ServedModel, height: int, width: int) -> Iterator[tuple[Span, Span]]:
+def _pieces(model: Segmenter, height: int, width: int) -> Iterator[tuple[Span, Span]]:
     """What is sent to the model at a time.
 
     Raises:
@@ -209,7 +209,7 @@ def _pieces(model: ServedModel, height: int, width: int) -> Iterator[tuple[Span,
 
 
 def _segment(
-    model: ServedModel, reader: _Reader, rows: Span, columns: Span
+    model: Segmenter, reader: _Reader, rows: Span, columns: Span
 ) -> tuple[np.ndarray, float]:
     """What is kept of a piece: uint8, IGNORE_INDEX where there is no data; and its confidence."""
     pixels, there = reader.piece(rows, columns)

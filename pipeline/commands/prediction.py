@@ -32,7 +32,7 @@ def predict(
     Args:
       console: where to.
       pictures: files and folders.
-      model_dir: the model, a folder of versions, or a pipeline's folder.
+      model_dir: the model, a folder of versions, a pipeline's folder, or an export's file.
       out: folder for the results.
       batch_size: pictures that go through the model together.
       flip: average with the mirror image's prediction.
@@ -48,11 +48,11 @@ def predict(
 
     files = find_pictures(pictures, out)
     _make_folder(out)
-    from components.common.served_model import ServedModel
+    from components.common.exported_model import open_model
     from components.predictor.files import predict_files, write_table
     from components.predictor.objects import write_objects
 
-    model = ServedModel(model_dir, flip)
+    model = open_model(model_dir, flip)
     names = model.classes.names
     wanted = _indices(objects, names)
     rows = list(
@@ -134,7 +134,7 @@ def predict_with_beam(
       config: says which dataset a split is of.
       pictures: files, folders and file patterns; empty where there is a split.
       split: one of the config's splits, or a TFDS split expression.
-      model_dir: the model, a folder of versions, or a pipeline's folder.
+      model_dir: the model, a folder of versions, a pipeline's folder, or an export's file.
       out: folder for the results.
       kind: `parquet` or `tfrecord`.
       batch_size: most pictures that go through the model together.
@@ -151,10 +151,10 @@ def predict_with_beam(
 
     from components.common.beam_engine import EnginePipeline
     from components.common.counts import check_count
-    from components.common.served_model import ServedModel
+    from components.common.exported_model import open_model
     from components.predictor import batch
 
-    model = ServedModel(model_dir, flip)
+    model = open_model(model_dir, flip)
     if split:
         source, count = _split_reader(config, split)
     else:

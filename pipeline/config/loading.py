@@ -23,6 +23,7 @@ from components.data_validation.config import DataValidationConfig
 from components.evaluator.config import EvaluatorConfig
 from components.example_gen.config import DatasetConfig
 from components.infra_validator.config import InfraValidatorConfig
+from components.pusher.config import PusherConfig
 from components.trainer.config import TrainerConfig
 from components.trainer.tuner_config import TunerConfig
 from pipeline.config.beam import BeamConfig
@@ -88,6 +89,7 @@ class PipelineConfig(schema.Config):
     trainer: TrainerConfig = TrainerConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()
+    pusher: PusherConfig = PusherConfig()
     run: RunConfig = RunConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
     _decisions: tuple[str, ...] = pydantic.PrivateAttr(default=())
