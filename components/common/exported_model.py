@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -45,7 +44,6 @@ class ExportedModel:
       classes: its class table.
       fit: size of what the network sees, and how pictures are fitted in.
       pictures: how the pictures were read that the model learned from, but for their orientation.
-      seconds: how long each picture took that was segmented so far, the network alone.
 
     Raises:
       UserError: it is no export of segline, or ONNX Runtime is not installed.
@@ -69,7 +67,6 @@ class ExportedModel:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is no export of segline: {error}") from error
         self.pictures = told.model_copy(update={"orientation": "upright"})
-        self.seconds: list[float] = []
         self._alone = threading.Lock()  # LiteRT's interpreter is for one thread at a time
 
     def predict(self, batch: Sequence[bytes]) -> list[Prediction]:
@@ -125,9 +122,7 @@ class ExportedModel:
     def _segment(self, encoded: tf.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         picture, box, size = device_picture(encoded, self.fit)
         with self._alone:
-            started = time.perf_counter()
             outputs = self._run(picture.numpy()[np.newaxis])
-            self.seconds.append(time.perf_counter() - started)
         mask, probabilities = outputs[MASK_OUTPUT][0], outputs[PROBABILITIES_OUTPUT][0]
         return mask, probabilities, box.numpy(), size.numpy()
 

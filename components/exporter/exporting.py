@@ -6,23 +6,22 @@ import dataclasses
 import logging
 import math
 import os
-import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from components.common import provenance
-from components.common.errors import UserError
 from components.common.export_config import ExportConfig
 from components.common.export_files import sha256_of
-from components.common.exported_model import ExportedModel
+from components.common.exported_model import ExportedModel, device_picture
 from components.common.model_card import read_card
 from components.common.picture_fit import PictureFit
 from components.common.served_model import fit_of
 from components.exporter.conversion import ConversionError, Source, convert
-from components.exporter.judging import Tally, count, served_latency
+from components.exporter.judging import Tally, count
 from components.exporter.network import on_device, take_network
+from components.exporter.probing import probe
 from components.exporter.result import ExportResult
 from components.exporter.samples import Batch, calibration_pictures, evaluation_batches
 
@@ -69,11 +68,11 @@ def export_all(
         return evaluation_batches(data.evaluation_files, model, fit, classes, at)
 
     made = _convert_all(model, data, wanted, fit, card, folder)
-    exports = [export for export in made.values() if isinstance(export, ExportedModel)]
-    own, tallies, latency = Tally(len(classes)), list[Tally](), math.nan
-    if exports:
-        own, tallies = count(batches(), model, exports, len(classes), at)
-        latency = served_latency(model_dir, next(batches()).encoded[0])
+    paths = [os.path.join(folder, name) for name, one in made.items() if one == ""]
+    picture = next(batches()).encoded[0]
+    probed = probe(model_dir, picture, device_picture(picture, fit)[0].numpy()[None], paths)
+    exports = [ExportedModel(path) for path in paths if path in probed.latency_ms]
+    own, tallies = count(batches() if exports else (), model, exports, len(classes), at)
     judged = dict(zip((os.path.basename(one.path) for one in exports), tallies, strict=True))
     results = []
     for config in wanted:
@@ -82,15 +81,17 @@ def export_all(
             config.format,
             config.quantize,
             model_mean_iou=own.mean_iou(),
-            model_latency_ms=latency,
+            model_latency_ms=probed.latency_ms.get(model_dir, math.nan),
             model_size_bytes=_size(model_dir),
             max_drop=config.max_drop,
         )
-        export = made[config.file]
-        if isinstance(export, str):
-            result = dataclasses.replace(result, reason=export)
+        path = os.path.join(folder, config.file)
+        if config.file in judged:
+            latency = probed.latency_ms[path]
+            result = _judged(result, path, judged[config.file], latency, classes.names)
         else:
-            result = _judged(result, export, judged[config.file], classes.names)
+            reason = made[config.file] or probed.failures[path]
+            result = dataclasses.replace(result, reason=reason)
         _LOG.info("%s", result.line()[1])
         results.append(result)
     return results
@@ -103,14 +104,14 @@ def _convert_all(
     fit: PictureFit,
     card: dict[str, Any],
     folder: str,
-) -> dict[str, ExportedModel | str]:
-    """File's name -> the export, ready to be run; or why there is none."""
+) -> dict[str, str]:
+    """File's name -> why there is none; empty where there is one."""
     try:
         network = take_network(model, fit.image_size)
         module = on_device(network, fit.image_size, len(card["classes"]))
     except ValueError as error:
         return {config.file: f"the network can't be taken out: {error}" for config in wanted}
-    made: dict[str, ExportedModel | str] = {}
+    made = dict.fromkeys((config.file for config in wanted), "")
     for config in wanted:
         path = os.path.join(folder, config.file)
         pictures = calibration_pictures(
@@ -118,8 +119,7 @@ def _convert_all(
         )
         try:
             convert(Source(module, pictures, export_card(card, config)), config, path)
-            made[config.file] = ExportedModel(path)
-        except (ConversionError, UserError) as error:
+        except ConversionError as error:
             made[config.file] = str(error)
     return made
 
@@ -158,16 +158,16 @@ _RESIZED = {
 
 
 def _judged(
-    result: ExportResult, export: ExportedModel, tally: Tally, names: Sequence[str]
+    result: ExportResult, path: str, tally: Tally, latency_ms: float, names: Sequence[str]
 ) -> ExportResult:
     found = dataclasses.replace(
         result,
         mean_iou=tally.mean_iou(),
         class_iou=dict(zip(names, tally.class_iou(), strict=True)),
         agreement=tally.agreement,
-        latency_ms=1000 * statistics.median(export.seconds),
-        size_bytes=os.path.getsize(export.path),
-        sha256=sha256_of(export.path),
+        latency_ms=latency_ms,
+        size_bytes=os.path.getsize(path),
+        sha256=sha256_of(path),
     )
     # NaN, of which nothing is less, is no blessing.
     if found.change >= -found.max_drop:

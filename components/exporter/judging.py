@@ -5,11 +5,7 @@ from __future__ import annotations
 import io
 import math
 import statistics
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -18,10 +14,6 @@ from PIL import Image
 from components.common import schema
 from components.common.exported_model import ExportedModel
 from components.exporter.samples import Batch
-
-_LATENCY_SCRIPT = Path(__file__).with_name("served_latency.py")
-_REQUESTS = 30
-_LATENCY_SECONDS = 600  # for TensorFlow's start and the requests
 
 
 class Tally:
@@ -106,26 +98,3 @@ def count(
                     found = export.predict([encoded])[0].mask
                 tally.add(truth, found, mask)
     return own, others
-
-
-def served_latency(model_dir: str, picture: bytes) -> float:
-    """Milliseconds that the SavedModel takes for a picture, on one thread; the median.
-
-    Args:
-      model_dir: the SavedModel.
-      picture: JPEG, PNG or GIF.
-
-    Returns:
-      NaN where it could not be measured: nothing depends on it.
-    """
-    with tempfile.TemporaryDirectory(prefix="segline-latency-") as folder:
-        path = Path(folder, "picture")
-        path.write_bytes(picture)
-        command = [sys.executable, str(_LATENCY_SCRIPT), model_dir, str(path), str(_REQUESTS)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_LATENCY_SECONDS, check=True
-            )
-            return float(done.stdout.split()[-1])
-        except (subprocess.SubprocessError, ValueError, IndexError):
-            return math.nan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2, types_pb2
@@ -71,6 +71,14 @@ def on_device(network: Network, image_size: tuple[int, int], num_classes: int) -
     return module
 
 
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """A node that calls a function, and the function that it stands in; None: the top graph."""
+
+    node: node_def_pb2.NodeDef
+    within: function_pb2.FunctionDef | None
+
+
 def take_network(model: tf.Module, image_size: tuple[int, int]) -> Network:
     """Finds the network in a model's graph.
 
@@ -85,10 +93,16 @@ def take_network(model: tf.Module, image_size: tuple[int, int]) -> Network:
     """
     serve = model.signatures[schema.SERVING_SIGNATURE]
     top = serve.graph.as_graph_def()
-    functions = {one.signature.name: one for one in top.library.function}
-    found = [one for one in functions.values() if _is_network(one, image_size)]
+    sites = _call_sites(top)
+    found = [one for one in top.library.function if _is_network(one, image_size)]
     # Only the innermost computes.
-    inner = [one for one in found if not any(_calls(one, other) for other in found)]
+    callers = {
+        call.within.signature.name
+        for one in found
+        for call in sites[one.signature.name]
+        if call.within
+    }
+    inner = [one for one in found if one.signature.name not in callers]
     if len(inner) != 1:
         raise ValueError(
             f"{len(inner)} networks in the model take pictures of {image_size[1]}x{image_size[0]}; "
@@ -98,7 +112,7 @@ def take_network(model: tf.Module, image_size: tuple[int, int]) -> Network:
     names = [tensor.op.name for tensor in serve.graph.internal_captures]
     variables = dict(zip(names, serve.captured_inputs, strict=True))
     weights = {
-        argument.name: variables[_origin(network.signature.name, index, functions, top)]
+        argument.name: variables[_origin(network.signature.name, index, sites)]
         for index, argument in enumerate(network.signature.input_arg)
         if argument.type == types_pb2.DT_RESOURCE
     }
@@ -117,8 +131,17 @@ def _is_network(function: function_pb2.FunctionDef, image_size: tuple[int, int])
     return sizes == [(-1, *image_size, 3)]
 
 
-def _calls(function: function_pb2.FunctionDef, other: function_pb2.FunctionDef) -> bool:
-    return any(other.signature.name in _called(node) for node in function.node_def)
+def _call_sites(graph: graph_pb2.GraphDef) -> dict[str, list[_Call]]:
+    """Function's name -> where it is called."""
+    sites: dict[str, list[_Call]] = {}
+    for node in graph.node:
+        for name in _called(node):
+            sites.setdefault(name, []).append(_Call(node, None))
+    for function in graph.library.function:
+        for node in function.node_def:
+            for name in _called(node):
+                sites.setdefault(name, []).append(_Call(node, function))
+    return sites
 
 
 def _called(node: node_def_pb2.NodeDef) -> set[str]:
@@ -129,23 +152,15 @@ def _called(node: node_def_pb2.NodeDef) -> set[str]:
     return names
 
 
-def _origin(
-    name: str,
-    index: int,
-    functions: Mapping[str, function_pb2.FunctionDef],
-    top: graph_pb2.GraphDef,
-) -> str:
+def _origin(name: str, index: int, sites: Mapping[str, Sequence[_Call]]) -> str:
     """The node of the top graph that a function's argument is handed down from."""
-    for node in top.node:
-        if name in _called(node):
-            return _passed(node, index)
-    for caller, function in functions.items():
-        for node in function.node_def:
-            if name in _called(node):
-                arguments = [one.name for one in function.signature.input_arg]
-                passed = _passed(node, index)
-                if passed in arguments:
-                    return _origin(caller, arguments.index(passed), functions, top)
+    for call in sites.get(name, ()):
+        passed = _passed(call.node, index)
+        if call.within is None:
+            return passed
+        arguments = [one.name for one in call.within.signature.input_arg]
+        if passed in arguments:
+            return _origin(call.within.signature.name, arguments.index(passed), sites)
     raise ValueError(f"argument {index} of {name} is handed down from nowhere")
 
 

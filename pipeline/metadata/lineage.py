@@ -51,8 +51,8 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
 
     Returns:
       `model`, `data`, `schema`, `transform`, `training`, `code`, `stack`,
-      `evaluations`, `serving_checks`, `pushes`; `exports` where there are some, and `export` where
-      it was asked for one.
+      `evaluations`, `serving_checks`, `pushes`; of an export `export`, and of a model `exports`
+      where there are some.
     """
     graph = model_graph(store, model)
     trainer = next(node for node in graph.executions if node.type == "Trainer")
@@ -62,7 +62,13 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
     schema_node = graph.inputs(transform, "schema")[0]
     settings = lineage.custom_config(trainer.properties)
     record = graph.runs.get(trainer.run_id)
+    exports = _exports(graph)
+    if model.type == ARTIFACT_TYPE:
+        shown: dict[str, Any] = {"export": exports[model.id]}
+    else:
+        shown = {"exports": list(exports.values())} if exports else {}
     return {
+        **shown,
         "model": {
             "id": trained.id,
             "uri": trained.uri,
@@ -104,7 +110,6 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
             for output in graph.outputs(node)
             if output.properties.get("pushed")
         ],
-        **_exports(graph, model),
     }
 
 
@@ -297,18 +302,14 @@ def _push(graph: Lineage, pusher: Node, pushed: Node) -> dict[str, Any]:
     }
 
 
-def _exports(graph: Lineage, asked_for: mlmd.Artifact) -> dict[str, Any]:
-    """`exports`: all of them; `export`: the one that was asked for."""
-    told = {
+def _exports(graph: Lineage) -> dict[int, dict[str, Any]]:
+    """Artifact's id -> what became of an export."""
+    return {
         export.id: _export(graph, exporter, export)
         for exporter in graph.executions
         if exporter.name == "Exporter"
         for export in graph.outputs(exporter)
     }
-    if not told:
-        return {}
-    one = {"export": told[asked_for.id]} if asked_for.id in told else {}
-    return {**one, "exports": list(told.values())}
 
 
 def _export(graph: Lineage, exporter: Node, export: Node) -> dict[str, Any]:
