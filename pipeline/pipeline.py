@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 # Not `tfx.v1`: it imports Google Cloud's AI Platform too, a third of the start-up.
 from tfx import components as tfx
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
@@ -246,6 +248,7 @@ def make_gate(
 
     exporters: list[BaseNode] = []
     if config.pusher.exports:
+        _check_libraries(config)
         exporter = Exporter(
             model=model,
             examples=examples,
@@ -268,6 +271,14 @@ def make_gate(
         exports=exporters[0].outputs["exports"] if exporters else None,
     ).with_id("Pusher")
     return [baseline, evaluator, *exporters, infra_validator, pusher]
+
+
+def _check_libraries(config: PipelineConfig) -> None:
+    """Told before the training, not after it."""
+    wanted = any(one.format == "onnx" for one in config.pusher.exports)
+    names = ("onnx", "onnxruntime", "tf2onnx")
+    if wanted and not all(map(importlib.util.find_spec, names)):
+        raise UserError("pusher.exports: onnx needs more libraries: pip install 'segline[exports]'")
 
 
 def make_schema_gen(

@@ -21,8 +21,8 @@ class ExportConfig(schema.Config):
     """One export: a file that a device runs, without TensorFlow."""
 
     format: Format = Field(
-        description="`litert`: LiteRT (TensorFlow Lite); `onnx`: ONNX, which needs the extra "
-        "`segline[exports]`"
+        description="`litert`: LiteRT (TensorFlow Lite); `onnx`: ONNX, with the libraries of the "
+        "extra `exports` (pip install 'segline[exports]')"
     )
     quantize: Quantize = Field(
         default="none",
