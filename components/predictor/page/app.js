@@ -18,7 +18,10 @@ async function start() {
   at("about").textContent =
     `${card.file}, ${card.image_size[1]}×${card.image_size[0]} pixels, segline ${card.segline}`;
   const model = new Uint8Array(await (await fetch(card.file)).arrayBuffer());
+  const size = card.image_size[0] * card.image_size[1];
   session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  const blank = new ort.Tensor("float32", new Float32Array(size * 3), [1, ...card.image_size, 3]);
+  await session.run({ image: blank }); // the first one takes long
   say("Ready.");
   document.body.dataset.state = "ready";
 }
