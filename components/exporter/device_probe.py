@@ -11,13 +11,17 @@ output, a JSON object a line for each of them, before (`begin`) and after: `ms`,
 requests, or `error`.
 """
 
+import functools
 import json
 import statistics
 import sys
 import time
 import warnings
+from collections.abc import Callable
 
 import numpy as np
+
+Run = Callable[[], object]  # one request
 
 
 def main(path: str) -> None:
@@ -27,13 +31,13 @@ def main(path: str) -> None:
     image = np.load(plan["input"])
     for export in plan["exports"]:
         load = litert if export.endswith(".tflite") else onnx
-        measure(export, lambda load=load, export=export: load(export, image), plan["requests"])
+        measure(export, functools.partial(load, export, image), plan["requests"])
     with open(plan["picture"], "rb") as file:
         picture = file.read()
-    measure(plan["model"], lambda: served(plan["model"], picture), plan["requests"])
+    measure(plan["model"], functools.partial(served, plan["model"], picture), plan["requests"])
 
 
-def measure(name: str, load: object, requests: int) -> None:
+def measure(name: str, load: Callable[[], Run], requests: int) -> None:
     """Loads one, asks it, tells the median."""
     tell(begin=name)
     try:
@@ -49,7 +53,7 @@ def measure(name: str, load: object, requests: int) -> None:
         tell(ms=1000 * statistics.median(seconds[1:]))  # the first one prepares
 
 
-def litert(path: str, image: np.ndarray) -> object:
+def litert(path: str, image: np.ndarray) -> Run:
     """A LiteRT file."""
     import tensorflow as tf
 
@@ -58,7 +62,7 @@ def litert(path: str, image: np.ndarray) -> object:
     return lambda: run(image=image)
 
 
-def onnx(path: str, image: np.ndarray) -> object:
+def onnx(path: str, image: np.ndarray) -> Run:
     """An ONNX file."""
     import onnxruntime
 
@@ -68,16 +72,20 @@ def onnx(path: str, image: np.ndarray) -> object:
     return lambda: session.run(None, {"image": image})
 
 
-def served(path: str, picture: bytes) -> object:
+def served(path: str, picture: bytes) -> Run:
     """The SavedModel, whole requests."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     model = tf.saved_model.load(path)
-    serve, batch = model.signatures["serving_default"], tf.constant([picture])
-    # (what a signature is part of must be kept)
-    return lambda model=model: serve(image_bytes=batch)["mask"].numpy()
+    batch = tf.constant([picture])
+
+    def request() -> object:
+        # (asked of the model each time: a signature does not keep what it is a part of)
+        return model.signatures["serving_default"](image_bytes=batch)["mask"].numpy()
+
+    return request
 
 
 def tell(**fields: object) -> None:
