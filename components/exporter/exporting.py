@@ -67,23 +67,23 @@ def export_all(
     def batches() -> Iterator[Batch]:
         return evaluation_batches(data.evaluation_files, model, fit, classes, at)
 
+    first = next(batches(), None)
+    if first is None:
+        return [dataclasses.replace(_unjudged(config), reason=_NOTHING) for config in wanted]
     made = _convert_all(model, data, wanted, fit, card, folder)
     paths = [os.path.join(folder, name) for name, one in made.items() if one == ""]
-    picture = next(batches()).encoded[0]
+    picture = first.encoded[0]
     probed = probe(model_dir, picture, device_picture(picture, fit)[0].numpy()[None], paths)
     exports = [ExportedModel(path) for path in paths if path in probed.latency_ms]
     own, tallies = count(batches() if exports else (), model, exports, len(classes), at)
     judged = dict(zip((os.path.basename(one.path) for one in exports), tallies, strict=True))
     results = []
     for config in wanted:
-        result = ExportResult(
-            config.file,
-            config.format,
-            config.quantize,
+        result = dataclasses.replace(
+            _unjudged(config),
             model_mean_iou=own.mean_iou(),
             model_latency_ms=probed.latency_ms.get(model_dir, math.nan),
             model_size_bytes=_size(model_dir),
-            max_drop=config.max_drop,
         )
         path = os.path.join(folder, config.file)
         if config.file in judged:
@@ -95,6 +95,14 @@ def export_all(
         _LOG.info("%s", result.line()[1])
         results.append(result)
     return results
+
+
+# (a model that sees windows, and pictures that are smaller)
+_NOTHING = "not judged: no picture of the evaluated split is as large as what the model sees"
+
+
+def _unjudged(config: ExportConfig) -> ExportResult:
+    return ExportResult(config.file, config.format, config.quantize, max_drop=config.max_drop)
 
 
 def _convert_all(

@@ -224,6 +224,16 @@ def test_what_a_converter_has_not_is_named(unhurried, network, data, tmp_path):
         assert math.isnan(result.mean_iou) and not result.sha256
 
 
+def test_windows_that_no_picture_fills_are_no_judgement(unhurried, saved, tmp_path):
+    small_models.write_examples(tmp_path / "small", [(20, 90), (64, 31)])
+    data = Data([str(tmp_path / "small")], 2, [str(tmp_path / "small")])
+    (tmp_path / "exports").mkdir()
+    (result,) = export_all(
+        saved("tiles"), data, [ExportConfig(format="litert")], "picture", str(tmp_path / "exports")
+    )
+    assert not result.blessed and "no picture of the evaluated split is as large" in result.reason
+
+
 def test_results_are_read_back_as_they_were(tmp_path):
     result = ExportResult("model.onnx", "onnx", "none", reason="no", class_iou={"a": 0.5})
     write_result(result, str(tmp_path))
