@@ -58,14 +58,19 @@ class ExportResult:
         """Mean IoU against the SavedModel's."""
         return self.mean_iou - self.model_mean_iou
 
+    @property
+    def verdict(self) -> str:
+        """Why it is pushed, or why not."""
+        return self.reason or f"blessed: {self.max_drop:.4f} below the SavedModel is allowed"
+
     def line(self) -> tuple[bool, str]:
         """(blessed, text), for the terminal and the report."""
         if self.reason:
             return False, f"{self.file}: {self.reason}"
         return True, (
             f"{self.file}: mean IoU {self.mean_iou:.4f} ({self.change:+.4f} against the "
-            f"SavedModel, {-self.max_drop:+.4f} is allowed), {self.agreement:.2%} of the pixels "
-            f"agree, {self.size_bytes / 1e6:.2f} MB, {self.latency_ms:.1f} ms"
+            f"SavedModel, {self.max_drop:.4f} below is allowed), "
+            f"{self.agreement:.2%} of the pixels agree, {self.size_bytes / 1e6:.2f} MB, {self.latency_ms:.1f} ms"
         )
 
 
