@@ -70,7 +70,8 @@ class ExportResult:
         return True, (
             f"{self.file}: mean IoU {self.mean_iou:.4f} ({self.change:+.4f} against the "
             f"SavedModel, {self.max_drop:.4f} below is allowed), "
-            f"{self.agreement:.2%} of the pixels agree, {self.size_bytes / 1e6:.2f} MB, {self.latency_ms:.1f} ms"
+            f"{self.agreement:.2%} of the pixels agree, "
+            f"{self.size_bytes / 1e6:.2f} MB, {self.latency_ms:.1f} ms"
         )
 
 
