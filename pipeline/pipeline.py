@@ -269,6 +269,7 @@ def make_gate(
             )
         ),
         exports=exporters[0].outputs["exports"] if exporters else None,
+        settings=config.pusher,
     ).with_id("Pusher")
     return [baseline, evaluator, *exporters, infra_validator, pusher]
 

@@ -220,6 +220,11 @@ def _write(store: MetadataStore, record: RunRecord) -> None:
     store.put_contexts([context])
 
 
+def who() -> str:
+    """Who this process works for: `anna on build-3`."""
+    return f"{_user()} on {platform.node()}"
+
+
 def _user() -> str:
     try:
         return getpass.getuser()

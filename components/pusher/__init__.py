@@ -1,4 +1,5 @@
-"""Pusher: versions of the model where a server looks for them.
+"""Pusher: versions of the model where a server looks for them, rolled out and back.
 
-From outside: `config`; `component`, for the chain.
+From outside: `config`; `component`, for the chain; `places`, `rollout` and `version_store`, for
+`segline serving` and for what asks which version is served.
 """

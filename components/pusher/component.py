@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import tensorflow as tf
 from tfx import types
 from tfx.components import Pusher
 from tfx.components.pusher import executor as tfx_executor
@@ -24,10 +23,10 @@ from tfx.utils import io_utils, json_utils, proto_utils
 
 from components.common.export_files import PUSHED_FOLDER
 from components.common.model_exports import ModelExport, blessed_files
+from components.pusher import places, rollout, version_store
+from components.pusher.config import PusherConfig, Stage
+from components.pusher.version_store import PARTIAL
 
-_SAVED_MODEL = "saved_model.pb"
-# A server looks at numbers only; these are a push's that was ended.
-_PARTIAL = ".partial-"
 _NONE: Mapping[str, str] = {}
 
 
@@ -54,11 +53,15 @@ class Executor(tfx_executor.Executor):
         destination = pusher_pb2.PushDestination()
         proto_utils.json_to_proto(exec_properties["push_destination"], destination)
         folder = destination.filesystem.base_directory
-        version = next_version(folder, int(time.time()))
+        asked = json_utils.loads(exec_properties.get("custom_config") or "null") or {}
         exports = blessed_files(input_dict.get("exports", []))
-        push(model, folder, version, exports)
+        with version_store.locked(folder):
+            version = next_version(folder, int(time.time()))
+            stage = push_as(asked.get("stage", "stable"), model, folder, version, exports)
         io_utils.copy_dir(model, pushed.uri)
         _copy_exports(exports, pushed.uri)
+        if stage != "stable":
+            pushed.set_string_custom_property("stage", stage)
         self._MarkPushed(
             pushed, pushed_destination=os.path.join(folder, version), pushed_version=version
         )
@@ -82,6 +85,7 @@ class CompletePusher(Pusher):
       infra_blessing: the InfraValidator's.
       push_destination: a folder of versions.
       exports: ModelExports, of which the blessed ones are pushed in the model's own version.
+      settings: as what it is pushed.
     """
 
     SPEC_CLASS = CompletePusherSpec
@@ -94,7 +98,12 @@ class CompletePusher(Pusher):
         infra_blessing: types.BaseChannel,
         push_destination: pusher_pb2.PushDestination,
         exports: types.BaseChannel | None = None,
+        settings: PusherConfig | None = None,
     ) -> None:
+        # Only what is asked for: what is not, leaves the cache as it was before it could be.
+        asked = (settings or PusherConfig()).model_dump(
+            mode="json", include={"stage"}, exclude_defaults=True
+        )
         # TFX's own makes a specification that has no such input.
         super(Pusher, self).__init__(
             CompletePusherSpec(
@@ -102,7 +111,7 @@ class CompletePusher(Pusher):
                 model_blessing=model_blessing,
                 infra_blessing=infra_blessing,
                 push_destination=push_destination,
-                custom_config=json_utils.dumps(None),
+                custom_config=json_utils.dumps(asked or None),
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
                 **({} if exports is None else {"exports": exports}),
             )
@@ -119,9 +128,34 @@ def next_version(folder: str, now: int) -> str:
     Returns:
       `now`, or one more than the newest version where that is not smaller.
     """
-    names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
-    versions = [int(name.rstrip("/")) for name in names if name.rstrip("/").isdigit()]
-    return str(max([now, *(version + 1 for version in versions)]))
+    return str(max([now, *(int(one) + 1 for one in places.known_versions(folder))]))
+
+
+def push_as(
+    stage: Stage, model: str, folder: str, version: str, exports: Mapping[str, str] = _NONE
+) -> Stage:
+    """Pushes a version to where its stage has it.
+
+    Args:
+      stage: as what it is to be served.
+      model: the SavedModel.
+      folder: of the versions, which is locked.
+      version: the new one.
+      exports: as in `push`.
+
+    Returns:
+      As what it is served: the first of all is stable, and while another is pinned it is a canary.
+    """
+    known = rollout.read(folder)
+    if known is None and stage == "stable":
+        push(model, folder, version, exports)
+        return stage
+    if known is not None:
+        version_store.apply(folder, known)  # what was ended half-way
+    new = rollout.pushed(known, version, stage, places.shown(folder))
+    push(model, os.path.join(folder, places.ASIDE), version, exports)
+    version_store.commit(folder, new)
+    return "canary" if new.now.canary == version else "stable"
 
 
 def push(model: str, folder: str, version: str, exports: Mapping[str, str] = _NONE) -> None:
@@ -139,14 +173,13 @@ def push(model: str, folder: str, version: str, exports: Mapping[str, str] = _NO
     target = os.path.join(folder, version)
     if "://" in folder:
         _copy_exports(exports, target)
-        io_utils.copy_dir(model, target, deny_regex_patterns=[r"saved_model\.pb"])
-        io_utils.copy_file(os.path.join(model, _SAVED_MODEL), os.path.join(target, _SAVED_MODEL))
+        version_store.copy_to_bucket(model, target)
         return
     os.makedirs(folder, exist_ok=True)
     for name in os.listdir(folder):
-        if name.startswith(_PARTIAL):
+        if name.startswith(PARTIAL):
             shutil.rmtree(os.path.join(folder, name))
-    partial = os.path.join(folder, f"{_PARTIAL}{version}")
+    partial = os.path.join(folder, f"{PARTIAL}{version}")
     io_utils.copy_dir(model, partial)
     _copy_exports(exports, partial)
     os.rename(partial, target)

@@ -2,15 +2,58 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import pydantic
 from pydantic import Field
 
 from components.common import schema
 from components.common.export_config import ExportConfig
 
+Stage = Literal["stable", "canary"]
+
+
+class RolloutConfig(schema.Config):
+    """What servers are told by the files that `segline serving` writes."""
+
+    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$")] = Field(
+        default="segline",
+        description="the model's name in TensorFlow Serving, and the InferenceService's in KServe",
+    )
+    base_path: Annotated[str, Field(pattern=r"^(/|[a-z0-9]+://)")] = Field(
+        default="/models/segline",
+        description="where TensorFlow Serving sees the serving folder: an absolute path in its "
+        "container, or a bucket",
+    )
+    storage_uri: Annotated[str, Field(pattern=r"^([a-z0-9]+://.+)?$")] = Field(
+        default="",
+        description="where KServe gets the serving folder from, for instance "
+        "`pvc://segline-runs/runs/pets/serving`; empty: no InferenceService is written",
+    )
+    canary_percent: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=10, description="share of the requests that KServe gives to a canary"
+    )
+    grace_seconds: Annotated[float, Field(ge=0)] = Field(
+        default=60.0,
+        description="how long a version that is served no longer stays loaded: more than twice the "
+        "server's `--model_config_file_poll_wait_seconds`",
+    )
+
 
 class PusherConfig(schema.Config):
-    """What a pushed version holds."""
+    """What is pushed, and as what."""
+
+    stage: Stage = Field(
+        default="stable",
+        description="`stable`: a pushed version is served at once; `canary`: it is served beside "
+        "the stable one until `segline serving promote`",
+    )
+    promote_after_hours: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="a canary that no run has refused for so long is promoted by "
+        "`segline serving promote --due`; empty: only people promote",
+    )
+    rollout: RolloutConfig = RolloutConfig()
 
     exports: tuple[ExportConfig, ...] = Field(
         default=(),

@@ -10,6 +10,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from components.common import schema
 from components.common.errors import UserError
 from components.common.export_files import ARTIFACT_TYPE, FILE, SHA256, is_export, sha256_of
+from components.pusher import places, rollout
 
 LATEST = "latest"
 
@@ -36,7 +37,7 @@ def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
         if not pushed:
             raise UserError("no model has been pushed yet")
         return pushed[-1]
-    path = os.path.realpath(name)
+    path = places.served_folder(os.path.realpath(name))
     version = os.path.basename(path)
     for artifact in reversed(pushed):
         if text_of(artifact, "pushed_version") == version:
@@ -162,17 +163,22 @@ def version_state(destination: str) -> str:
     """Whether a pushed version is what a server takes.
 
     Args:
-      destination: the version's folder.
+      destination: the version's folder, in plain sight.
 
     Returns:
-      `served`: the latest version that is there; `kept`: there, but not the latest;
-      `gone`.
+      `served`: the latest version in plain sight; `kept`: there, but not the latest; `canary`;
+      `withdrawn`: still there, out of servers' sight; `gone`.
     """
-    if not os.path.isdir(destination):
+    folder, version = os.path.split(destination.rstrip("/"))
+    place = places.find(folder, version)
+    if place is None:
         return "gone"
-    versions = [name for name in os.listdir(os.path.dirname(destination)) if name.isdigit()]
-    latest = max(versions, key=int)
-    return "served" if os.path.basename(destination) == latest else "kept"
+    known = rollout.read(folder)
+    if known and version == known.now.canary:
+        return "canary"
+    if place != destination.rstrip("/"):
+        return "withdrawn"
+    return "served" if version == places.shown(folder)[-1] else "kept"
 
 
 def text_of(artifact: mlmd.Artifact, key: str) -> str:

@@ -17,6 +17,7 @@ from components.common import lineage, readable, schema
 from components.common.errors import UserError
 from components.common.export_files import ARTIFACT_TYPE, BLESSED, FILE, PUSHED_FOLDER
 from components.common.lineage import Lineage, Node
+from pipeline.metadata import rollouts
 from pipeline.metadata.artifacts import made_by, text_of, version_state
 from pipeline.metadata.history import Run
 
@@ -104,7 +105,7 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
             if node.name == "InfraValidator"
         ],
         "pushes": [
-            _push(graph, node, output)
+            _push(store, graph, node, output)
             for node in graph.executions
             if node.name == "Pusher"
             for output in graph.outputs(node)
@@ -289,8 +290,9 @@ def _blessing(artifact: Node) -> dict[str, Any]:
     }
 
 
-def _push(graph: Lineage, pusher: Node, pushed: Node) -> dict[str, Any]:
+def _push(store: MetadataStore, graph: Lineage, pusher: Node, pushed: Node) -> dict[str, Any]:
     record = graph.runs.get(pusher.run_id)
+    changes = rollouts.of_artifact(store, pushed.id)
     destination = str(pushed.properties["pushed_destination"])
     return {
         "version": pushed.properties["pushed_version"],
@@ -299,6 +301,7 @@ def _push(graph: Lineage, pusher: Node, pushed: Node) -> dict[str, Any]:
         "pushed": readable.time_text(pushed.started),
         "by": f"{record.user} on {record.host}" if record else _UNKNOWN,
         "run": pusher.run_id,
+        **({"changes": changes} if changes else {}),
     }
 
 

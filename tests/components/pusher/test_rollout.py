@@ -1,0 +1,412 @@
+"""What is served after pushes, promotions and rollbacks, also where they are ended half-way."""
+
+import itertools
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from components.common.errors import UserError
+from components.common.served_model import latest_version
+from components.pusher import component, places, rollout, server_files, version_store
+from components.pusher.config import RolloutConfig
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets, in seconds."""
+    time = [1000.0]
+    for module in (rollout, version_store):
+        monkeypatch.setattr(module.time, "time", lambda: time[0])
+    return time
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    (folder / "variables" / "0").write_bytes(b"weights")
+    return str(folder)
+
+
+def push(source, folder, version, stage="stable"):
+    with version_store.locked(str(folder)):
+        assert component.next_version(str(folder), int(version)) == version
+        return component.push_as(stage, source, str(folder), version)
+
+
+def change(folder, step, *arguments):
+    """What a command does."""
+    folder = str(folder)
+    with version_store.locked(folder):
+        known = rollout.read(folder) or rollout.begun(places.shown(folder))
+        version_store.commit(folder, getattr(rollout, step)(known, *arguments))
+
+
+def served(folder):
+    """What one who takes the newest folder gets."""
+    return os.path.basename(latest_version(str(folder)))
+
+
+def server_config(folder):
+    """TensorFlow Serving's own reading of its file: versions by label."""
+    message = model_server_config_pb2.ModelServerConfig()
+    text_format.Parse((Path(folder) / "models.config").read_text(), message)
+    (config,) = message.model_config_list.config
+    assert (config.name, config.base_path) == ("segline", "/models/segline/rollout")
+    assert config.model_platform == "tensorflow"
+    assert config.model_version_policy.WhichOneof("policy_choice") == "all"
+    return {label: str(version) for label, version in config.version_labels.items()}
+
+
+def loaded(folder):
+    return places.versions(os.path.join(folder, "rollout"))
+
+
+def is_whole(folder):
+    files = {str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file()}
+    return files == {"saved_model.pb", "variables/0"}
+
+
+def test_without_a_rollout_a_push_is_what_it_was(source, tmp_path):
+    serving = tmp_path / "serving"
+    assert push(source, serving, "1001") == push(source, serving, "1002") == "stable"
+    assert sorted(os.listdir(serving)) == ["1001", "1002"]
+
+
+def test_a_canary_is_not_in_the_sight_of_who_takes_the_newest(source, tmp_path, clock):
+    serving = tmp_path / "serving"
+    push(source, serving, "1001")
+    assert push(source, serving, "1002", "canary") == "canary"
+    assert served(serving) == "1001"
+    assert server_config(serving) == {"stable": "1001", "canary": "1002"}
+    assert loaded(serving) == ["1001", "1002"]
+    change(serving, "promoted", "1002", "looks good")
+    assert served(serving) == "1002"
+    assert server_config(serving) == {"stable": "1002", "canary": "1002"}
+    assert loaded(serving) == ["1001", "1002"]  # a rollback finds the one before loaded
+    assert rollout.read(str(serving)).now.why == "looks good"
+
+
+def test_the_first_of_all_is_stable(source, tmp_path):
+    assert push(source, tmp_path / "serving", "1001", "canary") == "stable"
+    assert served(tmp_path / "serving") == "1001"
+
+
+def test_a_rollback_withdraws_all_that_is_newer(source, tmp_path, clock):
+    serving = tmp_path / "serving"
+    for version in ("1001", "1002", "1003"):
+        push(source, serving, version)
+    push(source, serving, "1004", "canary")
+    change(serving, "rolled_back", "1001", "Friday")
+    assert served(serving) == "1001"
+    assert server_config(serving) == {"stable": "1001", "canary": "1001"}
+    assert {"1003", "1004"} <= set(loaded(serving))  # servers have not read the labels yet
+    clock[0] += RolloutConfig().grace_seconds + 1
+    version_store.apply(str(serving), rollout.read(str(serving)))
+    assert loaded(serving) == ["1001"]
+    assert places.known_versions(str(serving)) == ["1001", "1002", "1003", "1004"]
+    assert all(is_whole(places.find(str(serving), v)) for v in ("1001", "1002", "1003", "1004"))
+    # A withdrawn version can be had back, and the next push is newer than all of them.
+    change(serving, "promoted", "1003", "")
+    assert served(serving) == "1003"
+    assert component.next_version(str(serving), 5) == "1005"
+
+
+def test_files_of_a_version_in_two_places_are_there_once(source, tmp_path):
+    serving = tmp_path / "serving"
+    push(source, serving, "1001")
+    push(source, serving, "1002", "canary")
+    change(serving, "promoted", "1002", "")
+    for version in ("1001", "1002"):
+        files = [serving / place / version / "variables" / "0" for place in ("", "rollout")]
+        assert os.path.samefile(*files)
+
+
+def test_a_volume_without_hard_links_has_copies(source, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    serving = tmp_path / "serving"
+    push(source, serving, "1001")
+    push(source, serving, "1002", "canary")
+    assert all(is_whole(serving / "rollout" / version) for version in ("1001", "1002"))
+
+
+def test_while_a_version_is_pinned_what_is_pushed_is_a_canary(source, tmp_path, clock):
+    serving = tmp_path / "serving"
+    push(source, serving, "1001")
+    push(source, serving, "1002")
+    change(serving, "pinned", "1001", "audit")
+    assert served(serving) == "1001"
+    assert push(source, serving, "1003") == "canary"
+    assert served(serving) == "1001"
+    for step, arguments in (("promoted", ["1003", ""]), ("rolled_back", ["1001", ""])):
+        with pytest.raises(UserError, match="1001 is pinned: `segline serving unpin` first"):
+            change(serving, step, *arguments)
+    change(serving, "unpinned", "")
+    change(serving, "promoted", "1003", "")
+    assert served(serving) == "1003"
+    assert push(source, serving, "1004") == "stable" and served(serving) == "1004"
+
+
+@pytest.mark.parametrize(
+    ("step", "arguments", "message"),
+    [
+        ("promoted", ("1002", ""), "1002 is stable already"),
+        ("promoted", ("1001", ""), "`segline serving rollback --to 1001` goes back"),
+        ("promoted", ("1009", ""), "1009: there is no such version in "),
+        ("rolled_back", ("1000", ""), "1000: there is no such version in "),
+        ("rolled_back", ("1009", ""), "`segline serving promote 1009`"),
+        ("rolled_back", ("1002", ""), "1002 is stable already, and there is no canary"),
+        ("pinned", ("7", ""), "7: there is no such version in "),
+        ("unpinned", ("",), "no version is pinned"),
+    ],
+)
+def test_what_can_not_be_changes_nothing(source, tmp_path, step, arguments, message):
+    serving = tmp_path / "serving"
+    push(source, serving, "1001")
+    push(source, serving, "1002")
+    with pytest.raises(UserError, match=message):
+        change(serving, step, *arguments)
+    assert sorted(os.listdir(serving)) == ["1001", "1002"]
+
+
+def test_nothing_can_be_changed_before_the_first_push(tmp_path):
+    with pytest.raises(UserError, match="no version has been pushed yet"):
+        change(tmp_path / "serving", "promoted", "7", "")
+
+
+def prepared(source, serving, clock):
+    """Three stable versions, one of them withdrawn, and a canary."""
+    for version in ("1001", "1002", "1003"):
+        push(source, serving, version)
+    change(serving, "rolled_back", "1002", "")
+    clock[0] += 100
+    push(source, serving, "1004", "canary")
+    clock[0] += 100
+
+
+STEPS = {
+    "promote": lambda source, serving: change(serving, "promoted", "1004", ""),
+    "promote the withdrawn": lambda source, serving: change(serving, "promoted", "1003", ""),
+    "pin": lambda source, serving: change(serving, "pinned", "1001", ""),
+    "rollback": lambda source, serving: change(serving, "rolled_back", "1001", ""),
+    "push stable": lambda source, serving: push(source, serving, "1005"),
+    "push canary": lambda source, serving: push(source, serving, "1005", "canary"),
+}
+CALLS = ((os, "rename"), (os, "link"), (os, "mkdir"), (os, "unlink"), (os, "rmdir"), (os, "fsync"))
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing catches it, nothing is tidied up."""
+
+
+def tree(serving):
+    return sorted(
+        str(path.relative_to(serving))
+        for path in Path(serving).rglob("*")
+        if path.name != "rollout.json"
+    )
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_any_point_one_whole_version_is_served(
+    source, tmp_path, clock, monkeypatch, step
+):
+    """At every call that changes the disk; then the next command goes on."""
+    reference = tmp_path / "reference"
+    prepared(source, reference, clock)
+    clean = tmp_path / "clean"
+    shutil.copytree(reference, clean)
+    begun = clock[0]
+    before = served(clean)
+    STEPS[step](source, clean)
+    after = served(clean)
+    outcomes = set()
+    for count in itertools.count():
+        serving = tmp_path / f"killed-{count}"
+        shutil.copytree(reference, serving)
+        left = [count]
+
+        def dying(real, left=left):
+            def call(*arguments, **options):
+                if left[0] == 0:
+                    raise Killed
+                left[0] -= 1
+                return real(*arguments, **options)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for module, name in CALLS:
+                patch.setattr(module, name, dying(getattr(module, name)))
+            try:
+                STEPS[step](source, serving)
+                killed = False
+            except Killed:
+                killed = True
+        now = served(serving)
+        assert now in (before, after) and is_whole(serving / now)
+        labels = server_config(serving)
+        assert all(is_whole(serving / "rollout" / version) for version in labels.values())
+        outcomes.add((now, labels["stable"]))
+        if not killed:
+            break
+        known = rollout.read(str(serving))
+        version_store.apply(str(serving), known)
+        assert served(serving) == known.now.stable == server_config(serving)["stable"]
+        assert known.now.stable in (before, after)
+        assert not [path for path in tree(serving) if ".partial" in path]
+        assert all(is_whole(serving / "rollout" / version) for version in loaded(serving))
+        clock[0] = begun
+    assert tree(serving) == tree(clean)
+    assert count > 10 and {(before, before), (after, after)} <= outcomes
+
+
+class ModelServer:
+    """What TensorFlow Serving does with its files, as far as it can lose an answer.
+
+    tensorflow/serving@9d981c5 tensorflow_serving/model_servers/server_core.cc:
+    UpdateModelVersionLabelMap, with --allow_version_labels_for_unavailable_models;
+    sources/storage_path/file_system_storage_path_source.cc: AspireAllVersions. New versions are
+    loaded before old ones are unloaded (AvailabilityPreservingPolicy).
+    """
+
+    def __init__(self, serving):
+        self.serving, self.labels, self.available = serving, {}, set()
+        self.poll_config()
+        self.poll_versions()
+
+    def poll_versions(self):
+        self.available = set(loaded(self.serving))
+
+    def poll_config(self):
+        labels = server_config(self.serving)
+        moved = {k: v for k, v in labels.items() if self.labels.get(k, v) != v}
+        if set(moved.values()) <= self.available:
+            self.labels = labels
+
+    def answers(self, label):
+        return self.labels[label] in self.available
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_server_by_labels_always_answers_and_follows(source, tmp_path, clock, seed):
+    """Pushes and changes at any time; it polls its config every 20 s, the versions every 7 s."""
+    draw = random.Random(seed)
+    serving = tmp_path / "serving"
+    clock[0] = 1.0
+    push(source, serving, "1")
+    push(source, serving, "2", "canary")
+    server = ModelServer(serving)
+    done = set()
+    for second in range(3, 1500):
+        clock[0] = float(second)
+        if draw.random() < 0.02:
+            known = rollout.read(str(serving))
+            step, arguments = draw.choice(
+                [
+                    ("promoted", [known.now.canary or "0", ""]),
+                    ("promoted", [draw.choice(places.known_versions(str(serving))), ""]),
+                    ("rolled_back", [draw.choice(places.shown(str(serving))), ""]),
+                ]
+            )
+            try:
+                change(serving, step, *arguments)
+                done.add(step)
+            except UserError:
+                push(source, serving, str(second), stage := draw.choice(["stable", "canary"]))
+                done.add(stage)
+        if second % 7 == 0:
+            server.poll_versions()
+        if second % 20 == 0:
+            server.poll_config()
+        assert server.answers("stable") and server.answers("canary"), second
+    assert done == {"promoted", "rolled_back", "stable", "canary"}
+    for _ in range(2):
+        server.poll_versions()
+        server.poll_config()
+    now = rollout.read(str(serving)).now
+    assert server.labels == {"stable": now.stable, "canary": now.canary or now.stable}
+    assert served(serving) == now.stable
+
+
+PROMOTE = """
+import sys
+from components.pusher import component, places, rollout, version_store
+folder, kind, source = sys.argv[1:]
+for turn in range(15):
+    with version_store.locked(folder):
+        if kind == "push":
+            version = component.next_version(folder, 0)
+            component.push_as("canary", source, folder, version)
+        else:
+            known = rollout.read(folder)
+            if known.now.canary:
+                version_store.commit(folder, rollout.promoted(known, known.now.canary, str(turn)))
+"""
+
+
+@pytest.mark.slow
+def test_changes_and_pushes_of_several_processes_are_one_after_the_other(source, tmp_path):
+    serving = tmp_path / "serving"
+    push(source, serving, "1001")
+    push(source, serving, "1002", "canary")
+    call = [sys.executable, "-c", PROMOTE, str(serving)]
+    processes = [subprocess.Popen([*call, kind, source]) for kind in ("push", "promote", "push")]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    changes = rollout.read(str(serving)).changes
+    assert [change.number for change in changes] == list(range(1, len(changes) + 1))
+    pushed = [change.version for change in changes if change.action == "push"]
+    assert pushed == [str(number) for number in range(1002, 1033)]
+    assert served(serving) == changes[-1].stable == server_config(serving)["stable"]
+    assert not [path for path in tree(serving) if ".partial" in path]
+
+
+def test_the_inference_service_is_that_of_the_manifests():
+    """And KServe's canary: pkg/apis/serving/v1beta1/component.go, canaryTrafficPercent."""
+    manifest = ROOT / "infra/kubernetes/serving/kserve/inference-service.yaml"
+    expected = yaml.safe_load(manifest.read_text())
+    uri = expected["spec"]["predictor"]["model"]["storageUri"]
+    server = RolloutConfig(storage_uri=uri, canary_percent=25)
+    model = expected["spec"]["predictor"]["model"]
+    model |= {
+        "storageUri": f"{uri}/rollout",
+        "args": ["--model_config_file=/mnt/models/1001.config"],
+    }
+    assert yaml.safe_load(server_files.inference_service(server, "1001", "")) == expected
+    model["args"] = ["--model_config_file=/mnt/models/1002.config"]
+    expected["spec"]["predictor"]["canaryTrafficPercent"] = 25
+    assert yaml.safe_load(server_files.inference_service(server, "1001", "1002")) == expected
+
+
+def test_a_revision_of_kserve_serves_one_version(source, tmp_path):
+    serving = tmp_path / "serving"
+    push(source, serving, "1001")
+    push(source, serving, "1002", "canary")
+    for version in ("1001", "1002"):
+        message = model_server_config_pb2.ModelServerConfig()
+        text_format.Parse((serving / "rollout" / f"{version}.config").read_text(), message)
+        (config,) = message.model_config_list.config
+        assert list(config.model_version_policy.specific.versions) == [int(version)]
+        assert config.base_path == "/mnt/models" and not config.version_labels
+    assert not (serving / "inference-service.yaml").exists()
+
+
+@pytest.mark.parametrize("bad", ["{", '{"changes": [{}], "server": {}}', "[]"])
+def test_a_record_that_can_not_be_read_is_told(tmp_path, bad):
+    (tmp_path / "rollout.json").write_text(bad)
+    with pytest.raises(UserError, match="rollout.json can't be read"):
+        rollout.read(str(tmp_path))
