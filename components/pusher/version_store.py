@@ -186,7 +186,11 @@ def _link(source: str, target: str) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    """Replaces a file at once; a bucket does so by itself."""
+    """Replaces a file at once, where it is another; a bucket does so by itself."""
+    if tf.io.gfile.exists(path):
+        with tf.io.gfile.GFile(path) as file:
+            if file.read() == text:
+                return
     if "://" in path:
         with tf.io.gfile.GFile(path, "w") as file:
             file.write(text)

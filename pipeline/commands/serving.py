@@ -91,6 +91,9 @@ def _promote_due(options: argparse.Namespace) -> None:
     from pipeline.metadata import serving
 
     config, store = config_and_store(options)
+    if rollout.read(config.serving_dir) is None:
+        quiet_console().print("nothing is promoted: no canary was ever pushed")
+        return
     runs = serving.runs_that_judge(store, config.name)
     hours = config.pusher.promote_after_hours
 

@@ -30,6 +30,12 @@ def clock(monkeypatch):
     return time
 
 
+@pytest.fixture(autouse=True)
+def no_disk(monkeypatch):
+    """Nothing here ends the system: what is written need not be on the disk."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 @pytest.fixture
 def source(tmp_path):
     folder = tmp_path / "model"
