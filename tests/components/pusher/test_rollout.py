@@ -207,12 +207,10 @@ def prepared(source, serving, clock):
 STEPS = {
     "promote": lambda source, serving: change(serving, "promoted", "1004", ""),
     "promote the withdrawn": lambda source, serving: change(serving, "promoted", "1003", ""),
-    "pin": lambda source, serving: change(serving, "pinned", "1001", ""),
     "rollback": lambda source, serving: change(serving, "rolled_back", "1001", ""),
     "push stable": lambda source, serving: push(source, serving, "1005"),
-    "push canary": lambda source, serving: push(source, serving, "1005", "canary"),
 }
-CALLS = ((os, "rename"), (os, "link"), (os, "mkdir"), (os, "unlink"), (os, "rmdir"), (os, "fsync"))
+CALLS = ((os, "rename"), (os, "link"), (os, "rmdir"), (os, "fsync"))
 
 
 class Killed(BaseException):

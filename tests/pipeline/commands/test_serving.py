@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from recorded_runs import Store, evaluated
@@ -126,13 +127,13 @@ def test_settings_of_the_servers_are_written_with_the_next_change(config, capsys
     monkeypatch.setenv("SEGLINE__PUSHER__ROLLOUT__MODEL_NAME", "pets")
     monkeypatch.setenv("SEGLINE__PUSHER__ROLLOUT__STORAGE_URI", "pvc://claim/pets/serving")
     shown = segline(capsys, "promote", "--due")
-    folder = config.serving_dir
-    assert 'name: "pets"' in open(os.path.join(folder, "models.config")).read()
-    service = os.path.join(folder, "inference-service.yaml")
+    folder = Path(config.serving_dir)
+    assert 'name: "pets"' in (folder / "models.config").read_text()
+    service = folder / "inference-service.yaml"
     assert f"kubectl apply -f {service}" in shown
-    assert "canaryTrafficPercent: 10" in open(service).read()
+    assert "canaryTrafficPercent: 10" in service.read_text()
     push(config, "1003", "canary")  # a push has them from the record
-    assert "/1003.config" in open(service).read()
+    assert "/1003.config" in service.read_text()
 
 
 def test_what_is_served_no_longer_goes_after_the_grace(config, capsys, monkeypatch):
