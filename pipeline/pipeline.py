@@ -270,6 +270,8 @@ def make_gate(
         ),
         exports=exporters[0].outputs["exports"] if exporters else None,
         settings=config.pusher,
+        examples=examples,
+        split=config.evaluator.split,
     ).with_id("Pusher")
     return [baseline, evaluator, *exporters, infra_validator, pusher]
 

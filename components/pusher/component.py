@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx import types
 from tfx.components import Pusher
 from tfx.components.pusher import executor as tfx_executor
 from tfx.dsl.components.base import executor_spec
+from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import (
     artifact_utils,
@@ -21,9 +22,10 @@ from tfx.types import (
 )
 from tfx.utils import io_utils, json_utils, proto_utils
 
+from components.common import schema
 from components.common.export_files import PUSHED_FOLDER
 from components.common.model_exports import ModelExport, blessed_files
-from components.pusher import places, rollout, version_store
+from components.pusher import places, rollout, version_store, warmup
 from components.pusher.config import PusherConfig, Stage
 from components.pusher.version_store import PARTIAL
 
@@ -55,11 +57,12 @@ class Executor(tfx_executor.Executor):
         folder = destination.filesystem.base_directory
         asked = json_utils.loads(exec_properties.get("custom_config") or "null") or {}
         exports = blessed_files(input_dict.get("exports", []))
+        warm_up = warm_up_pictures(asked, model, input_dict.get("examples", []))
         with version_store.locked(folder):
             version = next_version(folder, int(time.time()))
-            stage = push_as(asked.get("stage", "stable"), model, folder, version, exports)
+            stage = push_as(asked.get("stage", "stable"), model, folder, version, exports, warm_up)
         io_utils.copy_dir(model, pushed.uri)
-        _copy_exports(exports, pushed.uri)
+        _add_extras(pushed.uri, exports, warm_up)
         if stage != "stable":
             pushed.set_string_custom_property("stage", stage)
         self._MarkPushed(
@@ -73,6 +76,9 @@ class CompletePusherSpec(standard_component_specs.PusherSpec):
     INPUTS = {
         **standard_component_specs.PusherSpec.INPUTS,
         "exports": component_spec.ChannelParameter(type=ModelExport, optional=True),
+        "examples": component_spec.ChannelParameter(
+            type=standard_artifacts.Examples, optional=True
+        ),
     }
 
 
@@ -85,7 +91,9 @@ class CompletePusher(Pusher):
       infra_blessing: the InfraValidator's.
       push_destination: a folder of versions.
       exports: ModelExports, of which the blessed ones are pushed in the model's own version.
-      settings: as what it is pushed.
+      settings: as what it is pushed, and with which warm-up.
+      examples: Examples, for a warm-up of pictures of a split.
+      split: the split.
     """
 
     SPEC_CLASS = CompletePusherSpec
@@ -99,11 +107,16 @@ class CompletePusher(Pusher):
         push_destination: pusher_pb2.PushDestination,
         exports: types.BaseChannel | None = None,
         settings: PusherConfig | None = None,
+        examples: types.BaseChannel | None = None,
+        split: str = schema.TEST,
     ) -> None:
+        settings = settings or PusherConfig()
         # Only what is asked for: what is not, leaves the cache as it was before it could be.
-        asked = (settings or PusherConfig()).model_dump(
-            mode="json", include={"stage"}, exclude_defaults=True
-        )
+        asked = settings.model_dump(mode="json", include={"stage", "warmup"}, exclude_defaults=True)
+        optional = {} if exports is None else {"exports": exports}
+        if settings.warmup == "split":
+            asked["split"] = split
+            optional["examples"] = examples
         # TFX's own makes a specification that has no such input.
         super(Pusher, self).__init__(
             CompletePusherSpec(
@@ -113,7 +126,7 @@ class CompletePusher(Pusher):
                 push_destination=push_destination,
                 custom_config=json_utils.dumps(asked or None),
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
-                **({} if exports is None else {"exports": exports}),
+                **optional,
             )
         )
 
@@ -131,8 +144,32 @@ def next_version(folder: str, now: int) -> str:
     return str(max([now, *(int(one) + 1 for one in places.known_versions(folder))]))
 
 
+def warm_up_pictures(
+    asked: Mapping[str, Any], model: str, examples: list[types.Artifact]
+) -> Sequence[bytes]:
+    """The encoded pictures of a version's warm-up; empty: none is asked for.
+
+    Args:
+      asked: `warmup`, and the `split`.
+      model: the SavedModel.
+      examples: of the split.
+    """
+    kind = asked.get("warmup", "none")
+    if kind == "drawn":
+        return warmup.drawn_pictures(model)
+    if kind == "split":
+        folder = artifact_utils.get_split_uri(examples, asked["split"])
+        return warmup.split_pictures(fileio.glob(os.path.join(folder, "*")))
+    return ()
+
+
 def push_as(
-    stage: Stage, model: str, folder: str, version: str, exports: Mapping[str, str] = _NONE
+    stage: Stage,
+    model: str,
+    folder: str,
+    version: str,
+    exports: Mapping[str, str] = _NONE,
+    warm_up: Sequence[bytes] = (),
 ) -> Stage:
     """Pushes a version to where its stage has it.
 
@@ -142,23 +179,30 @@ def push_as(
       folder: of the versions, which is locked.
       version: the new one.
       exports: as in `push`.
+      warm_up: as in `push`.
 
     Returns:
       As what it is served: the first of all is stable, and while another is pinned it is a canary.
     """
     known = rollout.read(folder)
     if known is None and stage == "stable":
-        push(model, folder, version, exports)
+        push(model, folder, version, exports, warm_up)
         return stage
     if known is not None:
         version_store.apply(folder, known)  # what was ended half-way
     new = rollout.pushed(known, version, stage, places.shown(folder))
-    push(model, os.path.join(folder, places.ASIDE), version, exports)
+    push(model, os.path.join(folder, places.ASIDE), version, exports, warm_up)
     version_store.commit(folder, new)
     return "canary" if new.now.canary == version else "stable"
 
 
-def push(model: str, folder: str, version: str, exports: Mapping[str, str] = _NONE) -> None:
+def push(
+    model: str,
+    folder: str,
+    version: str,
+    exports: Mapping[str, str] = _NONE,
+    warm_up: Sequence[bytes] = (),
+) -> None:
     """Copies a SavedModel to `<folder>/<version>`; it is there complete, or not at all.
 
     Where files can't be renamed at once (`gs://`), `saved_model.pb`, without which no server
@@ -169,10 +213,11 @@ def push(model: str, folder: str, version: str, exports: Mapping[str, str] = _NO
       folder: of the versions.
       version: the new one.
       exports: name -> path of what goes into its `assets.extra/exports`.
+      warm_up: encoded pictures of the requests that a server warms up with; empty: none.
     """
     target = os.path.join(folder, version)
     if "://" in folder:
-        _copy_exports(exports, target)
+        _add_extras(target, exports, warm_up)
         version_store.copy_to_bucket(model, target)
         return
     os.makedirs(folder, exist_ok=True)
@@ -181,10 +226,12 @@ def push(model: str, folder: str, version: str, exports: Mapping[str, str] = _NO
             shutil.rmtree(os.path.join(folder, name))
     partial = os.path.join(folder, f"{PARTIAL}{version}")
     io_utils.copy_dir(model, partial)
-    _copy_exports(exports, partial)
+    _add_extras(partial, exports, warm_up)
     os.rename(partial, target)
 
 
-def _copy_exports(exports: Mapping[str, str], version: str) -> None:
+def _add_extras(version: str, exports: Mapping[str, str], warm_up: Sequence[bytes]) -> None:
     for name, path in exports.items():
         io_utils.copy_file(path, os.path.join(version, PUSHED_FOLDER, name))
+    if warm_up:
+        warmup.write_requests(version, warm_up)

@@ -11,6 +11,7 @@ from components.common import schema
 from components.common.export_config import ExportConfig
 
 Stage = Literal["stable", "canary"]
+Warmup = Literal["none", "drawn", "split"]
 
 
 class RolloutConfig(schema.Config):
@@ -52,6 +53,12 @@ class PusherConfig(schema.Config):
         default=None,
         description="a canary that no run has refused for so long is promoted by "
         "`segline serving promote --due`; empty: only people promote",
+    )
+    warmup: Warmup = Field(
+        default="none",
+        description="requests that TensorFlow Serving sends a version before others may, in its "
+        "`assets.extra`: of `drawn` pictures (noise), or of the first 8 of the evaluated `split`: "
+        "whoever gets the version then gets these pictures",
     )
     rollout: RolloutConfig = RolloutConfig()
 

@@ -164,7 +164,7 @@ def promoted(known: Rollout, version: str, why: str) -> Rollout:
     Raises:
       UserError: a version is pinned, or this one is stable or older.
     """
-    _check_not_pinned(known)
+    check_not_pinned(known)
     now = known.now
     if version == now.stable:
         raise UserError(f"{version} is stable already")
@@ -201,7 +201,7 @@ def rolled_back(known: Rollout, version: str, why: str) -> Rollout:
       UserError: a version is pinned, this one is newer than the stable one, or it is the stable
         one and there is no canary.
     """
-    _check_not_pinned(known)
+    check_not_pinned(known)
     now = known.now
     if int(version) > int(now.stable):
         raise UserError(
@@ -229,7 +229,12 @@ def _newer(canary: str, version: str) -> str:
     return canary if canary and int(canary) > int(version) else ""
 
 
-def _check_not_pinned(known: Rollout) -> None:
+def check_not_pinned(known: Rollout) -> None:
+    """Makes sure that the stable version may be replaced.
+
+    Raises:
+      UserError: it is pinned.
+    """
     if known.now.pinned:
         raise UserError(
             f"{known.now.stable} is pinned: `segline serving unpin` first, or pin another version"

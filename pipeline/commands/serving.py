@@ -130,6 +130,7 @@ def _rollback(options: argparse.Namespace) -> None:
         from components.common.errors import UserError
         from components.pusher import rollout
 
+        rollout.check_not_pinned(known)
         version = options.to or rollout.before(shown, known.now.stable)
         if not version:
             raise UserError(f"there is no version before the stable {known.now.stable}")

@@ -98,6 +98,28 @@ def test_without_exports_the_pusher_is_told_what_tfx_tells_its_own():
     assert parameter(node, "custom_config") == "null"
 
 
+def test_the_pusher_is_told_only_what_is_asked_for():
+    """Where the servers see things is no reason to push again."""
+    told = {
+        stage: json.loads(parameter(compiled(**asked)["Pusher"], "custom_config"))
+        for stage, asked in {
+            "canary": {"SEGLINE__PUSHER__STAGE": "canary"},
+            "elsewhere": {"SEGLINE__PUSHER__ROLLOUT__MODEL_NAME": "pets"},
+            "rule": {"SEGLINE__PUSHER__PROMOTE_AFTER_HOURS": "2"},
+            "drawn": {"SEGLINE__PUSHER__WARMUP": "drawn"},
+        }.items()
+    }
+    expected = {"canary": {"stage": "canary"}, "drawn": {"warmup": "drawn"}}
+    assert told == {"elsewhere": None, "rule": None, **expected}
+
+
+def test_a_warm_up_of_pictures_of_the_split_needs_the_examples():
+    node = compiled(SEGLINE__PUSHER__WARMUP="split")["Pusher"]
+    assert "examples" in node.inputs.inputs and "TfdsExampleGen" in node.upstream_nodes
+    asked = json.loads(parameter(node, "custom_config"))
+    assert asked == {"warmup": "split", "split": "test"}
+
+
 def test_onnx_needs_its_libraries_before_anything_runs(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pusher.exports: onnx needs .*segline\[exports\]"):
