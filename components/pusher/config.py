@@ -36,8 +36,8 @@ class RolloutConfig(schema.Config):
     )
     grace_seconds: Annotated[float, Field(ge=0)] = Field(
         default=60.0,
-        description="how long a version that is served no longer stays loaded: more than twice the "
-        "server's `--model_config_file_poll_wait_seconds`",
+        description="seconds for which a version that is served no longer stays loaded: more than "
+        "twice the server's `--model_config_file_poll_wait_seconds`, and a version's loading time",
     )
 
 
@@ -47,7 +47,7 @@ class PusherConfig(schema.Config):
     stage: Stage = Field(
         default="stable",
         description="`stable`: a pushed version is served at once; `canary`: it is served beside "
-        "the stable one until `segline serving promote`",
+        "the stable one until `segline serving promote` makes it stable",
     )
     promote_after_hours: Annotated[float, Field(gt=0)] | None = Field(
         default=None,

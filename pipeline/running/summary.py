@@ -14,7 +14,9 @@ from components.common.served_model import latest_version
 from components.evaluator.verdict import Slice, Verdict, read_verdict, slice_name
 from components.exporter.result import read_result
 from components.infra_validator.result import read_check
+from components.pusher import places
 from pipeline.config.loading import PipelineConfig
+from pipeline.metadata.artifacts import version_state
 from pipeline.metadata.history import Run
 
 # A feature with more values than this shows its worst only.
@@ -55,7 +57,9 @@ def print_summary(console: Console, config: PipelineConfig, run: Run) -> None:
         console.print()
     if is_pushed:
         path = pushed.custom_properties["pushed_destination"].string_value
-        console.print(f"model   {_short(path)}", soft_wrap=True)
+        where = places.find(*os.path.split(path)) or path
+        canary = " (canary)" if version_state(path) == "canary" else ""
+        console.print(f"model   {_short(where)}{canary}", soft_wrap=True)
     else:
         latest = latest_version(config.serving_dir)
         console.print(f"model   still {_short(latest) if latest else 'none'}")
