@@ -17,7 +17,7 @@ TEST = "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
 # Features of a raw example.
-IMAGE = "image"  # encoded JPEG, PNG or GIF
+IMAGE = "image"  # encoded JPEG, PNG or GIF; of other bands .npy
 MASK = "mask"  # encoded PNG bytes, raw mask values
 EXAMPLE_ID = "example_id"  # bytes, unique within the dataset
 HEIGHT = "height"  # int64, pixels, before resizing
@@ -65,6 +65,9 @@ PER_CLASS_METRICS = ("iou", "accuracy", "precision", "dice")
 # On blessings in ML Metadata: the size at which pixels were counted, `model` or `picture`; those
 # of before it came have none, and were at the model's.
 EVALUATED_AT = "evaluated_at"
+
+# On examples in ML Metadata: BandsConfig as JSON; none: red, green and blue of 8 bits.
+BANDS = "bands"
 
 # Slicing feature that the Evaluator adds: none, small, medium, large.
 OBJECT_SIZE = "object_size"

@@ -14,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common import schema
+from components.common.bands import bands_of
 from components.common.errors import UserError
 from components.common.model_card import read_card
 from components.common.picture_fit import PictureFit
@@ -58,6 +59,7 @@ class ServedModel:
       fit: size of what the network sees, and how pictures are fitted in.
       pictures: how the pictures were read that it learned from, but for their orientation:
         a mask has to lie over what a viewer shows.
+      bands: what it sees of a picture; None: red, green and blue of 8 bits.
 
     Raises:
       UserError: there is no model, or it is not one of segline's.
@@ -72,6 +74,7 @@ class ServedModel:
             self.fit = _fit(card)
             told = PictureSettings.model_validate(card.get("pictures") or {})
             self.pictures = told.model_copy(update={"orientation": "upright"})
+            self.bands = bands_of(card)
             # A signature does not keep what it is a part of.
             self._model = tf.saved_model.load(self.path)
             signatures = self._model.signatures
@@ -88,7 +91,7 @@ class ServedModel:
         """Segments a batch of encoded pictures.
 
         Args:
-          batch: JPEG, PNG or GIF files.
+          batch: JPEG, PNG or GIF files; as `picture_formats.for_model` makes them.
 
         Returns:
           One prediction for each.

@@ -20,6 +20,7 @@ from apache_beam.io import fileio, filesystems
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from components.common import file_tree, picture_formats
+from components.common.bands import BandsConfig
 from components.common.picture_settings import PictureSettings
 from components.common.served_model import Prediction, ServedModel
 
@@ -36,13 +37,17 @@ class ReadPictures(beam.PTransform):
     Args:
       patterns: files, folders, or Beam file patterns (`gs://…/**`).
       settings: how the model's own pictures were read.
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
 
     Gives (path, content); the content is text, an error, where a file is no picture.
     """
 
-    def __init__(self, patterns: Sequence[str], settings: PictureSettings) -> None:
+    def __init__(
+        self, patterns: Sequence[str], settings: PictureSettings, bands: BandsConfig | None = None
+    ) -> None:
         super().__init__()
         self._settings = settings
+        self._bands = bands
         self._patterns = [
             os.path.join(pattern, "**") if os.path.isdir(pattern) else pattern
             for pattern in patterns
@@ -65,7 +70,7 @@ class ReadPictures(beam.PTransform):
             | "Paths" >> beam.Map(lambda match: match.path)
             | "OnlyPictures" >> beam.Filter(_is_picture)
             | "SpreadOverWorkers" >> beam.Reshuffle()
-            | "Read" >> beam.Map(_read, self._settings)
+            | "Read" >> beam.Map(_read, self._settings, self._bands)
         )
 
 
@@ -222,11 +227,11 @@ def _is_picture(path: str) -> bool:
     )
 
 
-def _read(path: str, settings: PictureSettings) -> Keyed:
+def _read(path: str, settings: PictureSettings, bands: BandsConfig | None) -> Keyed:
     name = file_tree.readable(path)
     try:
         with filesystems.FileSystems.open(path) as file:
-            return name, picture_formats.for_model(file.read(), settings).encoded
+            return name, picture_formats.for_model(file.read(), settings, bands).encoded
     except OSError as error:
         return name, str(error) or type(error).__name__
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from components.common import file_tree
 from components.common.errors import UserError
-from components.common.picture_settings import PictureSettings
 from components.common.served_model import Prediction, ServedModel
 from components.predictor.objects import FoundObject, find_objects
 from components.predictor.overlay import mask_image, overlay_image
@@ -84,7 +83,7 @@ def predict_files(
     with ThreadPoolExecutor(_THREADS) as pool:
 
         def read(batch: Sequence[PictureFile]) -> list[Future]:
-            return [pool.submit(_read, file.path, model.pictures) for file in batch]
+            return [pool.submit(_read, file.path, model) for file in batch]
 
         reading = read(batches[0]) if batches else []
         writing: list[Future] = []
@@ -129,10 +128,10 @@ def write_table(rows: Sequence[Row], class_names: Sequence[str], out: str) -> st
     return path
 
 
-def _read(path: str, settings: PictureSettings) -> Picture | str:
+def _read(path: str, model: ServedModel) -> Picture | str:
     """The picture, or why it can't be read."""
     try:
-        return read_picture(path, settings)
+        return read_picture(path, model.pictures, model.bands)
     except OSError as error:
         return str(error)
 

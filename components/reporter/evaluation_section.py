@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.utils import path_utils
 
 from components.common import schema
+from components.common.bands import bands_of, shown_channels
 from components.common.model_card import read_card
 from components.evaluator.verdict import Verdict, slice_name
 from components.reporter import charts, images
@@ -166,11 +167,13 @@ def _ranked(
     folder = path_utils.serving_model_path(artifacts["model"].uri)
     if len(records) < len(wanted) or not tf.io.gfile.exists(folder):
         return {}  # cleaned up: the numbers are still there
-    tiled = read_card(folder).get("fit") == "tiles"
+    card = read_card(folder)
+    tiled = card.get("fit") == "tiles"
+    bands = bands_of(card)
     signatures = tf.saved_model.load(folder).signatures
     shown = {}
     for example_id, record in records.items():  # one by one: they may be large
-        picture, truth, predicted = _answered(signatures, record)
+        picture, truth, predicted = _answered(signatures, record, shown_channels(bands))
         part = ""
         if tiled:
             wrong = (truth != predicted) & (truth != schema.IGNORE_INDEX)
@@ -192,7 +195,7 @@ def _ranked(
 
 
 def _answered(
-    signatures: Mapping[str, Any], record: bytes
+    signatures: Mapping[str, Any], record: bytes, channels: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """An example's picture, its truth and what is served for it: uint8, without padding."""
     feature = tf.train.Example.FromString(record).features.feature
@@ -203,7 +206,8 @@ def _answered(
     if schema.CONTENT_BOX in prepared:  # models of before had no padding
         top, left, height, width = prepared[schema.CONTENT_BOX][0].numpy()
         content = slice(top, top + height), slice(left, left + width)
-    picture = (prepared[schema.IMAGE][0].numpy() * 255).round().astype(np.uint8)
+    seen = prepared[schema.IMAGE][0].numpy()[..., list(channels)]
+    picture = (seen * 255).round().astype(np.uint8)
     truth = prepared[schema.MASK][0].numpy().astype(np.uint8)
     return picture[content], truth[content], served[schema.MASK][0].numpy()[content]
 

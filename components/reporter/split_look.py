@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components.common import pictures, schema
+from components.common import band_tensors, pictures, schema
+from components.common.bands import BandsConfig, shown
 from components.common.picture_fit import Fit, WholeFit
 from components.datasets import vanishing
 from components.datasets.picture_looks import edge_agreement
@@ -80,6 +81,7 @@ class SplitViewer:
       count: pictures in the contact sheet.
       image_size: height and width that the model sees.
       fit: how pictures are fitted into it.
+      bands: what is in a picture.
 
     Attributes:
       doubtful: example's id -> what looks doubtful.
@@ -92,7 +94,9 @@ class SplitViewer:
         count: int,
         image_size: tuple[int, int],
         fit: Fit = "stretch",
+        bands: BandsConfig | None = None,
     ) -> None:
+        self._bands = bands
         self._fits: list[WholeFit] = [] if fit == "tiles" else [fit]
         self._name, self._classes, self._count = name, classes, count
         self._sizes: list[vanishing.Size] = [
@@ -179,7 +183,8 @@ class SplitViewer:
         """uint8 picture [height, width, 3], and class indices [height, width]."""
         feature = tf.train.Example.FromString(record).features.feature
         image, mask = (feature[key].bytes_list.value[0] for key in (schema.IMAGE, schema.MASK))
-        picture = pictures.decode_image(tf.constant(image)).numpy()
+        picture = band_tensors.decode_picture(tf.constant(image), self._bands).numpy()
+        picture = shown(picture, self._bands) if self._bands else picture
         return picture, self._table[pictures.decode_mask(tf.constant(mask)).numpy()]
 
     def _overlay(self, picture: np.ndarray, indices: np.ndarray) -> str:

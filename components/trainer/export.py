@@ -10,12 +10,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.common import schema
+from components.common.bands import bands_of, channels_of
 from components.common.model_card import write_card
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
 from components.trainer.config import ServingConfig
 from components.trainer.counting import in_chunks
-from components.trainer.request_check import check_request
+from components.trainer.request_check import check_bands, check_request
 from components.trainer.tiled_pictures import TiledPictures
 from components.trainer.whole_pictures import Network, WholePictures
 from components.trainer.wide_pictures import eight_bits
@@ -35,7 +36,8 @@ def export_model(
     """Writes a SavedModel that needs only TensorFlow to load.
 
     Signatures (B: batch, H and W: the model's picture size, C: classes):
-      serving_default: image_bytes string [B] -> mask uint8 [B, H, W] (padding is
+      serving_default: image_bytes string [B] (JPEG, PNG, GIF; of other bands .npy or PNG)
+        -> mask uint8 [B, H, W] (padding is
         IGNORE_INDEX), mask_png_bytes string [B] (PNG of class indices at the picture's
         own size), confidence float32 [B] (mean probability of the winning class).
       serving_flipped: the same, from the mean of the probabilities of the picture and of
@@ -57,7 +59,12 @@ def export_model(
       limits: of a request.
       fit: how the Transform step fits pictures in.
     """
-    shown = (TiledPictures if fit.fit == "tiles" else WholePictures)(fit, classes)
+    bands = bands_of(card)
+    shown: TiledPictures | WholePictures
+    if fit.fit == "tiles":
+        shown = TiledPictures(fit, classes, channels_of(bands))
+    else:
+        shown = WholePictures(fit, classes)
     layer = transform.transform_features_layer()
     raw_spec = transform.raw_feature_spec()
     num_classes = len(classes)
@@ -86,11 +93,13 @@ def export_model(
         return answer(image_bytes, flipped_too)
 
     def answer(image_bytes: tf.Tensor, segment: Network) -> dict[str, tf.Tensor]:
-        checked = check_request(
-            image_bytes, schema.IMAGE_BYTES, limits.max_megabytes, limits.max_megapixels
-        )
-        narrow = eight_bits(checked, schema.IMAGE_BYTES, settings)
-        return shown.answer(layer({schema.IMAGE: narrow[:, tf.newaxis]}), segment)
+        most = limits.max_megabytes, limits.max_megapixels
+        if bands:
+            accepted = check_bands(image_bytes, schema.IMAGE_BYTES, bands, *most)
+        else:
+            checked = check_request(image_bytes, schema.IMAGE_BYTES, *most)
+            accepted = eight_bits(checked, schema.IMAGE_BYTES, settings)
+        return shown.answer(layer({schema.IMAGE: accepted[:, tf.newaxis]}), segment)
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return counted(examples, count)

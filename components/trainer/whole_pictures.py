@@ -13,7 +13,8 @@ from components.trainer.own_size import masks_at_size
 
 Features = Mapping[str, tf.Tensor]
 Layer = Callable[[Features], Features]
-Network = Callable[[tf.Tensor], tf.Tensor]  # float32 [n, *image_size, 3] to [n, *image_size, C]
+# float32 [n, *image_size, channels] to [n, *image_size, C]
+Network = Callable[[tf.Tensor], tf.Tensor]
 
 
 class WholePictures:

@@ -158,7 +158,7 @@ def predict_with_beam(
     if split:
         source, count = _split_reader(config, split)
     else:
-        source = batch.ReadPictures(pictures, model.pictures)
+        source = batch.ReadPictures(pictures, model.pictures, model.bands)
         count = source.count
     if "://" not in out:
         _make_folder(out)
@@ -197,6 +197,11 @@ def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[],
     import apache_beam as beam
     import tensorflow_datasets as tfds
 
+    from components.example_gen.band_features import (
+        encoded_picture,
+        is_of_numbers,
+        picture_of_bands,
+    )
     from components.example_gen.dataset import check_features, open_dataset
 
     builder = open_dataset(config.dataset)
@@ -212,6 +217,7 @@ def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[],
             f"{', '.join(builder.info.splits)}"
         ) from error
     features = config.dataset.features
+    image = features.image
     key = features.example_id or "tfds_id"
     wanted = dict.fromkeys(filter(None, [features.image, features.example_id]), True)
     reader = tfds.beam.ReadFromTFDS(
@@ -219,13 +225,20 @@ def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[],
         split=expression,
         read_config=tfds.ReadConfig(add_tfds_id=True),
         decoders=tfds.decode.PartialDecoding(
-            wanted, decoders={features.image: tfds.decode.SkipDecoding()}
+            wanted, decoders={features.image: encoded_picture(builder.info.features[image])}
         ),
     )
-    image = features.image
+    bands = config.dataset.bands
+    of_numbers = is_of_numbers(builder.info.features[image])
 
-    def pair(element: dict) -> tuple[str, bytes]:
-        return element[key].numpy().decode(), element[image].numpy()
+    def pair(element: dict) -> tuple[str, bytes | str]:
+        name, content = element[key].numpy().decode(), element[image].numpy()
+        if bands is None:
+            return name, content
+        try:
+            return name, picture_of_bands(content, bands, of_numbers)
+        except OSError as error:
+            return name, str(error)
 
     return reader | "Pairs" >> beam.Map(pair), lambda: number
 
