@@ -105,6 +105,27 @@ def _read_png(content: bytes, count: int | None = None) -> np.ndarray:
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
+def stored_bands(image: Image.Image, content: bytes) -> int:
+    """How many bands a file has, alpha too; by its header.
+
+    Args:
+      image: opened, not decoded.
+      content: of the file.
+
+    Raises:
+      OSError: its header is damaged.
+    """
+    if is_tiff(content):
+        import tifffile
+
+        try:
+            with tifffile.TiffFile(io.BytesIO(content)) as file:
+                return int(file.pages.first.samplesperpixel)
+        except Exception as error:  # it raises all kinds on damaged files
+            raise OSError(f"its TIFF can't be read: {error}") from error
+    return 3 if image.mode in ("P", "PA") else len(image.getbands())
+
+
 def read_bands(image: Image.Image, content: bytes, count: int) -> np.ndarray:
     """All pixels as they are stored, with so many bands if there are so many.
 

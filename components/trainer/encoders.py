@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -207,7 +208,10 @@ def _build_network(shape: tuple[int, int, int], config: EncoderConfig) -> keras.
                 "(allowed: imagenet, none, or the path of an .h5 file)"
             )
     try:
-        return network.build(input_shape=shape, include_top=False, weights=weights, **options)
+        with warnings.catch_warnings():
+            # That networks "usually" have one channel or three.
+            warnings.filterwarnings("ignore", "This model usually expects")
+            return network.build(input_shape=shape, include_top=False, weights=weights, **options)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if path:
