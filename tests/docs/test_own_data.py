@@ -198,6 +198,21 @@ CASES = [
         options=("--bands", "3", "2", "1"),
     ),
     Case(
+        "pictures of five",
+        deep(
+            lambda path, image: tifffile.imwrite(
+                path, np.dstack([image, image[..., :2]]), photometric="minisblack"
+            )
+        ),
+        told="5 bands of uint8, all of which the model sees",
+    ),
+    Case(
+        "a microscope's",
+        deep(lambda path, image: tifffile.imwrite(path, image[..., 0].astype(np.uint16) * 99)),
+        told="1 band of uint16",
+        options=("--all-bands",),
+    ),
+    Case(
         "stacks",
         deep(lambda path, image: tifffile.imwrite(path, np.stack([image] * 2), photometric="rgb")),
         told="the first is taken",
@@ -252,7 +267,8 @@ def test_what_you_have(case, tmp_path, monkeypatch, capsys):
         return
     cli.main(command)
     assert re.search(case.told, capsys.readouterr().out)
-    config = load_config("data.yaml").dataset.folder
+    dataset = load_config("data.yaml").dataset
+    config = dataset.folder
     found = types.SimpleNamespace(config=config, matched=mask_source(config).match())
     if case.splits:
         assert_own_splits(found)
@@ -265,7 +281,7 @@ def test_what_you_have(case, tmp_path, monkeypatch, capsys):
             for at, name in enumerate(names(COUNT))
             if name in pair.name or pair.name.startswith(f"img_{at}.")
         )
-        got = read_pair(pair, source, config)
+        got = read_pair(pair, source, config, dataset.bands)
         assert not got.problem
         values = np.asarray(Image.open(io.BytesIO(got.mask)))
         mask = case.meaning(scene(index)[1])
