@@ -20,7 +20,10 @@ def encoded_picture(feature: tfds.features.FeatureConnector) -> tfds.decode.Deco
 
 def is_of_numbers(feature: tfds.features.FeatureConnector) -> bool:
     """Whether a feature has a picture's values themselves, and no encoded file."""
-    return not isinstance(feature, tfds.features.Image) and feature.np_dtype != np.object_
+    if isinstance(feature, tfds.features.Image):
+        # TFDS keeps a float's four bytes as the channels of a PNG, and puts them together itself.
+        return bool(np.issubdtype(feature.np_dtype, np.floating))
+    return bool(feature.np_dtype != np.object_)
 
 
 def _serialized(example: Any, feature: tfds.features.FeatureConnector) -> tf.Tensor:

@@ -201,7 +201,10 @@ CASES = [
         "pictures of five",
         deep(
             lambda path, image: tifffile.imwrite(
-                path, np.dstack([image, image[..., :2]]), photometric="minisblack"
+                path,
+                np.dstack([image, image[..., :2]]),
+                photometric="minisblack",
+                planarconfig="contig",
             )
         ),
         told="5 bands of uint8, all of which the model sees",

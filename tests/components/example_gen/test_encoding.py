@@ -220,3 +220,57 @@ def test_other_bands_are_set_aside_with_the_reason(element, pet_classes):
         "its picture can't be used: it has 3 bands, not 4 as the others (dataset.bands)"
     )
     assert second.record and not second.problem
+
+
+class DeepPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Two pictures of different sizes, their values in a feature of some kind."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, feature, pictures, **options):
+        self._feature, self._pictures = feature, pictures
+        super().__init__(**options)
+
+    def _info(self):
+        features = {**FEATURES, "image": self._feature}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for index, picture in enumerate(self._pictures):
+            mask = np.ones((*picture.shape[:2], 1), np.uint8)
+            rest = {"file_name": str(index), "species": "cat", "year": 2020}
+            yield index, {"image": picture, "segmentation_mask": mask, **rest}
+
+
+@pytest.mark.parametrize(
+    ("feature", "depth", "channels"),
+    [
+        (tfds.features.Tensor(shape=(None, None, 5), dtype=np.int16, encoding="bytes"), "int16", 5),
+        (
+            tfds.features.Tensor(shape=(None, None, 4), dtype=np.float32, encoding="zlib"),
+            "float32",
+            4,
+        ),
+        (tfds.features.Image(shape=(None, None, 1), dtype=np.float32), "float32", 1),
+        (tfds.features.Image(shape=(None, None, 4), dtype=np.uint8), "uint8", 4),
+    ],
+)
+def test_bands_of_datasets_as_tfds_keeps_them(feature, depth, channels, pet_classes, tmp_path):
+    rng = np.random.default_rng(0)
+    drawn = [(rng.random((*size, channels)) * 99).astype(depth) for size in ((6, 9), (11, 4))]
+    builder = DeepPictures(feature, drawn, data_dir=str(tmp_path))
+    builder.download_and_prepare()
+    encoder = encoder_of(
+        builder.info.features, pet_classes, bands=BandsConfig(count=channels, depth=depth)
+    )
+    dataset = builder.as_dataset(split="train", decoders=encoder.decoders).batch(2)
+    (batch,) = dataset.as_numpy_iterator()
+    elements = [dict(zip(batch, one, strict=True)) for one in zip(*batch.values(), strict=True)]
+    for element, found in zip(elements, encoder.encode(elements), strict=True):
+        assert not found.problem
+        feature = tf.train.Example.FromString(found.record).features.feature
+        pixels = from_npy(feature[schema.IMAGE].bytes_list.value[0])
+        np.testing.assert_array_equal(pixels, drawn[int(element["file_name"])])
