@@ -2,5 +2,5 @@
 
 No step of the chain. `segline predict` and `segline demo` are thin calls of `files` (with
 `picture_files`), `batch` and `demo`; `overlay` draws a mask over a picture, `objects` finds what
-hangs together in one, `rasters` reads and writes GeoTIFFs of any size.
+hangs together in one, `rasters` reads and writes GeoTIFFs of any size, and `geojson` their objects.
 """

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from components.common.deep_pictures import range_of, to_8_bits
 from components.common.picture_settings import PictureSettings
 from components.common.served_model import ServedModel
 from components.common.windows import Span, footprint, spans
+from components.predictor.geojson import OBJECTS_ENDING, write_raster_objects
 from components.predictor.overlay import overlay_image
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class RasterResult:
       confidence: mean probability of the winning class.
       mask: path of the GeoTIFF with class indices; 255 where there is no data.
       overlay: path of the reduced picture with the mask over it.
+      objects: how many were found, by class index.
       notes: what was decided that the file does not say.
     """
 
@@ -51,6 +53,7 @@ class RasterResult:
     confidence: float
     mask: str
     overlay: str
+    objects: Mapping[int, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -67,8 +70,10 @@ def is_raster(path: str) -> bool:
         return False
 
 
-def predict_raster(model: ServedModel, path: str, base: str) -> RasterResult:
-    """Segments a raster, and writes `_mask.tif` and `_overlay.jpg`.
+def predict_raster(
+    model: ServedModel, path: str, base: str, object_classes: Sequence[int] = ()
+) -> RasterResult:
+    """Segments a raster, and writes `_mask.tif` and `_overlay.jpg`, and perhaps `_objects.geojson`.
 
     The mask has the raster's coordinate system and transform. Memory is that of a piece: of
     a model that sees windows each piece is asked for what the whole would give, pixel by pixel.
@@ -77,6 +82,7 @@ def predict_raster(model: ServedModel, path: str, base: str) -> RasterResult:
       model: the model.
       path: of the raster.
       base: path of the results without their endings.
+      object_classes: indices of the classes whose connected objects are wanted.
 
     Raises:
       OSError: rasterio is not installed, the raster can't be read, its bands or values are not
@@ -110,6 +116,12 @@ def predict_raster(model: ServedModel, path: str, base: str) -> RasterResult:
                     counts += own
                     sure += confidence * int(own.sum())
                     target.write(found, 1, window=_window(rows, columns, kept=True))
+            objects: Mapping[int, int] = {}
+            if object_classes:
+                objects_path = f"{base}{OBJECTS_ENDING}"
+                objects = write_raster_objects(
+                    part, object_classes, model.classes.names, objects_path, notes
+                )
             _write_overlay(reader, part, overlay, len(model.classes))
             size = source.width, source.height
         os.replace(part, mask)
@@ -120,7 +132,7 @@ def predict_raster(model: ServedModel, path: str, base: str) -> RasterResult:
             os.remove(part)
     total = max(int(counts.sum()), 1)
     shares = tuple(np.round(counts / total, 6).tolist())
-    return RasterResult(size, shares, sure / total, mask, overlay, tuple(notes))
+    return RasterResult(size, shares, sure / total, mask, overlay, objects, tuple(notes))
 
 
 class _Reader:

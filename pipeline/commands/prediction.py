@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.progress import track
@@ -14,6 +14,9 @@ from rich.table import Table
 from components.common import palette, schema
 from components.common.errors import UserError
 from pipeline.config.loading import PipelineConfig
+
+if TYPE_CHECKING:
+    from components.predictor.files import Row, WantedObjects
 
 _MOST_ROWS = 40
 
@@ -26,6 +29,7 @@ def predict(
     batch_size: int,
     flip: bool,
     objects: Sequence[str] = (),
+    objects_format: Literal["coco", "geojson"] = "coco",
 ) -> bool:
     """Predicts pictures, writes masks and overlays, prints the class shares.
 
@@ -37,6 +41,7 @@ def predict(
       batch_size: pictures that go through the model together.
       flip: average with the mirror image's prediction.
       objects: names of the classes whose connected objects are written too.
+      objects_format: how those of pictures are written; rasters' are always GeoJSON.
 
     Returns:
       Whether all could be predicted.
@@ -49,12 +54,11 @@ def predict(
     files = find_pictures(pictures, out)
     _make_folder(out)
     from components.common.served_model import ServedModel
-    from components.predictor.files import predict_files, write_table
-    from components.predictor.objects import write_objects
+    from components.predictor.files import WantedObjects, predict_files, write_table
 
     model = ServedModel(model_dir, flip)
     names = model.classes.names
-    wanted = _indices(objects, names)
+    wanted = WantedObjects(_indices(objects, names), objects_format)
     rows = list(
         track(
             predict_files(model, files, out, batch_size, wanted),
@@ -98,13 +102,30 @@ def predict(
         f"masks and overlays in {out}, all numbers in {table_path}",
         soft_wrap=True,
     )
-    if wanted:
-        found = [(row.path, row.size or (0, 0), row.objects) for row in good]
-        objects_path = write_objects(found, names, wanted, out)
-        counts = Counter(one.class_index for row in good for one in row.objects)
-        told = ", ".join(f"{counts[index]} of {names[index]}" for index in wanted)
-        console.print(f"objects in {objects_path}: {told}", soft_wrap=True)
+    if objects:
+        _tell_objects(console, good, wanted, names, out)
     return not failed
+
+
+def _tell_objects(
+    console: Console, rows: Sequence[Row], wanted: WantedObjects, names: Sequence[str], out: str
+) -> None:
+    """Writes the COCO file, where one is due, and says how many objects there are, and where."""
+    from components.predictor.geojson import OBJECTS_ENDING
+    from components.predictor.objects import write_objects
+
+    in_coco = [row for row in rows if not row.objects_file]
+    places = []
+    if in_coco or (wanted.kind == "coco" and not rows):
+        found = [(row.path, row.size or (0, 0), row.objects) for row in in_coco]
+        places.append(write_objects(found, names, wanted.class_indices, out))
+    if len(in_coco) < len(rows):
+        places.append(os.path.join(out, f"*{OBJECTS_ENDING}"))
+    counts = sum((Counter(row.object_counts) for row in rows), Counter[int]())
+    told = ", ".join(f"{counts[index]} of {names[index]}" for index in wanted.class_indices)
+    console.print(
+        f"objects in {' and '.join(places) or 'no file'}: {told}", soft_wrap=True, highlight=False
+    )
 
 
 def _indices(objects: Sequence[str], names: Sequence[str]) -> list[int]:
