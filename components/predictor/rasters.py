@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 
 import numpy as np
 import tifffile
@@ -24,7 +25,7 @@ from components.predictor.raster_pieces import (
     window_of,
 )
 
-_ENDINGS = (".tif", ".tiff")
+ENDINGS = (".tif", ".tiff")
 _GEO_TAGS = (34735, 33550, 34264)  # key directory, pixel scale, transformation
 
 
@@ -51,13 +52,18 @@ class RasterResult:
     notes: tuple[str, ...] = ()
 
 
-def is_raster(path: str) -> bool:
-    """Whether a file is a TIFF that has a place on the earth, or is large; by its header."""
-    if not path.lower().endswith(_ENDINGS):
+def is_raster(path: str, file: BinaryIO | None = None) -> bool:
+    """Whether a file is a TIFF that has a place on the earth, or is large; by its header.
+
+    Args:
+      path: of the file.
+      file: the same, open, where it is on no disk.
+    """
+    if not path.lower().endswith(ENDINGS):
         return False
     try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
+        with tifffile.TiffFile(file or path) as tiff:
+            page = tiff.pages.first
             placed = any(tag in page.tags for tag in _GEO_TAGS)
             return placed or page.imagewidth * page.imagelength > LARGE
     except Exception:  # of all kinds on damaged files: they are told as pictures are

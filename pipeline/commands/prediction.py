@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
@@ -174,29 +177,35 @@ def predict_with_beam(
     from components.common.counts import check_count
     from components.common.served_model import ServedModel
     from components.predictor import batch
+    from components.predictor.raster_batch import PredictFiles
 
     model = ServedModel(model_dir, flip)
-    if split:
-        source, count = _split_reader(config, split)
-    else:
-        source = batch.ReadPictures(pictures, model.pictures)
-        count = source.count
+    shared_dir = model.path if "://" in model.path else os.path.abspath(model.path)
     if "://" not in out:
         _make_folder(out)
     if batch.find_results(out):
         raise UserError(f"--out: {out} holds predictions already; name another folder")
-    try:
-        before = count()
-        with EnginePipeline(beam_args) as pipeline:
-            _ = (
-                pipeline
-                | "Read" >> source
-                | "Predict" >> batch.PredictPictures(os.path.abspath(model.path), batch_size, flip)
-                | "Write" >> batch.WriteRows(out, kind, model.classes.names)
-            )
-        after = count()
-    except BeamIOError as error:
-        raise UserError(f"the pictures can't be found: {error}") from error
+    with _aside(out) as aside:
+        if split:
+            reader, count = _split_reader(config, split)
+            predicted = batch.PredictPictures(shared_dir, batch_size, flip)
+        else:
+            reader = batch.FindPictures(pictures, without=out)
+            count = reader.count
+            masks = os.path.abspath(out) if aside else None
+            predicted = PredictFiles(model, shared_dir, masks, aside, batch_size, flip)
+        try:
+            before = count()
+            with EnginePipeline(beam_args) as pipeline:
+                _ = (
+                    pipeline
+                    | "Read" >> reader
+                    | "Predict" >> predicted
+                    | "Write" >> batch.WriteRows(out, kind, model.classes.names)
+                )
+            after = count()
+        except BeamIOError as error:
+            raise UserError(f"the pictures can't be found: {error}") from error
     if not after:
         raise UserError(f"no pictures in {', '.join(pictures) or split}")
     # Not Beam's own counters: an engine that does work again counts it again, or counts none.
@@ -211,6 +220,22 @@ def predict_with_beam(
     if failed:
         console.print(f"✗ {failed} could not be predicted; their rows have an `error`", style="red")
     return not failed
+
+
+@contextlib.contextmanager
+def _aside(out: str) -> Iterator[str]:
+    """A folder for what is not complete, which does not outlive the pipeline; none in a bucket."""
+    if "://" in out:
+        yield ""
+        return
+    # Not one of `tempfile`: workers may be other users.
+    folder = os.path.join(os.path.abspath(out), f".pieces-{uuid.uuid4().hex}")
+    os.mkdir(folder)
+    try:
+        yield folder
+    finally:
+        # (A worker that was thought lost may still write into it.)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[], int]]:
