@@ -100,7 +100,8 @@ def _elsewhere(pair: Pair, source: MaskSource, settings: MaskValuesConfig) -> st
             continue
         whole = settings.resized and is_resized(other.size, place.size, settings.size_tolerance)
         if found := difference(place, other, whole):
-            picture, mask = os.path.basename(pair.image), os.path.basename(path)
+            # With their folders: a mask often has its picture's name.
+            picture, mask = ("/".join(one.split(os.sep)[-2:]) for one in (pair.image, path))
             return (
                 f"{mask} is no mask of {picture}: {found} (make the two lie over each other with "
                 "gdalwarp, or take their places from them)"
