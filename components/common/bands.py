@@ -111,10 +111,26 @@ def taken(pixels: np.ndarray, bands: BandsConfig) -> np.ndarray:
       OSError: they are not.
     """
     pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
-    if pixels.shape[-1] != bands.count:
-        raise OSError(
-            f"it has {pixels.shape[-1]} bands, not {bands.count} as the others (dataset.bands)"
-        )
+    check_count(pixels.shape[-1], bands)
+    return of_depth(pixels[..., [band - 1 for band in bands.taken]], bands)
+
+
+def check_count(count: int, bands: BandsConfig) -> None:
+    """Raises OSError where a file has another number of bands."""
+    if count != bands.count:
+        raise OSError(f"it has {count} bands, not {bands.count} as the others (dataset.bands)")
+
+
+def of_depth(pixels: np.ndarray, bands: BandsConfig) -> np.ndarray:
+    """Pixels of the depth's type.
+
+    Args:
+      pixels: any shape; floats of 64 bits count as those of 32.
+      bands: the depth.
+
+    Raises:
+      OSError: they have another one, or some are no number.
+    """
     if pixels.dtype == np.float64 and bands.depth == "float32":
         pixels = pixels.astype(np.float32)
     if pixels.dtype.newbyteorder("=") != np.dtype(bands.depth):
@@ -122,10 +138,9 @@ def taken(pixels: np.ndarray, bands: BandsConfig) -> np.ndarray:
             f"its values are of {pixels.dtype.name}, not of {bands.depth} as the others' "
             "(dataset.bands)"
         )
-    chosen = pixels[..., [band - 1 for band in bands.taken]]
-    if chosen.dtype.kind == "f" and not np.isfinite(chosen).all():
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise OSError("it has pixels that are no number (NaN or infinite)")
-    return chosen
+    return pixels
 
 
 def to_npy(pixels: np.ndarray) -> bytes:

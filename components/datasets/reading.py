@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 
 import numpy as np
 from PIL import Image
@@ -15,6 +16,7 @@ from components.datasets.config import FolderConfig, MaskValuesConfig
 from components.datasets.masks.mask_values import to_png
 from components.datasets.masks.raw_mask import LARGEST
 from components.datasets.pairs import MaskSource, Pair
+from components.datasets.raster_place import difference, place_of
 
 AS_STORED = PictureSettings(orientation="as_stored")
 
@@ -42,6 +44,8 @@ def read_pair(
 ) -> ReadPair:
     """Reads a picture and its mask.
 
+    Of GeoTIFFs the places must agree, where both have one: what lies elsewhere is no mask of it.
+
     Args:
       pair: where they are.
       source: of the mask.
@@ -51,6 +55,7 @@ def read_pair(
     with open(pair.image, "rb") as file:
         content = file.read()
     mask, problem = source.read(pair)
+    problem = problem or _elsewhere(pair, source, config.mask_values)
     wanted = size_of(mask)
     try:
         picture = read_image(content, wanted, config.pictures, bands)
@@ -96,6 +101,24 @@ def read_image(
         return stored
     lies_as_stored = _same_shape(mask_size, other) and not _same_shape(mask_size, own)
     return stored if lies_as_stored else upright
+
+
+def _elsewhere(pair: Pair, source: MaskSource, settings: MaskValuesConfig) -> str:
+    """Which mask lies at another place than its picture, and how; empty: none does."""
+    place = place_of(pair.image)
+    for path in source.files([pair]) if place else ():
+        other = place_of(path)
+        if place is None or other is None:
+            continue
+        whole = settings.resized and is_resized(other.size, place.size, settings.size_tolerance)
+        if found := difference(place, other, whole):
+            # With their folders: a mask often has its picture's name.
+            picture, mask = ("/".join(one.split(os.sep)[-2:]) for one in (pair.image, path))
+            return (
+                f"{mask} is no mask of {picture}: {found} (make the two lie over each other with "
+                "gdalwarp, or take their places from them)"
+            )
+    return ""
 
 
 def size_of(encoded: bytes) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ from components.common.model_card import read_card
 from components.common.served_model import ServedModel
 from components.datasets.synthetic_fields import ROAD, draw_scene
 from components.evaluator.verdict import read_verdict
-from components.predictor import rasters
+from components.predictor import raster_pieces, rasters
 from components.trainer.config import TrainerConfig
 from components.trainer.unet import build_unet
 
@@ -205,7 +205,7 @@ def test_a_raster_comes_back_with_its_place(fields, model):
 def test_pieces_give_what_the_whole_gives(model, tmp_path, monkeypatch, piece):
     picture = draw_scene(41, SIDE)[0][:401, :467]
     path = write_raster(tmp_path / "scene.tif", picture, tiled=True, blockxsize=128, blockysize=64)
-    monkeypatch.setattr(rasters, "_PIECE", piece)
+    monkeypatch.setattr(raster_pieces, "_PIECE", piece)
     rasters.predict_raster(model, path, str(tmp_path / "out/scene"))
     mask = tifffile.imread(tmp_path / "out/scene_mask.tif")
     (whole,) = model.predict([encoded(picture)])
@@ -238,7 +238,7 @@ def test_deep_bands_are_read_in_one_range_for_all_pieces(model, tmp_path, monkey
     path = write_raster(
         tmp_path / "scene.tif", deep, photometric="RGB", alpha="YES", gcps=points, transform=None
     )
-    monkeypatch.setattr(rasters, "_PIECE", 200)
+    monkeypatch.setattr(raster_pieces, "_PIECE", 200)
     found = rasters.predict_raster(model, path, str(tmp_path / "scene"))
     assert "taken as 12 bits" in found.notes[0]
     (whole,) = model.predict([encoded(picture)])
