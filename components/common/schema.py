@@ -47,6 +47,7 @@ TRANSFORM_SIGNATURE = "transform_features"
 IMAGE_BYTES = "image_bytes"
 EXAMPLES = "examples"
 MASK_PNG_BYTES = "mask_png_bytes"
+TRUTH_PNG_BYTES = "truth_png_bytes"
 CONFIDENCE = "confidence"
 CONFUSION_MATRIX = "confusion_matrix"
 
@@ -61,6 +62,7 @@ GUARDED_MEAN_IOU = "guarded_mean_iou"  # mean_iou, or 0 in a slice with too few 
 EXAMPLE_COUNT = "example_count"
 RANKED_PICTURES = "ranked_pictures"  # JSON: ids of the best, the median and the worst
 PER_CLASS_METRICS = ("iou", "accuracy", "precision", "dice")
+OBJECT_METRICS = ("found", "missed", "invented", "f1", "quality")
 
 # On blessings in ML Metadata: the size at which pixels were counted, `model` or `picture`; those
 # of before it came have none, and were at the model's.
@@ -76,6 +78,11 @@ OBJECT_SIZE = "object_size"
 def class_metric(metric: str, class_name: str) -> str:
     """Name of a per-class metric, such as `iou_pet`."""
     return f"{metric}_{class_name}"
+
+
+def object_metric(metric: str, class_name: str) -> str:
+    """Name of a metric of a class's objects, such as `objects_missed_car`."""
+    return f"objects_{metric}_{class_name}"
 
 
 class Config(pydantic.BaseModel):

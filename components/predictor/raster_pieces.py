@@ -86,11 +86,16 @@ class RasterReader:
 
         self._source = source
         self._deep = bands
-        self._bands = [
-            band
-            for band, kind in zip(source.indexes, source.colorinterp, strict=True)
-            if kind != ColorInterp.alpha or (bands and source.count == bands.count)
-        ]
+        # A fourth band that GDAL calls alpha for want of a better name is a band, and no mask.
+        self._has_alpha = ColorInterp.alpha in source.colorinterp
+        if bands and source.count == bands.count:
+            self._has_alpha, self._bands = False, list(source.indexes)
+        else:
+            self._bands = [
+                band
+                for band, kind in zip(source.indexes, source.colorinterp, strict=True)
+                if kind != ColorInterp.alpha
+            ]
         if bands:
             check_count(len(self._bands), bands)
             self._bands = [self._bands[band - 1] for band in bands.taken]
@@ -124,7 +129,7 @@ class RasterReader:
     def _read(self, **how: Any) -> tuple[np.ndarray, np.ndarray]:
         """Pixels as the model knows them, [height, width, channels], and where there is data."""
         pixels = np.moveaxis(self._source.read(self._bands, **how), 0, -1)
-        there = self._source.dataset_mask(**how) > 0
+        there = self._there(**how)
         if not there.all():
             # Some value that is one; what becomes of it there is not kept.
             fill = self.settings.value_range[0] if self.settings.value_range else 0
@@ -135,13 +140,21 @@ class RasterReader:
         narrow = to_8_bits(pixels, self.settings, [])
         return np.asarray(Image.fromarray(narrow).convert("RGB")), there
 
+    def _there(self, **how: Any) -> np.ndarray:
+        """Where there is data: bool [height, width]."""
+        from rasterio.enums import MaskFlags
+
+        there = self._source.dataset_mask(**how) > 0
+        by_alpha = any(MaskFlags.alpha in flags for flags in self._source.mask_flag_enums)
+        return np.ones_like(there) if by_alpha and not self._has_alpha else there
+
     def _extremes(self) -> tuple[float, float]:
         low, high = np.inf, -np.inf
         height, width = self._source.height, self._source.width
         for rows in spans(height, _PIECE, 0, _PIECE):
             for columns in spans(width, _PIECE, 0, _PIECE):
                 window = window_of(rows, columns)
-                there = self._source.dataset_mask(window=window) > 0
+                there = self._there(window=window)
                 values = self._source.read(self._bands, window=window)[:, there]
                 if values.size:
                     low, high = min(low, values.min()), max(high, values.max())

@@ -70,6 +70,7 @@ class EvaluationSection:
       classes: class name -> metric's label -> value.
       metrics_chart: SVG.
       matrix_chart: SVG.
+      objects: class name -> what was counted of its objects, by metric; empty: nothing was.
       slices: feature -> its slices.
       slice_charts: SVGs, feature by feature.
       ranked: `worst`, `median`, `best` -> pictures; empty where the model is gone.
@@ -81,6 +82,7 @@ class EvaluationSection:
     classes: dict[str, dict[str, float]]
     metrics_chart: str
     matrix_chart: str
+    objects: dict[str, dict[str, float]]
     slices: dict[str, list[SliceRow]]
     slice_charts: list[str]
     ranked: dict[str, list[RankedPicture]]
@@ -126,6 +128,7 @@ def make(
         },
         metrics_chart=charts.class_metrics(by_metric, classes.names),
         matrix_chart=charts.confusion_matrix(verdict.matrix, classes.names),
+        objects=_objects(values, classes),
         slices=slices,
         slice_charts=[
             charts.bars(
@@ -136,6 +139,18 @@ def make(
         ],
         ranked=_ranked(artifacts, verdict, split, len(classes)),
     )
+
+
+def _objects(
+    values: Mapping[str, float], classes: schema.ClassTable
+) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            metric: values[schema.object_metric(metric, name)] for metric in schema.OBJECT_METRICS
+        }
+        for name in classes.names
+        if schema.object_metric("found", name) in values
+    }
 
 
 def _slices(verdict: Verdict) -> dict[str, list[SliceRow]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ from components.common.model_card import write_card
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
 from components.trainer.config import ServingConfig
-from components.trainer.counting import in_chunks
+from components.trainer.counting import AT_PICTURE, Counts, in_chunks
 from components.trainer.request_check import check_bands, check_request
 from components.trainer.tiled_pictures import TiledPictures
 from components.trainer.whole_pictures import Network, WholePictures
@@ -45,7 +45,8 @@ def export_model(
       evaluate: examples string [B] -> confusion_matrix int64 [B, C, C] (rows:
         truth, columns: prediction, ignored pixels left out), example_id string [B].
       evaluate_at_picture: the same, counted at the size that each mask has itself, on
-        what mask_png_bytes would be there.
+        what mask_png_bytes would be there; and mask_png_bytes and truth_png_bytes themselves,
+        string [B], whose objects the Evaluator counts.
       transform_features: examples string [B] -> the Transform step's features.
     With `fit: tiles`, H and W are those of the batch's largest picture, and both counts are the
     same one.
@@ -102,25 +103,27 @@ def export_model(
         return shown.answer(layer({schema.IMAGE: accepted[:, tf.newaxis]}), segment)
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return counted(examples, count)
+        return counted(examples, count, {schema.CONFUSION_MATRIX: tf.int64})
 
     def evaluate_at_picture(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return counted(examples, count_at_picture)
+        return counted(examples, count_at_picture, AT_PICTURE)
 
     def counted(
-        examples: tf.Tensor, count: Callable[[tf.Tensor], tf.Tensor]
+        examples: tf.Tensor, count: Callable[[tf.Tensor], Counts], dtypes: Mapping[str, tf.DType]
     ) -> dict[str, tf.Tensor]:
         # Beam's batches grow to whatever takes it a second; the activations must not.
-        matrices = in_chunks(count, examples, _EVALUATION_CHUNK)
+        found = in_chunks(count, examples, _EVALUATION_CHUNK, dtypes)
+        matrices = found[schema.CONFUSION_MATRIX]
         return {
+            **found,
             schema.CONFUSION_MATRIX: tf.ensure_shape(matrices, [None, num_classes, num_classes]),
             schema.EXAMPLE_ID: parse(examples, schema.EXAMPLE_ID)[schema.EXAMPLE_ID][:, 0],
         }
 
-    def count(examples: tf.Tensor) -> tf.Tensor:
+    def count(examples: tf.Tensor) -> Counts:
         return shown.count(layer, parse(examples, schema.IMAGE, schema.MASK), logits_of)
 
-    def count_at_picture(examples: tf.Tensor) -> tf.Tensor:
+    def count_at_picture(examples: tf.Tensor) -> Counts:
         raw = parse(examples, schema.IMAGE, schema.MASK)
         return shown.count_at_picture(layer, raw, logits_of)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.common import schema
 from components.common.picture_fit import MIDDLE_GREY, PictureFit, enlarged
 from components.common.pictures import unpack_image, unpack_indices
-from components.trainer.counting import confusion_matrices
+from components.trainer.counting import Counts, count_picture, picture_signature
 from components.trainer.sliding_window import SlidingWindow
 from components.trainer.whole_pictures import Features, Layer, Network
 
@@ -56,28 +56,27 @@ class TiledPictures:
             schema.CONFIDENCE: confidence,
         }
 
-    def count(self, layer: Layer, raw: Features, logits_of: Network) -> tf.Tensor:
-        """Confusion matrices, each pixel counted once; as `WholePictures.count`."""
+    def count_at_picture(self, layer: Layer, raw: Features, logits_of: Network) -> Counts:
+        """AT_PICTURE, each pixel counted once; as `WholePictures.count_at_picture`."""
         features = layer(raw)
 
         def probabilities_of(pictures: tf.Tensor) -> tf.Tensor:
             return tf.nn.softmax(logits_of(pictures))
 
-        def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        def one(pair: tuple[tf.Tensor, tf.Tensor]) -> Counts:
             predicted, _ = self._slide.segment(self._unpacked(pair[0]), probabilities_of)
             truth = tf.cast(unpack_indices(pair[1]), tf.int64)
-            predicted = tf.cast(predicted, tf.int64)
-            return confusion_matrices(truth[None], predicted[None], len(self._classes))[0]
+            return count_picture(truth, tf.cast(predicted, tf.int64), len(self._classes))
 
         return tf.map_fn(
             one,
             (features[schema.IMAGE], features[schema.MASK]),
-            fn_output_signature=tf.TensorSpec([len(self._classes)] * 2, tf.int64),
+            fn_output_signature=picture_signature(len(self._classes)),
             parallel_iterations=1,
         )
 
     # Windows show pictures at their own size.
-    count_at_picture = count
+    count = count_at_picture
 
     def prepared(self, features: Features) -> dict[str, tf.Tensor]:
         """Pictures and masks, enlarged to the batch's largest: grey, and IGNORE_INDEX."""

@@ -119,6 +119,7 @@ class PipelineConfig(schema.Config):
         for key, names in (
             ("evaluator.min_class_iou", self.evaluator.min_class_iou),
             ("evaluator.object_size.classes", size.classes if size else ()),
+            ("evaluator.objects", self.evaluator.objects),
             ("dataset.bad_examples.must_show", self.dataset.bad_examples.must_show),
         ):
             for name in names:

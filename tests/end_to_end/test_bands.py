@@ -10,15 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import tensorflow as tf
 import tensorflow_transform as tft
 import tifffile
 from PIL import Image
+from rasterio.crs import CRS
+from rasterio.transform import Affine
 
 from components.common import schema
 from components.common.bands import from_npy
 from components.common.served_model import ServedModel
 from components.evaluator.verdict import read_verdict
+from components.predictor import rasters
 
 SIDE = 64
 SETTINGS = {
@@ -191,13 +195,55 @@ def test_files_are_predicted_as_they_lie(satellite, model, tmp_path):
     assert "3 bands, not 4" in rows["photo.jpg"]["error"]
 
 
-def test_beam_predicts_them_too(satellite, tmp_path):
+def write_raster(path, pixels, **profile):
+    """As GDAL writes it, with its place."""
+    height, width, count = pixels.shape
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        dtype=pixels.dtype,
+        count=count,
+        height=height,
+        width=width,
+        crs=CRS.from_epsg(32632),
+        transform=Affine(10, 0, 691000, 0, -10, 5334000),
+        **profile,
+    ) as file:
+        file.write(np.moveaxis(pixels, -1, 0))
+    return str(path)
+
+
+@pytest.mark.parametrize("profile", [{}, {"photometric": "RGB", "alpha": "YES"}, {"nodata": 0}])
+def test_rasters_of_bands_come_back_with_their_place(model, tmp_path, profile):
+    """A fourth band is one, whatever GDAL calls it; what has no data is in no share."""
+    picture, _ = drawn(TEST[3], 90, 120)
+    picture[:20] = 0
+    path = write_raster(tmp_path / "scene.tif", picture, **profile)
+    found = rasters.predict_raster(model, path, str(tmp_path / "scene"))
+    mask = tifffile.imread(tmp_path / "scene_mask.tif")
+    (whole,) = model.predict([saved(picture)])
+    there = np.ones(mask.shape, bool)
+    there[:20] = "nodata" not in profile
+    np.testing.assert_array_equal(mask[there], whole.mask[there])
+    assert (mask[~there] == schema.IGNORE_INDEX).all()
+    np.testing.assert_allclose(found.shares[1], (mask[there] == 1).mean(), atol=1e-6)
+    with Image.open(tmp_path / "scene_overlay.jpg") as overlay:
+        assert overlay.size == (120, 90)
+
+
+def test_beam_predicts_them_too(satellite, model, tmp_path):
+    """Pictures and rasters; what has other bands is told, beside what has not."""
     picture, _ = drawn(TEST[2])
     write_tiff(tmp_path / "good.tif", picture)
     write_tiff(tmp_path / "three.tif", picture[..., :3])
+    write_raster(tmp_path / "scene.tif", picture)
+    write_raster(tmp_path / "eight.tif", picture.astype(np.uint8))
     words = ("--beam", str(tmp_path), "--model", "runs/scenes", "--out", str(tmp_path / "out"))
     done = satellite.call("segline", "predict", *words, SEGLINE_CONFIG="scenes.yaml")
-    assert done.returncode == 1 and "1 of 2 predicted" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 1 and "2 of 4 predicted" in done.stdout, done.stdout + done.stderr
+    (whole,) = model.predict([saved(picture)])
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/scene_mask.tif"), whole.mask)
 
 
 def test_the_report_says_what_the_model_sees(satellite):

@@ -21,6 +21,7 @@ from components.common import schema
 from components.common.model_card import read_card
 from components.common.served_model import ServedModel
 from components.datasets.synthetic_fields import ROAD, draw_scene
+from components.evaluator.objects import match_objects, scores
 from components.evaluator.verdict import read_verdict
 from components.predictor import raster_pieces, rasters
 from components.trainer.config import TrainerConfig
@@ -45,6 +46,7 @@ SETTINGS = {
     "SEGLINE__TRAINER__SAMPLE_PICTURES": "2",
     "SEGLINE__TRAINER__AUGMENTATION__MIN_SCALE": "1",
     "SEGLINE__EVALUATOR__MIN_MEAN_IOU": "0",
+    "SEGLINE__EVALUATOR__OBJECTS": "[class_1, class_2]",
     "SEGLINE__DATASET__DATA_DIR": "tfds",
 }
 
@@ -98,16 +100,23 @@ def test_init_proposes_windows_with_the_reason(fields):
 
 def test_the_metrics_are_those_of_the_served_masks_to_the_pixel(fields, model):
     """Each pixel once, whatever the windows: counted here by NumPy."""
-    total = np.zeros((3, 3), np.int64)
+    total, objects = np.zeros((3, 3), np.int64), np.zeros((3, 4))
     for number in (20, 21, 22):
         picture, mask = scene(number)
         (found,) = model.predict([encoded(picture)])
         assert found.mask.shape == mask.shape
         np.add.at(total, (mask, found.mask), 1)
+        objects += [match_objects(mask, found.mask, index) for index in range(3)]
     folder = fields.folder / "runs/scenes/artifacts/Evaluator/evaluation"
     verdict = read_verdict(str(next(folder.iterdir())))
     np.testing.assert_array_equal(verdict.matrix, total)
     assert total.sum() == SIDE * (41 + 300 + SIDE)
+    for index in (1, 2):
+        expected = scores(objects[index], f"class_{index}")
+        assert {key: verdict.overall[key] for key in expected} == pytest.approx(
+            expected, abs=1e-6, nan_ok=True
+        )
+    assert objects[1, :3].sum() > 2 and "objects_found_class_0" not in verdict.overall
     # It has learned what a picture of 64x96 would not show.
     assert verdict.overall[schema.class_metric("iou", "class_2")] > 0.3
 
@@ -159,6 +168,7 @@ def test_report_and_summary_say_how(fields):
     assert "48 of each picture in an epoch, 33% of them around a pixel" in page
     assert "10 training and 2 validation pictures, seen through windows of 64x96" in fields.ran
     assert "3 pictures, at their own size" in fields.ran
+    assert "<h3>Objects</h3>" in page and "objects of class_2: " in fields.ran
 
 
 def write_raster(path, pixels, **profile):
