@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from components.common import pictures
@@ -70,7 +69,7 @@ def read_headers(encoded: tf.Tensor, bands: BandsConfig) -> Headers:
         axis=1,
     )
     pixels = tf.reduce_prod(size, axis=1)
-    wanted = pixels * (bands.channels * np.dtype(bands.depth).itemsize)
+    wanted = pixels * bands.pixel_bytes
     good = is_npy & (pixels > 0) & (tf.cast(length - start, tf.int64) == wanted)
     return Headers(good, size, start)
 

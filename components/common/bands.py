@@ -69,6 +69,11 @@ class BandsConfig(schema.Config):
         return len(self.taken)
 
     @property
+    def pixel_bytes(self) -> int:
+        """Of a pixel, as the model sees it."""
+        return self.channels * np.dtype(self.depth).itemsize
+
+    @property
     def largest(self) -> float:
         """The depth's largest value; 1 of floats."""
         return 1.0 if self.depth == "float32" else float(np.iinfo(self.depth).max)

@@ -207,7 +207,7 @@ def _planned(
         try:
             with opened(path) as source:
                 reader = RasterReader(source, settings, bands, [])
-                spans = list(pieces_of(fit, source.height, source.width))
+                spans = list(pieces_of(fit, source.height, source.width, bands))
         except OSError as error:
             yield Plan(path, own, error=str(error)), []
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LARGE = 25_000_000  # pixels of a TIFF that is read in pieces though it has no place
 _PIECE = 2048  # pixels of a piece's sides
+_PIECE_BYTES = 32_000_000  # of many bands: half of what a request may have
 _BLOCK = 512  # of the written file
 _CACHE_BYTES = 128 * 2**20  # GDAL's; its own default is a share of the machine
 _OVERVIEW = 1600  # longest side of the overlay
@@ -161,24 +163,26 @@ class RasterReader:
         return (low, high) if low <= high else (0, 0)
 
 
-def pieces_of(fit: PictureFit, height: int, width: int) -> Iterator[tuple[Span, Span]]:
+def pieces_of(
+    fit: PictureFit, height: int, width: int, bands: BandsConfig | None = None
+) -> Iterator[tuple[Span, Span]]:
     """What is sent to the model at a time: its rows and columns.
 
     Args:
       fit: how the model sees pictures.
       height: of the raster, in pixels.
       width: likewise.
+      bands: what it sees of them, where that is not red, green and blue of 8 bits.
 
     Raises:
       OSError: the model sees whole pictures, and this is too large for one.
     """
     if fit.fit == "tiles":
         size, overlap = footprint(fit.image_size, fit.tiles)
-        columns = spans(width, size[1], overlap[1], _PIECE)
+        side = min(_PIECE, math.isqrt(_PIECE_BYTES // bands.pixel_bytes)) if bands else _PIECE
+        columns = spans(width, size[1], overlap[1], side)
         return (
-            (row, column)
-            for row in spans(height, size[0], overlap[0], _PIECE)
-            for column in columns
+            (row, column) for row in spans(height, size[0], overlap[0], side) for column in columns
         )
     if height * width > LARGE:
         raise OSError(

@@ -95,7 +95,7 @@ def predict_raster(
     try:
         with opened(path) as source:
             reader = RasterReader(source, model.pictures, model.bands, notes)
-            pieces = pieces_of(model.fit, source.height, source.width)
+            pieces = pieces_of(model.fit, source.height, source.width, model.bands)
             counts, sure = np.zeros(len(model.classes), np.int64), 0.0
             with mask_target(part, source, len(model.classes)) as target:
                 for rows, columns in pieces:
