@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.predictor.connected import ConnectedObject, find_connected
-from components.predictor.outlines import outline
+from components.predictor.outlines import outlines
 from components.predictor.placement import Placement, geometry_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OBJECTS_ENDING = "_objects.geojson"
 _STRIP = 2**21  # pixels that are looked at together
-_RUNS = 20_000  # of the objects whose places are looked up together
+_RUNS = 20_000  # of the objects that are told together: each call has its price
 _BLOCK_ROWS = 512  # those that a tile of a mask has, so that each is read once
 _PIXELS = "x to the right and y downwards from the upper left corner, in pixels"
 _PLACES = "longitude and latitude (WGS 84), in degrees"
@@ -139,13 +139,13 @@ def _placed(
     objects: Iterable[ConnectedObject], place: Placement | None
 ) -> Iterator[tuple[ConnectedObject, dict[str, Any], float | None]]:
     """Objects with their geometries, and their square metres where they have a place."""
-    if place is None:
-        for one in objects:
-            yield one, geometry_of(outline(one)), None
-        return
     for batch in _batches(objects):
-        geometries = place.geometries([outline(one) for one in batch])
-        for one, (geometry, area) in zip(batch, geometries, strict=True):
+        found = outlines(batch)
+        if place is None:
+            for one, polygons in zip(batch, found, strict=True):
+                yield one, geometry_of(polygons), None
+            continue
+        for one, (geometry, area) in zip(batch, place.geometries(found), strict=True):
             yield one, geometry, area
 
 

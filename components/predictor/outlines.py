@@ -8,7 +8,7 @@ whose parts may touch at points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -24,26 +24,36 @@ from components.predictor.connected import (
 Polygon = list[np.ndarray]  # rings, int64 or float64 [n + 1, 2] of x and y, closed
 
 
-def outline(one: ConnectedObject) -> list[Polygon]:
-    """The polygons of an object, by the pixels' corners.
+def outlines(objects: Sequence[ConnectedObject]) -> list[list[Polygon]]:
+    """The polygons of objects, by the pixels' corners.
 
     Args:
-      one: the object.
+      objects: of one mask; many at once, for each call has its price.
 
     Returns:
-      One polygon for each part that hangs together by sides, int64. Of each the first ring is
-      the outer one, the others are its holes; none touches itself, nor has a point that it does
-      not need. Which way they run is left open (`signed_area`).
+      For each object one polygon for each part that hangs together by sides, int64. Of each the
+      first ring is the outer one, the others are its holes; none touches itself, nor has a point
+      that it does not need. Which way they run is left open (`signed_area`).
     """
-    number, parts = components_of(len(one.runs), *pairs_that_touch(one.runs, corners=False))
-    corners = _corners(one.runs, parts)
+    runs = np.concatenate([np.zeros((0, 3), np.int64), *(one.runs for one in objects)])
+    owners = np.repeat(np.arange(len(objects)), [len(one.runs) for one in objects])
+    order = np.lexsort((runs[:, START], runs[:, ROW]))
+    runs, owners = runs[order], owners[order]
+    upper, lower = pairs_that_touch(runs, corners=False)
+    own = owners[upper] == owners[lower]
+    number, parts = components_of(len(runs), upper[own], lower[own])
+    corners = _corners(runs, parts)
     points, doubled = corners[:, 1:3], corners[:, 3] > 0
     rings: list[list[np.ndarray]] = [[] for _ in range(number)]
     for ring in _rings(corners):
         found = _split(points[ring]) if doubled[ring].any() else [points[ring]]
         rings[corners[ring[0], 0]] += [np.concatenate([one, one[:1]]) for one in found]
-    # A part hangs together, so that one of its rings has all others in it.
-    return [sorted(own, key=lambda ring: -abs(signed_area(ring))) for own in rings]
+    result: list[list[Polygon]] = [[] for _ in objects]
+    _, first = np.unique(parts, return_index=True)
+    for owner, polygon in zip(owners[first].tolist(), rings, strict=True):
+        # A part hangs together, so that one of its rings has all others in it.
+        result[owner].append(sorted(polygon, key=lambda ring: -abs(signed_area(ring))))
+    return result
 
 
 def signed_area(ring: np.ndarray) -> float:

@@ -30,6 +30,7 @@ from drawn_forms import (
     lists,
     lying,
     masked,
+    on_the_earth,
     own_palette,
     placed,
     roboflow,
@@ -224,6 +225,10 @@ CASES = [
     Case("HEIC", written(".heic", HEIC), told="HEIC", refused=True),
     Case("masks as `.npy`", masked(lambda path, mask, i: np.save(f"{path}.npy", mask))),
     Case("Git LFS", written(".png", LFS), told="git lfs pull", refused=True),
+    Case("GeoTIFFs", on_the_earth),
+    Case(
+        "GeoTIFFs", lambda folder: on_the_earth(folder, 5), told="is off by 5 pixels", refused=True
+    ),
     Case("NIfTI", written(".nii.gz", b"\x1f\x8b"), told="save each slice", refused=True),
     Case("things that are too small", tiny, None, "50% .* vanish at 128x128.* at 256x256 0%"),
     Case(

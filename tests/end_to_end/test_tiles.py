@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import scipy.ndimage
 import tensorflow as tf
 import tifffile
 from PIL import Image
@@ -194,7 +195,8 @@ def test_a_raster_comes_back_with_its_place(fields, model):
     """By the command; read by tifffile, which knows nothing of GDAL."""
     picture = draw_scene(40, SIDE)[0]
     write_raster(fields.folder / "scene.tif", picture)
-    done = fields.call("segline", "predict", "scene.tif", "--model", "runs/scenes", "--out", "out")
+    words = ("segline", "predict", "scene.tif", "--model", "runs/scenes", "--out", "out")
+    done = fields.call(*words, "--objects", "class_2")
     assert done.returncode == 0, done.stdout + done.stderr
     mask = tifffile.imread(fields.folder / "out/scene_mask.tif")
     (whole,) = model.predict([encoded(picture)])
@@ -203,6 +205,11 @@ def test_a_raster_comes_back_with_its_place(fields, model):
         assert file.crs == UTM and file.transform == PLACE and file.nodata == 255
         assert file.colormap(1)[ROAD][:3] != file.colormap(1)[0][:3]
     assert Image.open(fields.folder / "out/scene_overlay.jpg").size == (SIDE, SIDE)
+    objects = json.loads((fields.folder / "out/scene_objects.geojson").read_text())["features"]
+    _, count = scipy.ndimage.label(mask == 2, np.ones((3, 3)))
+    assert f"out/*_objects.geojson: {count} of class_2" in done.stdout and len(objects) == count
+    square_metres = sum(one["properties"]["area_square_metres"] for one in objects)
+    assert square_metres == pytest.approx((mask == 2).sum() * 0.5**2)
     with open(fields.folder / "out/predictions.csv") as file:
         (row,) = csv.DictReader(file)
     assert row["width"] == "512" and row["mask"] == "out/scene_mask.tif" and not row["error"]
