@@ -97,8 +97,8 @@ COMPILE_current = $(COMPILE) --universal --fork-strategy fewest --python-version
 COMPILE_older = $(COMPILE) --python-platform x86_64-manylinux_2_36 --python-version 3.11
 define lock_stack
 $(COMPILE_$1) -c $(LOCKS)/$1/stack.in pyproject.toml --extra dev -o $(LOCKS)/$1/dev.lock
-$(COMPILE_$1) -c $(LOCKS)/$1/dev.lock pyproject.toml --extra kubeflow -o $(LOCKS)/$1/run.lock
-$(COMPILE_$1) -c $(LOCKS)/$1/dev.lock pyproject.toml --extra kubeflow --extra gpu -o $(LOCKS)/$1/gpu.lock
+$(COMPILE_$1) -c $(LOCKS)/$1/dev.lock pyproject.toml --extra kubeflow --extra exports -o $(LOCKS)/$1/run.lock
+$(COMPILE_$1) -c $(LOCKS)/$1/dev.lock pyproject.toml --extra kubeflow --extra exports --extra gpu -o $(LOCKS)/$1/gpu.lock
 endef
 lock:
 	$(call lock_stack,current)

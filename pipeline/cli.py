@@ -12,7 +12,7 @@ import rich.console
 
 from components.common import provenance, stack
 from components.common.errors import UserError
-from pipeline.commands import config, data, gc, init, kubeflow, lineage, metrics, predict
+from pipeline.commands import config, data, export, gc, init, kubeflow, lineage, metrics, predict
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,6 +42,6 @@ def make_parser() -> argparse.ArgumentParser:
     version = f"segline {provenance.version()} ({provenance.stack()})"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for module in (init, data, config, predict, lineage, gc, metrics, kubeflow):
+    for module in (init, data, config, predict, export, lineage, gc, metrics, kubeflow):
         module.add(commands)
     return parser

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 # Not `tfx.v1`: it imports Google Cloud's AI Platform too, a third of the start-up.
 from tfx import components as tfx
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
@@ -29,6 +31,7 @@ from components.evaluator.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator.component import SegmentationEvaluator
 from components.evaluator.eval_config import make_eval_config
 from components.example_gen.component import TfdsExampleGen
+from components.exporter.component import Exporter
 from components.infra_validator.component import ServingValidator
 from components.infra_validator.serving_check import BATCH
 from components.pusher.component import CompletePusher
@@ -55,6 +58,8 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     """
     if managed and config.trainer.warm_start:
         raise UserError("trainer.warm_start: Vertex AI can't choose the model to begin with")
+    if managed and config.pusher.exports:
+        raise UserError("pusher.exports: on Vertex AI a step can't have an artifact for each")
     example_gen = TfdsExampleGen(config.dataset, config.classes)
     examples = example_gen.outputs["examples"]
 
@@ -93,7 +98,8 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
     model = trainer.outputs["model"]
 
     gate = make_gate(config, examples, model, managed)
-    _, evaluator, infra_validator, pusher = gate
+    evaluator, infra_validator, pusher = gate[1], gate[-2], gate[-1]
+    exports = {"exports": gate[2].outputs["exports"]} if config.pusher.exports else {}
     reporter = Reporter(
         config.name,
         config.decisions,
@@ -107,6 +113,7 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
         infra_blessing=infra_validator.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
         **({"drift": drift[-1].outputs["anomalies"]} if drift else {}),
+        **exports,
     )
 
     components = [
@@ -221,7 +228,8 @@ def make_gate(
       managed: whether only TFX's own resolvers work.
 
     Returns:
-      The baseline's resolver, Evaluator, InfraValidator and Pusher.
+      The baseline's resolver and Evaluator; the Exporter, where exports are wanted;
+      InfraValidator and Pusher.
     """
     earlier = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
     if managed:
@@ -245,6 +253,18 @@ def make_gate(
         module_path="components.evaluator.object_size",
     ).with_id("Evaluator")
 
+    exporters: list[BaseNode] = []
+    if config.pusher.exports:
+        _check_libraries(config)
+        exporter = Exporter(
+            model=model,
+            examples=examples,
+            model_blessing=evaluator.outputs["blessing"],
+            exports=config.pusher.exports,
+            split=config.evaluator.split,
+            at=config.evaluator.at,
+        )
+        exporters.append(exporter.with_id("Exporter"))
     infra_validator = make_infra_validator(config, model, examples)
     pusher = CompletePusher(
         model=model,
@@ -255,8 +275,17 @@ def make_gate(
                 base_directory=absolute(config.serving_dir)
             )
         ),
+        exports=exporters[0].outputs["exports"] if exporters else None,
     ).with_id("Pusher")
-    return [baseline, evaluator, infra_validator, pusher]
+    return [baseline, evaluator, *exporters, infra_validator, pusher]
+
+
+def _check_libraries(config: PipelineConfig) -> None:
+    """Told before the training, not after it."""
+    wanted = any(one.format == "onnx" for one in config.pusher.exports)
+    names = ("onnx", "onnxruntime", "tf2onnx")
+    if wanted and not all(map(importlib.util.find_spec, names)):
+        raise UserError("pusher.exports: onnx needs more libraries: pip install 'segline[exports]'")
 
 
 def make_schema_gen(

@@ -71,7 +71,7 @@ class ServedModel:
         try:
             card = read_card(self.path)
             self.classes: schema.ClassTable = card["classes"]
-            self.fit = _fit(card)
+            self.fit = fit_of(card)
             told = PictureSettings.model_validate(card.get("pictures") or {})
             self.pictures = told.model_copy(update={"orientation": "upright"})
             self.bands = bands_of(card)
@@ -128,8 +128,8 @@ class ServedModel:
         return [found for one in batch for found in self.predict_each([one])]
 
 
-def _fit(card: dict[str, Any]) -> PictureFit:
-    """As the card has it; models of before windows came say nothing of them."""
+def fit_of(card: dict[str, Any]) -> PictureFit:
+    """As a model's card has it; models of before windows came say nothing of them."""
     known = {key: card[key] for key in ("image_size", "fit", "tiles") if card.get(key)}
     return PictureFit.model_validate(known)
 

@@ -23,8 +23,9 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from components.common import file_tree, picture_formats
 from components.common.bands import BandsConfig
+from components.common.exported_model import Segmenter, open_model
 from components.common.picture_settings import PictureSettings
-from components.common.served_model import Prediction, ServedModel
+from components.common.served_model import Prediction
 
 FORMATS = ("parquet", "tfrecord")
 _FILE_PREFIX = "predictions"
@@ -130,7 +131,7 @@ class PredictPictures(beam.PTransform):
         return pictures | "Segment" >> RunInference(self._handler, model_identifier=self.identifier)
 
 
-class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], ServedModel]):
+class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], Segmenter]):
     """Tells Beam's RunInference how to load and ask a segline model."""
 
     def __init__(self, model_dir: str, batch_size: int, flip: bool) -> None:
@@ -139,9 +140,9 @@ class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], ServedModel]):
         self._flip = flip
         self._batch_size = batch_size
 
-    def load_model(self) -> ServedModel:
+    def load_model(self) -> Segmenter:
         """Once for each process; its threads share it."""
-        return ServedModel(self._model_dir, self._flip)
+        return open_model(self._model_dir, self._flip)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
         """Bounds of RunInference's own batching."""
@@ -150,7 +151,7 @@ class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], ServedModel]):
     def run_inference(
         self,
         batch: Sequence[Keyed],
-        model: ServedModel,
+        model: Segmenter,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[dict[str, Any]]:
         """Rows for a batch, in its order."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common import palette
-from components.common.served_model import ServedModel
+from components.common.exported_model import Segmenter
 from components.predictor.overlay import OPACITY, mask_image, overlay_image
 from components.predictor.picture_files import read_picture
 
@@ -29,7 +29,7 @@ _CACHE_SECONDS = 3600  # how long uploaded pictures stay on the server's disk
 Shown = tuple[Image.Image, np.ndarray]  # the picture and its mask, kept for redrawing
 
 
-def make_demo(model: ServedModel) -> gr.Blocks:
+def make_demo(model: Segmenter) -> gr.Blocks:
     """The page: drop a picture; see overlay, mask and class shares; switch classes.
 
     Args:
@@ -109,7 +109,7 @@ def make_demo(model: ServedModel) -> gr.Blocks:
     return page
 
 
-def launch(model: ServedModel, host: str, port: int) -> gr.Blocks:
+def launch(model: Segmenter, host: str, port: int) -> gr.Blocks:
     """Starts serving the page, in threads of this process.
 
     Raises:

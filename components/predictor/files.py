@@ -15,7 +15,8 @@ import numpy as np
 
 from components.common import file_tree
 from components.common.errors import UserError
-from components.common.served_model import Prediction, ServedModel
+from components.common.exported_model import Segmenter
+from components.common.served_model import Prediction
 from components.predictor.geojson import OBJECTS_ENDING, write_picture_objects
 from components.predictor.objects import FoundObject, find_objects
 from components.predictor.overlay import mask_image, overlay_image
@@ -71,7 +72,7 @@ class WantedObjects:
 
 
 def predict_files(
-    model: ServedModel,
+    model: Segmenter,
     files: Sequence[PictureFile],
     out: str,
     batch_size: int,
@@ -146,7 +147,7 @@ def write_table(rows: Sequence[Row], class_names: Sequence[str], out: str) -> st
     return path
 
 
-def _read(path: str, model: ServedModel) -> Picture | str:
+def _read(path: str, model: Segmenter) -> Picture | str:
     """The picture, or why it can't be read."""
     try:
         return read_picture(path, model.pictures, model.bands)
@@ -154,7 +155,7 @@ def _read(path: str, model: ServedModel) -> Picture | str:
         return str(error)
 
 
-def _predict(model: ServedModel, pictures: Sequence[Picture | str]) -> list[Prediction | str]:
+def _predict(model: Segmenter, pictures: Sequence[Picture | str]) -> list[Prediction | str]:
     """Predictions; the pictures' own errors pass through."""
     good = [picture.encoded for picture in pictures if isinstance(picture, Picture)]
     remaining = iter(model.predict_each(good))
@@ -204,7 +205,7 @@ def _write(
     )
 
 
-def _raster_row(model: ServedModel, file: PictureFile, out: str, wanted: WantedObjects) -> Row:
+def _raster_row(model: Segmenter, file: PictureFile, out: str, wanted: WantedObjects) -> Row:
     path = file_tree.readable(file.path)
     base = os.path.join(out, file.output)
     try:

@@ -22,9 +22,9 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from components.common import file_tree
 from components.common.bands import BandsConfig
+from components.common.exported_model import Segmenter, open_model
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
-from components.common.served_model import ServedModel
 from components.common.windows import Span
 from components.predictor import batch
 from components.predictor.raster_pieces import (
@@ -107,7 +107,7 @@ class PredictFiles(beam.PTransform):
 
     def __init__(
         self,
-        model: ServedModel,
+        model: Segmenter,
         model_dir: str,
         out: str | None,
         aside: str,
@@ -153,7 +153,7 @@ class PredictFiles(beam.PTransform):
         return (pictures, rasters) | "All" >> beam.Flatten()
 
 
-class _PieceHandler(ModelHandler[Piece, SegmentedPiece, ServedModel]):
+class _PieceHandler(ModelHandler[Piece, SegmentedPiece, Segmenter]):
     """Has the model that is loaded for pictures segment pieces, one at a time."""
 
     def __init__(self, model_dir: str, flip: bool, aside: str) -> None:
@@ -162,8 +162,8 @@ class _PieceHandler(ModelHandler[Piece, SegmentedPiece, ServedModel]):
         self._flip = flip
         self._aside = aside
 
-    def load_model(self) -> ServedModel:
-        return ServedModel(self._model_dir, self._flip)
+    def load_model(self) -> Segmenter:
+        return open_model(self._model_dir, self._flip)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
         return {"min_batch_size": 1, "max_batch_size": 1}
@@ -171,7 +171,7 @@ class _PieceHandler(ModelHandler[Piece, SegmentedPiece, ServedModel]):
     def run_inference(
         self,
         batch: Sequence[Piece],
-        model: ServedModel,
+        model: Segmenter,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[SegmentedPiece]:
         for piece in batch:
@@ -215,7 +215,7 @@ def _planned(
         yield Plan(path, own, len(pieces)), pieces
 
 
-def _segmented(model: ServedModel, piece: Piece, aside: str) -> SegmentedPiece:
+def _segmented(model: Segmenter, piece: Piece, aside: str) -> SegmentedPiece:
     try:
         with opened(piece.path) as source:
             reader = RasterReader(source, piece.settings, model.bands, [])

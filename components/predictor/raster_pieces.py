@@ -15,9 +15,9 @@ from PIL import Image
 from components.common import palette, schema
 from components.common.bands import BandsConfig, check_count, of_depth, shown, to_npy
 from components.common.deep_pictures import range_of, to_8_bits
+from components.common.exported_model import Segmenter
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
-from components.common.served_model import ServedModel
 from components.common.windows import Span, footprint, spans
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def pieces_of(
 
 
 def segment(
-    model: ServedModel, reader: RasterReader, rows: Span, columns: Span
+    model: Segmenter, reader: RasterReader, rows: Span, columns: Span
 ) -> tuple[np.ndarray, float]:
     """Asks the model for a piece.
 

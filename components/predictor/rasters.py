@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from components.common.served_model import ServedModel
+from components.common.exported_model import Segmenter
 from components.predictor.geojson import OBJECTS_ENDING, write_raster_objects
 from components.predictor.overlay import overlay_image
 from components.predictor.raster_pieces import (
@@ -71,7 +71,7 @@ def is_raster(path: str, file: BinaryIO | None = None) -> bool:
 
 
 def predict_raster(
-    model: ServedModel, path: str, base: str, object_classes: Sequence[int] = ()
+    model: Segmenter, path: str, base: str, object_classes: Sequence[int] = ()
 ) -> RasterResult:
     """Segments a raster, and writes `_mask.tif` and `_overlay.jpg`, and perhaps `_objects.geojson`.
 

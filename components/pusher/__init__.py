@@ -1,4 +1,4 @@
 """Pusher: versions of the model where a server looks for them.
 
-From outside: `component`, for the chain.
+From outside: `config`; `component`, for the chain.
 """

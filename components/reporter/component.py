@@ -10,6 +10,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.common import provenance
+from components.common.model_exports import ModelExport
 from components.reporter.driver import Driver
 from components.reporter.executor import Executor
 
@@ -42,6 +43,7 @@ class ReporterSpec(component_spec.ComponentSpec):
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": component_spec.ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "exports": component_spec.ChannelParameter(type=ModelExport, optional=True),
         "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
     }
     OUTPUTS = {"report": component_spec.ChannelParameter(type=HtmlReport)}
@@ -69,7 +71,7 @@ class Reporter(base_component.BaseComponent):
         code = provenance.source_fingerprint(
             # It reads and draws with what those packages offer for it.
             *("reporter", "example_gen", "data_validation", "trainer", "evaluator"),
-            "infra_validator",
+            *("infra_validator", "exporter"),
         )
         super().__init__(
             ReporterSpec(

@@ -29,6 +29,7 @@ class Executor(base_executor.BaseExecutor):
         """Writes `report.html`."""
         self._log_startup(input_dict, output_dict, exec_properties)
         artifacts = {key: found[0].mlmd_artifact for key, found in input_dict.items() if found}
+        exports = [one.mlmd_artifact for one in input_dict.get("exports", [])]
         html = page.render(
             artifacts,
             Lineage.from_json(exec_properties["lineage"]),
@@ -37,6 +38,7 @@ class Executor(base_executor.BaseExecutor):
                 self._context.pipeline_run_id or "",
                 decisions=tuple(json.loads(exec_properties.get("decisions") or "[]")),
             ),
+            exports,
         )
         report = artifact_utils.get_single_instance(output_dict["report"])
         with fileio.open(os.path.join(report.uri, REPORT_FILE), "w") as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
@@ -15,6 +15,7 @@ from components.infra_validator.result import read_check
 from components.reporter import (
     data_section,
     evaluation_section,
+    exports_section,
     lineage_section,
     templates,
     training_section,
@@ -63,7 +64,12 @@ class VerdictSection:
     steps: list[tuple[str, str, float, str]]
 
 
-def render(artifacts: Mapping[str, mlmd.Artifact], lineage: Lineage, run: RunFacts) -> str:
+def render(
+    artifacts: Mapping[str, mlmd.Artifact],
+    lineage: Lineage,
+    run: RunFacts,
+    exports: Sequence[mlmd.Artifact] = (),
+) -> str:
     """Builds the report of a run; of a run that stopped early, of as much as there is.
 
     Args:
@@ -71,6 +77,7 @@ def render(artifacts: Mapping[str, mlmd.Artifact], lineage: Lineage, run: RunFac
         `model_run`, `evaluation`, `blessing`, `infra_blessing`, `pushed_model`.
       lineage: the graph of their making.
       run: the run.
+      exports: its ModelExports.
 
     Returns:
       An HTML page that needs nothing else.
@@ -93,6 +100,7 @@ def render(artifacts: Mapping[str, mlmd.Artifact], lineage: Lineage, run: RunFac
         data=data_section.make(artifacts, classes, SAMPLES, run.decisions),
         training=training_section.make(artifacts),
         evaluation=evaluation_section.make(artifacts, verdict, classes, _split(lineage)),
+        exports=exports_section.make(exports),
         lineage=lineage_section.make(lineage),
     )
 

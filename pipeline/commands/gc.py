@@ -58,7 +58,7 @@ def _gc(options: argparse.Namespace) -> None:
     total = size_text(sum(one.size for one in found))
     listed = [one for one in found if one.size][:_MOST_LISTED]
     for one in listed:
-        what = one.artifact.type if one.artifact else "of what did not get to its end"
+        what = one.artifacts[0].type if one.artifacts else "of what did not get to its end"
         console.print(f"{size_text(one.size):>9}  {one.path}  [dim]{what}[/dim]", soft_wrap=True)
     if len(found) > len(listed):
         console.print(f"{'':>9}  … and {len(found) - len(listed)} more")

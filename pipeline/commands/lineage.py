@@ -46,8 +46,8 @@ def _add_lineage(commands: argparse._SubParsersAction) -> None:
         "model",
         nargs="?",
         default="latest",
-        help="a pushed version, its path, or the path of a Trainer's model; "
-        "default: what was pushed last",
+        help="a pushed version, its path, the path of a Trainer's model, or an export's file "
+        "(.tflite, .onnx), wherever it lies; default: what was pushed last",
     )
     model.add_argument("--html", metavar="FILE", help="write the graph as a page")
     model.set_defaults(function=_lineage_of_model)

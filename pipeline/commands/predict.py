@@ -27,9 +27,9 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument(
         "--model",
-        metavar="DIR",
-        help="a SavedModel, or a folder of versions, of which the latest is taken; "
-        "default: what the config's pipeline has pushed",
+        metavar="PATH",
+        help="a SavedModel, a folder of versions (the latest is taken), or an export's file "
+        "(.tflite, .onnx); default: what the config's pipeline has pushed",
     )
     command.add_argument("--out", metavar="DIR", required=True, help="folder for the results")
     command.add_argument(
@@ -75,7 +75,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("demo", help="try a model in the browser")
-    command.add_argument("--model", metavar="DIR", help="as for predict")
+    command.add_argument("--model", metavar="PATH", help="as for predict")
     command.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     command.add_argument("--port", type=positive, default=7860, help="default: %(default)s")
     command.set_defaults(function=_demo)
@@ -147,11 +147,11 @@ def _demo(options: argparse.Namespace) -> None:
         import gradio  # noqa: F401
     except ImportError as error:
         raise UserError("the demo needs Gradio: pip install 'segline[demo]'") from error
-    from components.common.served_model import ServedModel
+    from components.common.exported_model import open_model
     from components.predictor.demo import launch
     from pipeline.config.loading import load_config
 
-    model = ServedModel(options.model or load_config().serving_dir)
+    model = open_model(options.model or load_config().serving_dir)
     try:
         page = launch(model, options.host, options.port)
     except OSError as error:

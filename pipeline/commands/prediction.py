@@ -39,7 +39,7 @@ def predict(
     Args:
       console: where to.
       pictures: files and folders.
-      model_dir: the model, a folder of versions, or a pipeline's folder.
+      model_dir: the model, a folder of versions, a pipeline's folder, or an export's file.
       out: folder for the results.
       batch_size: pictures that go through the model together.
       flip: average with the mirror image's prediction.
@@ -56,10 +56,10 @@ def predict(
 
     files = find_pictures(pictures, out)
     _make_folder(out)
-    from components.common.served_model import ServedModel
+    from components.common.exported_model import open_model
     from components.predictor.files import WantedObjects, predict_files, write_table
 
-    model = ServedModel(model_dir, flip)
+    model = open_model(model_dir, flip)
     names = model.classes.names
     wanted = WantedObjects(_indices(objects, names), objects_format)
     rows = list(
@@ -158,7 +158,7 @@ def predict_with_beam(
       config: says which dataset a split is of.
       pictures: files, folders and file patterns; empty where there is a split.
       split: one of the config's splits, or a TFDS split expression.
-      model_dir: the model, a folder of versions, or a pipeline's folder.
+      model_dir: the model, a folder of versions, a pipeline's folder, or an export's file.
       out: folder for the results.
       kind: `parquet` or `tfrecord`.
       batch_size: most pictures that go through the model together.
@@ -175,11 +175,11 @@ def predict_with_beam(
 
     from components.common.beam_engine import EnginePipeline
     from components.common.counts import check_count
-    from components.common.served_model import ServedModel
+    from components.common.exported_model import open_model
     from components.predictor import batch
     from components.predictor.raster_batch import PredictFiles
 
-    model = ServedModel(model_dir, flip)
+    model = open_model(model_dir, flip)
     shared_dir = model.path if "://" in model.path else os.path.abspath(model.path)
     if "://" not in out:
         _make_folder(out)

@@ -32,8 +32,11 @@ def build_report(store: MetadataStore, run: Run) -> str:
     gone = [name for name, found in artifacts.items() if not os.path.exists(found.uri)]
     if gone:
         raise UserError(f"{run.id}: its files are gone: {', '.join(gone)}")
-    graph = lineage.upstream(store, [artifact.id for artifact in artifacts.values()])
-    return page.render(artifacts, graph, page.RunFacts(run.pipeline, run.id, _problem(run)))
+    exports = [one for one in run.exports() if os.path.exists(one.uri)]
+    shown = [*artifacts.values(), *exports]
+    graph = lineage.upstream(store, [artifact.id for artifact in shown])
+    facts = page.RunFacts(run.pipeline, run.id, _problem(run))
+    return page.render(artifacts, graph, facts, exports)
 
 
 def _problem(run: Run) -> str:

@@ -23,6 +23,7 @@ from components.data_validation.config import DataValidationConfig
 from components.evaluator.config import EvaluatorConfig
 from components.example_gen.config import DatasetConfig
 from components.infra_validator.config import InfraValidatorConfig
+from components.pusher.config import PusherConfig
 from components.trainer.config import TrainerConfig
 from components.trainer.tuner_config import TunerConfig
 from pipeline.config.beam import BeamConfig
@@ -88,6 +89,7 @@ class PipelineConfig(schema.Config):
     trainer: TrainerConfig = TrainerConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()
+    pusher: PusherConfig = PusherConfig()
     run: RunConfig = RunConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
     _decisions: tuple[str, ...] = pydantic.PrivateAttr(default=())
@@ -114,6 +116,11 @@ class PipelineConfig(schema.Config):
             raise ValueError(
                 "evaluator.at: with `transform.fit: tiles` masks have the pictures' own sizes: "
                 "set it to `picture`"
+            )
+        if self.pusher.exports and self.dataset.bands:
+            raise ValueError(
+                "pusher.exports: an export sees red, green and blue of 8 bits; with dataset.bands "
+                "there is only the SavedModel"
             )
         size = self.evaluator.object_size
         for key, names in (

@@ -9,6 +9,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.common import schema
 from components.common.errors import UserError
+from components.common.export_files import ARTIFACT_TYPE, FILE, SHA256, is_export, sha256_of
 
 LATEST = "latest"
 
@@ -19,15 +20,17 @@ def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
     Args:
       store: ML Metadata, which several pipelines may share.
       pipeline: name of the pipeline.
-      name: a pushed version, the path of one, the path of a Trainer's model, or
-        `latest`: what was pushed last.
+      name: a pushed version, the path of one, the path of a Trainer's model, that of an export's
+        file, wherever it was copied to, or `latest`: what was pushed last.
 
     Returns:
-      A PushedModel or a Model.
+      A PushedModel, a Model or a ModelExport.
 
     Raises:
       UserError: ML Metadata knows no such model.
     """
+    if is_export(name):
+        return find_export(store, pipeline, name)
     pushed = pushed_models(store, pipeline)
     if name == LATEST:
         if not pushed:
@@ -51,6 +54,21 @@ def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
         f"{name}: ML Metadata knows no such model; give a pushed version, its path, or the "
         "path of a Trainer's model (`segline lineage runs --json` has them)"
     )
+
+
+def find_export(store: MetadataStore, pipeline: str, path: str) -> mlmd.Artifact:
+    """Finds the ModelExport of a file by its content.
+
+    Raises:
+      UserError: there is no such file, or no run of the pipeline has made it.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"there is no file {path}")
+    digest = sha256_of(path)
+    for artifact in reversed(made_by(store, pipeline, "Exporter", ARTIFACT_TYPE)):
+        if text_of(artifact, SHA256) == digest:
+            return artifact
+    raise UserError(f"{path}: no run of {pipeline} has made a file of this content")
 
 
 def find_blessing(store: MetadataStore, pipeline: str) -> mlmd.Artifact | None:
@@ -133,7 +151,9 @@ def _at(blessing: mlmd.Artifact) -> str:
 
 
 def name_of(model: mlmd.Artifact) -> str:
-    """For people: `version 1795422112`, `model 18`."""
+    """For people: `version 1795422112`, `model 18`, `model_int8.tflite`."""
+    if model.type == ARTIFACT_TYPE:
+        return text_of(model, FILE)
     version = text_of(model, "pushed_version")
     return f"version {version}" if version else f"model {model.id}"
 

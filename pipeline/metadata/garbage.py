@@ -16,6 +16,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.common import lineage, run_record
 from components.common.errors import UserError
+from components.common.export_files import ARTIFACT_TYPE
 from pipeline.config.loading import PipelineConfig
 from pipeline.metadata.artifacts import (
     blessings,
@@ -38,12 +39,12 @@ class Removable:
     Attributes:
       path: of the folder.
       size: bytes.
-      artifact: whose files they are; None: of an execution that did not get to its end.
+      artifacts: whose files they are; none: of an execution that did not get to its end.
     """
 
     path: str
     size: int
-    artifact: mlmd.Artifact | None
+    artifacts: tuple[mlmd.Artifact, ...]
 
 
 def find_garbage(
@@ -69,15 +70,14 @@ def find_garbage(
         raise UserError(f"run {busy.id} is {busy.state}: wait for its end")
     kept = _kept(store, config, runs[:keep_runs], keep_blessed)
     known = [a for a in of_context(store, "pipeline", config.name) if a.uri]
-    live = {_tail(artifact.uri) for artifact in known if artifact.id in kept}
-    others = {
-        _tail(artifact.uri): artifact
-        for artifact in known
-        if artifact.state != mlmd.Artifact.DELETED and artifact.id not in kept
-    }
+    live = {_place(artifact) for artifact in known if artifact.id in kept}
+    others: dict[str, list[mlmd.Artifact]] = {}
+    for artifact in known:
+        if artifact.state != mlmd.Artifact.DELETED and artifact.id not in kept:
+            others.setdefault(_place(artifact), []).append(artifact)
     since = min((run.started for run in runs[:keep_runs]), default=0)
     found = [
-        Removable(path, _size(path), others.get(_tail(path)))
+        Removable(path, _size(path), tuple(others.get(_tail(path), ())))
         for path in _folders(config.artifacts_dir, since)
         if _tail(path) not in live
     ]
@@ -87,10 +87,11 @@ def find_garbage(
 def remove(store: MetadataStore, garbage: Iterable[Removable]) -> None:
     """Marks and removes; what a removal that is ended leaves goes with the next one."""
     for one in garbage:
-        if one.artifact is not None:
-            one.artifact.state = mlmd.Artifact.DELETED
-            one.artifact.custom_properties["state"].string_value = "deleted"  # TFX's own word
-            store.put_artifacts([one.artifact])
+        for artifact in one.artifacts:
+            artifact.state = mlmd.Artifact.DELETED
+            artifact.custom_properties["state"].string_value = "deleted"  # TFX's own word
+        if one.artifacts:
+            store.put_artifacts(list(one.artifacts))
         tf.io.gfile.rmtree(one.path)
 
 
@@ -101,6 +102,12 @@ def _under_way(runs: Iterable[Run]) -> Run | None:
             return run
     newest = next(iter(runs), None)
     return newest if newest and newest.state == run_record.UNFINISHED else None
+
+
+def _place(artifact: mlmd.Artifact) -> str:
+    """Of several artifacts of one output, each has a folder in the output's own."""
+    path = artifact.uri.rstrip("/")
+    return _tail(os.path.dirname(path) if artifact.type == ARTIFACT_TYPE else path)
 
 
 def _tail(path: str) -> str:

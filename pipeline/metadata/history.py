@@ -101,6 +101,11 @@ class Run:
         found = {name: self.output(*place) for name, place in wanted.items()}
         return {name: artifact for name, artifact in found.items() if artifact is not None}
 
+    def exports(self) -> list[mlmd.Artifact]:
+        """The ModelExports; empty where none were asked for, or it did not get so far."""
+        step = self.steps.get("Exporter")
+        return step.outputs.get("exports", []) if step else []
+
     def metrics(self) -> dict[str, float]:
         """Metrics of the evaluated split; empty where there are none."""
         evaluation = self.output("Evaluator", "evaluation")

@@ -6,6 +6,7 @@ Every answer is a dict of JSON values; `lineage_view` shows it to people.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.common import lineage, readable, schema
 from components.common.errors import UserError
+from components.common.export_files import ARTIFACT_TYPE, BLESSED, FILE, PUSHED_FOLDER
 from components.common.lineage import Lineage, Node
 from pipeline.metadata.artifacts import made_by, text_of, version_state
 from pipeline.metadata.history import Run
@@ -26,14 +28,17 @@ def model_graph(store: MetadataStore, model: mlmd.Artifact) -> Lineage:
 
     Args:
       store: ML Metadata.
-      model: a PushedModel: its own evaluation and check only; a Model: all that it had.
+      model: a PushedModel: its own evaluation and check only; a Model, or an export: all that the
+        model had.
     """
-    if model.type != "PushedModel":
+    if model.type == "Model":
         return lineage.upstream(store, [model.id, *lineage.judgements(store, model.id)])
     near = lineage.upstream(store, [model.id])
-    pusher = near.maker(near.node(f"{lineage.ARTIFACT}-{model.id}"))
-    (trained,) = near.inputs(pusher, "model")
+    maker = near.maker(near.node(f"{lineage.ARTIFACT}-{model.id}"))
+    (trained,) = near.inputs(maker, "model")
     graph = lineage.upstream(store, [model.id, *lineage.judgements(store, trained.id)])
+    if model.type == ARTIFACT_TYPE:  # where it was pushed to is of interest too
+        return graph
     return graph.behind(f"{lineage.ARTIFACT}-{model.id}")
 
 
@@ -46,7 +51,8 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
 
     Returns:
       `model`, `data`, `schema`, `transform`, `training`, `code`, `stack`,
-      `evaluations`, `serving_checks`, `pushes`.
+      `evaluations`, `serving_checks`, `pushes`; of an export `export`, and of a model `exports`
+      where there are some.
     """
     graph = model_graph(store, model)
     trainer = next(node for node in graph.executions if node.type == "Trainer")
@@ -56,7 +62,13 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
     schema_node = graph.inputs(transform, "schema")[0]
     settings = lineage.custom_config(trainer.properties)
     record = graph.runs.get(trainer.run_id)
+    exports = _exports(graph)
+    if model.type == ARTIFACT_TYPE:
+        shown: dict[str, Any] = {"export": exports[model.id]}
+    else:
+        shown = {"exports": list(exports.values())} if exports else {}
     return {
+        **shown,
         "model": {
             "id": trained.id,
             "uri": trained.uri,
@@ -287,6 +299,36 @@ def _push(graph: Lineage, pusher: Node, pushed: Node) -> dict[str, Any]:
         "pushed": readable.time_text(pushed.started),
         "by": f"{record.user} on {record.host}" if record else _UNKNOWN,
         "run": pusher.run_id,
+    }
+
+
+def _exports(graph: Lineage) -> dict[int, dict[str, Any]]:
+    """Artifact's id -> what became of an export."""
+    return {
+        export.id: _export(graph, exporter, export)
+        for exporter in graph.executions
+        if exporter.name == "Exporter"
+        for export in graph.outputs(exporter)
+    }
+
+
+def _export(graph: Lineage, exporter: Node, export: Node) -> dict[str, Any]:
+    properties = dict(export.properties)
+    destinations = [
+        str(pushed.properties["pushed_destination"])
+        for pusher in graph.executions
+        if pusher.name == "Pusher" and export in graph.inputs(pusher, "exports")
+        for pushed in graph.outputs(pusher)
+        if pushed.properties.get("pushed")
+    ]
+    blessed = bool(properties.pop(BLESSED, 0))
+    file = str(properties.pop(FILE))
+    return {
+        FILE: file,
+        "run": exporter.run_id,
+        BLESSED: blessed,
+        **properties,
+        "pushed_to": [os.path.join(one, PUSHED_FOLDER, file) for one in destinations if blessed],
     }
 
 

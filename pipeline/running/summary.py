@@ -12,6 +12,7 @@ from rich.table import Table
 from components.common import schema
 from components.common.served_model import latest_version
 from components.evaluator.verdict import Slice, Verdict, read_verdict, slice_name
+from components.exporter.result import read_result
 from components.infra_validator.result import read_check
 from pipeline.config.loading import PipelineConfig
 from pipeline.metadata.history import Run
@@ -50,6 +51,10 @@ def print_summary(console: Console, config: PipelineConfig, run: Run) -> None:
     check = read_check(infra_blessing.uri)  # none from TFX's own InfraValidator
     print_lines(console, verdict.deciding_lines() + (check.lines() if check else []))
     console.print()
+    if exports := run.exports():
+        console.print("exports")
+        print_lines(console, [read_result(one.uri).line() for one in exports])
+        console.print()
     if is_pushed:
         path = pushed.custom_properties["pushed_destination"].string_value
         console.print(f"model   {_short(path)}", soft_wrap=True)

@@ -7,6 +7,7 @@ from google.protobuf import json_format
 from tfx.dsl.compiler.compiler import Compiler
 from tfx.proto import infra_validator_pb2
 
+from components.common.errors import UserError
 from pipeline.config.loading import load_config
 from pipeline.pipeline import create_pipeline
 
@@ -62,3 +63,49 @@ def test_tensorflow_serving_takes_the_place_of_the_clean_process(platform):
     assert request.split_name == "test" and request.num_examples == 8
     # The only signature that takes what TFX sends, whole examples, and gives no features.
     assert list(request.tensorflow_serving.signature_names) == ["evaluate"]
+
+
+EXPORTS = "[{format: litert, quantize: int8}, {format: onnx}]"
+
+
+def test_exports_are_a_step_only_where_they_are_asked_for():
+    plain, exporting = compiled(), compiled(SEGLINE__PUSHER__EXPORTS=EXPORTS)
+    assert set(exporting) - set(plain) == {"Exporter"}
+    order = list(exporting)
+    assert order.index("Evaluator") < order.index("Exporter") < order.index("Pusher")
+    assert {"Evaluator", "Trainer", "TfdsExampleGen"} <= set(exporting["Exporter"].upstream_nodes)
+    for step in ("Pusher", "Reporter"):
+        assert "Exporter" in exporting[step].upstream_nodes
+        assert "exports" in exporting[step].inputs.inputs
+        assert "exports" not in plain[step].inputs.inputs
+    wanted = json.loads(parameter(exporting["Exporter"], "wanted"))
+    assert [(one["format"], one["quantize"]) for one in wanted] == [
+        ("litert", "int8"),
+        ("onnx", "none"),
+    ]
+    # All that TFX's cache goes by is as it was in the steps before.
+    for step in set(plain) - {"Pusher", "Reporter"}:
+        before, now = plain[step], exporting[step]
+        assert now.parameters == before.parameters and now.inputs == before.inputs
+
+
+def test_without_exports_the_pusher_is_told_what_tfx_tells_its_own():
+    """What TFX's cache key is made of: type, inputs, parameters (tfx@1.16.0 cache_utils.py)."""
+    node = compiled()["Pusher"]
+    assert node.node_info.type.name == "components.pusher.component.CompletePusher"
+    assert set(node.inputs.inputs) == {"model", "model_blessing", "infra_blessing"}
+    assert set(node.parameters.parameters) == {"push_destination", "custom_config"}
+    assert parameter(node, "custom_config") == "null"
+
+
+def test_onnx_needs_its_libraries_before_anything_runs(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pusher.exports: onnx needs .*segline\[exports\]"):
+        compiled(SEGLINE__PUSHER__EXPORTS=EXPORTS)
+    compiled(SEGLINE__PUSHER__EXPORTS="[{format: litert}]")
+
+
+def test_vertex_has_no_exports():
+    config = load_config("pets", environment={"SEGLINE__PUSHER__EXPORTS": EXPORTS})
+    with pytest.raises(UserError, match="pusher.exports: on Vertex AI"):
+        create_pipeline(config, managed=True)

@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+from components.common.model_exports import ModelExport, blessed_files
 from components.common.served_model import latest_version
 from components.pusher import component
 
@@ -35,6 +37,40 @@ def test_a_push_is_a_whole_copy(tmp_path):
     component.push(str(source), str(serving), "7")
     assert os.listdir(serving) == ["7"]
     assert contents(serving / "7") == contents(source)
+
+
+def test_exports_come_into_sight_with_their_version(tmp_path):
+    source, serving = model(tmp_path / "model"), tmp_path / "serving"
+    export = tmp_path / "12" / "model.onnx"
+    export.parent.mkdir()
+    export.write_bytes(b"network")
+    before = contents(source)
+    component.push(str(source), str(serving), "7", {"model.onnx": str(export)})
+    assert contents(serving / "7") == before | {"assets.extra/exports/model.onnx": b"network"}
+    assert os.listdir(serving) == ["7"] and contents(source) == before
+
+
+def test_refused_exports_are_not_pushed():
+    exports = []
+    for name, blessed in (("model.onnx", 1), ("model_int8.onnx", 0), ("model.tflite", 1)):
+        one = ModelExport()
+        one.uri = f"/exports/12/{name}"
+        one.set_string_custom_property("file", name)
+        one.set_int_custom_property("blessed", blessed)
+        exports.append(one)
+    assert blessed_files(exports) == {
+        "model.onnx": "/exports/12/model.onnx/model.onnx",
+        "model.tflite": "/exports/12/model.tflite/model.tflite",
+    }
+    assert blessed_files([]) == {}
+
+
+def test_an_export_that_can_not_be_copied_leaves_no_half_version(tmp_path):
+    source, serving = model(tmp_path / "model"), tmp_path / "serving"
+    with pytest.raises((OSError, tf.errors.NotFoundError)):
+        component.push(str(source), str(serving), "7", {"model.onnx": str(tmp_path / "nowhere")})
+    assert latest_version(str(serving)) is None
+    assert not [name for name in os.listdir(serving) if name.isdigit()]
 
 
 PUSH = "import sys; from components.pusher import component; component.push(*sys.argv[1:])"
