@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from components.exporter.network import on_device, take_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pictures():

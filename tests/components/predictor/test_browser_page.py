@@ -28,6 +28,7 @@ from components.predictor import browser_page
 from components.predictor.browser_page import find_onnx, write_page
 
 pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.slow
 PACKAGE = Path(__file__).parents[3] / ".tools" / f"onnxruntime-web-{browser_page._VERSION}.tgz"
 needs_package = pytest.mark.skipif(
     not PACKAGE.is_file(), reason="no onnxruntime-web here: infra/browser.sh gets it where it may"
