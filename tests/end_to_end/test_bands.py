@@ -50,7 +50,7 @@ def drawn(number, height=SIDE, width=SIDE):
     inside = ((rows / height - center[0]) / radii[0]) ** 2
     mask = (inside + ((columns / width - center[1]) / radii[1]) ** 2 < 1).astype(np.uint8)
     picture = rng.normal([900, 1100, 700, 1500], 150, (height, width, 4))
-    picture[..., 3] += 1400 * mask
+    picture[..., 3] += 1400.0 * mask
     return picture.clip(0).round().astype(np.uint16), mask
 
 
