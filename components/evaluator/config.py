@@ -58,7 +58,7 @@ class EvaluatorConfig(schema.Config):
     objects: tuple[str, ...] = Field(
         default=(),
         description="classes whose connected objects are counted too: found (with an intersection "
-        "over union above 0.5), missed and invented; with `at: picture`",
+        "over union above 0.5), missed and invented; only where `at` is `picture` too",
     )
     split: str = Field(default=schema.TEST, description="the split that is evaluated")
 
