@@ -14,8 +14,6 @@ _DESCRIPTIONS = {"uint8": r"\|u1", "uint16": "<u2", "int16": "<i2", "float32": "
 # PNG's kinds of colour, at their place in its header.
 _PNG_KINDS = {1: 0, 3: 2, 4: 6}
 _PNG_BITS = {"uint8": 8, "uint16": 16}
-_PNG_AT = 24
-_PNG_END = b"IEND\xaeB`\x82"
 
 
 class Headers(NamedTuple):
@@ -81,18 +79,10 @@ def has_png(bands: BandsConfig) -> bool:
 
 def is_png_of(encoded: tf.Tensor, bands: BandsConfig) -> tf.Tensor:
     """bool [batch]: which are complete PNGs of these bands and this depth."""
-    length = tf.strings.length(encoded)
     if not has_png(bands):
-        return tf.zeros_like(length, tf.bool)
-    form_of_these = bytes([_PNG_BITS[bands.depth], _PNG_KINDS[bands.channels]])
-    there = pictures.begins(encoded, pictures.PNG_START) & (length > _PNG_AT + 2)
-    form = tf.strings.substr(encoded, tf.where(there, _PNG_AT, 0), tf.where(there, 2, 0))
-    end = tf.strings.substr(
-        encoded,
-        tf.maximum(length - len(_PNG_END), 0),
-        tf.fill(tf.shape(length), len(_PNG_END)),
-    )
-    return there & (form == form_of_these) & (end == _PNG_END)
+        return tf.zeros_like(encoded, tf.bool)
+    form = bytes([_PNG_BITS[bands.depth], _PNG_KINDS[bands.channels]])
+    return (pictures.png_form(encoded) == form) & pictures.ends(encoded, pictures.PNG_END)
 
 
 def decode(encoded: tf.Tensor, bands: BandsConfig) -> tf.Tensor:

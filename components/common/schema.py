@@ -47,7 +47,8 @@ TRANSFORM_SIGNATURE = "transform_features"
 IMAGE_BYTES = "image_bytes"
 EXAMPLES = "examples"
 MASK_PNG_BYTES = "mask_png_bytes"
-TRUTH_PNG_BYTES = "truth_png_bytes"
+PACKED_MASK = "packed_mask"  # as pictures.pack_indices has it
+PACKED_TRUTH = "packed_truth"
 CONFIDENCE = "confidence"
 CONFUSION_MATRIX = "confusion_matrix"
 

@@ -72,8 +72,7 @@ class ServedModel:
             card = read_card(self.path)
             self.classes: schema.ClassTable = card["classes"]
             self.fit = fit_of(card)
-            told = PictureSettings.model_validate(card.get("pictures") or {})
-            self.pictures = told.model_copy(update={"orientation": "upright"})
+            self.pictures = reading_of(card)
             self.bands = bands_of(card)
             # A signature does not keep what it is a part of.
             self._model = tf.saved_model.load(self.path)
@@ -132,6 +131,15 @@ def fit_of(card: dict[str, Any]) -> PictureFit:
     """As a model's card has it; models of before windows came say nothing of them."""
     known = {key: card[key] for key in ("image_size", "fit", "tiles") if card.get(key)}
     return PictureFit.model_validate(known)
+
+
+def reading_of(card: dict[str, Any]) -> PictureSettings:
+    """How the pictures were read that a model learned from, but for their orientation.
+
+    A mask has to lie over what a viewer shows.
+    """
+    told = PictureSettings.model_validate(card.get("pictures") or {})
+    return told.model_copy(update={"orientation": "upright"})
 
 
 def find_model(path: str) -> str:

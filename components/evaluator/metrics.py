@@ -11,8 +11,7 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2 as metrics_pb2
 
-from components.common import schema
-from components.evaluator import confusion
+from components.common import confusion, schema
 from components.evaluator import objects as object_counts
 from components.evaluator.ranking import RankPictures
 

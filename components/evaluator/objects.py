@@ -8,7 +8,6 @@ in no union, and an object that lies mostly in them is not invented.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Sequence
 
@@ -16,9 +15,8 @@ import apache_beam as beam
 import numpy as np
 import scipy.ndimage
 import tensorflow_model_analysis as tfma
-from PIL import Image
 
-from components.common import schema
+from components.common import pictures, schema
 
 _TOUCHING = np.ones((3, 3), bool)  # at a corner too, as `segline predict --objects` has it
 FOUND, MISSED, INVENTED, OVERLAP = range(4)
@@ -96,10 +94,10 @@ class CountObjects(beam.CombineFn):
     ) -> np.ndarray:
         """Adds one picture; a model of an earlier segline does not give its masks, and adds 0."""
         predictions = element.get_predictions(model_name=self._key.model_name)
-        if schema.TRUTH_PNG_BYTES in predictions:
+        if schema.PACKED_TRUTH in predictions:
             truth, predicted = (
-                np.asarray(Image.open(io.BytesIO(np.ravel(predictions[name])[0])))
-                for name in (schema.TRUTH_PNG_BYTES, schema.MASK_PNG_BYTES)
+                pictures.unpack_indices(np.ravel(predictions[name])[0]).numpy()
+                for name in (schema.PACKED_TRUTH, schema.PACKED_MASK)
             )
             for row, index in zip(accumulator, self._class_indices, strict=True):
                 row += match_objects(truth, predicted, index)

@@ -14,6 +14,7 @@ from PIL import Image
 from components.common import pictures, schema
 from components.common.band_tensors import has_png
 from components.common.bands import BandsConfig, from_npy, npy_size, to_npy
+from components.common.examples import bytes_of
 from components.common.served_model import reason_of
 from components.infra_validator.clean_process import Answer, Call
 
@@ -93,13 +94,13 @@ def make_requests(samples: Samples, bands: BandsConfig | None = None) -> list[Re
       samples: what they are made of.
       bands: what is in a picture; None: red, green and blue of 8 bits.
     """
-    encoded = [_image_of(example) for example in samples.first]
+    encoded = [bytes_of(example, schema.IMAGE)[0] for example in samples.first]
     size = _size_of(encoded[0])
     # Of large pictures, which take a while and much memory, fewer.
     count = int(np.clip(_BATCH_PIXELS // max(1, size[0] * size[1]), 2, BATCH))
     batch = [encoded[index % len(encoded)] for index in range(count)]
     batch_examples = [samples.first[index % len(encoded)] for index in range(count)]
-    largest = _image_of(samples.largest)
+    (largest,) = bytes_of(samples.largest, schema.IMAGE)
     return [
         _request(_OWN, [encoded[0]], [size], examples=(samples.first[0],)),
         *(_forms_of_bands(encoded[0], bands) if bands else _forms(encoded[0])),
@@ -276,10 +277,6 @@ def _fault_of_refusal(answer: Answer, position: int) -> str:
 def _request(name: str, batch: list[bytes], sizes: list[tuple[int, int]], **known: Any) -> Request:
     call = Call(name, schema.SERVING_SIGNATURE, schema.IMAGE_BYTES, tuple(batch))
     return Request(call, tuple(sizes), **known)
-
-
-def _image_of(example: bytes) -> bytes:
-    return tf.train.Example.FromString(example).features.feature[schema.IMAGE].bytes_list.value[0]
 
 
 def _size_of(encoded: bytes) -> tuple[int, int]:

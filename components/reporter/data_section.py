@@ -13,6 +13,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.common import schema
 from components.common.bands import BandsConfig
+from components.common.examples import bytes_of
 from components.common.picture_fit import Fit
 from components.data_validation.drift import read_drift
 from components.data_validation.validator import describe_anomalies, read_anomalies
@@ -205,8 +206,7 @@ def _anomalies(artifact: mlmd.Artifact | None) -> list[str] | None:
 def _viewed(files: Sequence[str], viewer: SplitViewer) -> SplitViewer:
     """Has a viewer look at the first examples of a split's files."""
     for record in tf.data.TFRecordDataset(files, "GZIP").take(_LOOKED_AT).as_numpy_iterator():
-        feature = tf.train.Example.FromString(record).features.feature
-        example_id = feature[schema.EXAMPLE_ID].bytes_list.value[0]
+        (example_id,) = bytes_of(record, schema.EXAMPLE_ID)
         viewer.add(example_id.decode(errors="replace"), record)
     return viewer
 

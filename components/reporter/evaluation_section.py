@@ -14,6 +14,7 @@ from tfx.utils import path_utils
 
 from components.common import schema
 from components.common.bands import bands_of, shown_channels
+from components.common.examples import bytes_of
 from components.common.model_card import read_card
 from components.evaluator.verdict import Verdict, slice_name
 from components.reporter import charts, images
@@ -213,8 +214,7 @@ def _answered(
     signatures: Mapping[str, Any], record: bytes, channels: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """An example's picture, its truth and what is served for it: uint8, without padding."""
-    feature = tf.train.Example.FromString(record).features.feature
-    encoded = feature[schema.IMAGE].bytes_list.value[0]
+    (encoded,) = bytes_of(record, schema.IMAGE)
     prepared = signatures[schema.TRANSFORM_SIGNATURE](**{schema.EXAMPLES: tf.constant([record])})
     served = signatures[schema.SERVING_SIGNATURE](**{schema.IMAGE_BYTES: tf.constant([encoded])})
     content = slice(None), slice(None)
@@ -263,8 +263,7 @@ def find_examples(files: Iterable[str], wanted: set[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for record in tf.data.TFRecordDataset(list(files), "GZIP").as_numpy_iterator():
         if any(needle in record for needle in needles):  # parsing takes longer
-            feature = tf.train.Example.FromString(record).features.feature
-            example_id = feature[schema.EXAMPLE_ID].bytes_list.value[0].decode(errors="replace")
+            example_id = bytes_of(record, schema.EXAMPLE_ID)[0].decode(errors="replace")
             if example_id in wanted:
                 found[example_id] = record
         if len(found) == len(wanted):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from components.common import band_tensors, pictures, schema
 from components.common.bands import BandsConfig, shown
+from components.common.examples import bytes_of
 from components.common.picture_fit import Fit, WholeFit
 from components.datasets import vanishing
 from components.datasets.picture_looks import edge_agreement
@@ -181,8 +182,7 @@ class SplitViewer:
 
     def _decoded(self, record: bytes) -> tuple[np.ndarray, np.ndarray]:
         """uint8 picture [height, width, 3], and class indices [height, width]."""
-        feature = tf.train.Example.FromString(record).features.feature
-        image, mask = (feature[key].bytes_list.value[0] for key in (schema.IMAGE, schema.MASK))
+        image, mask = bytes_of(record, schema.IMAGE, schema.MASK)
         picture = band_tensors.decode_picture(tf.constant(image), self._bands).numpy()
         picture = shown(picture, self._bands) if self._bands else picture
         return picture, self._table[pictures.decode_mask(tf.constant(mask)).numpy()]

@@ -45,8 +45,8 @@ def export_model(
       evaluate: examples string [B] -> confusion_matrix int64 [B, C, C] (rows:
         truth, columns: prediction, ignored pixels left out), example_id string [B].
       evaluate_at_picture: the same, counted at the size that each mask has itself, on
-        what mask_png_bytes would be there; and mask_png_bytes and truth_png_bytes themselves,
-        string [B], whose objects the Evaluator counts.
+        what mask_png_bytes would be there; and packed_mask and packed_truth, string [B],
+        whose objects the Evaluator counts.
       transform_features: examples string [B] -> the Transform step's features.
     With `fit: tiles`, H and W are those of the batch's largest picture, and both counts are the
     same one.

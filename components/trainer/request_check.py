@@ -7,8 +7,6 @@ import tensorflow as tf
 from components.common import band_tensors, pictures
 from components.common.bands import BandsConfig
 
-_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
-
 
 def check_request(
     encoded: tf.Tensor, name: str, max_megabytes: int, max_megapixels: int
@@ -38,8 +36,9 @@ def check_request(
     """
     encoded = _bounded(encoded, name, max_megabytes)
     most = max_megapixels * 10**6
-    whole = _is_whole(encoded, pictures.JPEG_START, _JPEG_END)
-    whole |= _is_whole(encoded, pictures.PNG_START, _PNG_END)
+    jpeg = pictures.begins(encoded, pictures.JPEG_START) & pictures.ends(encoded, pictures.JPEG_END)
+    png = pictures.begins(encoded, pictures.PNG_START) & pictures.ends(encoded, pictures.PNG_END)
+    whole = jpeg | png
     good, pixels = tf.cond(
         tf.reduce_all(whole),
         lambda: (
@@ -116,15 +115,6 @@ def _check(good: tf.Tensor, problem: str) -> tf.Operation:
     positions = tf.strings.reduce_join(tf.strings.as_string(tf.where(~good)[:, 0]), separator=", ")
     message = tf.strings.join([f"{problem} at position ", positions, " of the batch"])
     return tf.debugging.Assert(tf.reduce_all(good), [message], summarize=-1)
-
-
-def _is_whole(encoded: tf.Tensor, start: bytes, end: bytes) -> tf.Tensor:
-    """bool [batch]: which strings begin and end so."""
-    length = tf.strings.length(encoded)
-    last = tf.strings.substr(
-        encoded, tf.maximum(length - len(end), 0), tf.fill(tf.shape(length), len(end))
-    )
-    return pictures.begins(encoded, start) & (last == end)
 
 
 def _tried(encoded: tf.Tensor, most: int) -> tuple[tf.Tensor, tf.Tensor]:

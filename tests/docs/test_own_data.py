@@ -90,6 +90,15 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 GREY = np.array([0, 128, 255], np.uint8)
 OTHERWISE = ("--images", "data/q", "--masks", "data/r")
+five_bands = deep(
+    lambda path, image: tifffile.imwrite(
+        path,
+        np.dstack([image, image[..., :2]]),
+        photometric="minisblack",
+        planarconfig="contig",
+    )
+)
+
 CASES = [
     Case("`images/` and `masks/`", placed("images/{n}.png", "masks/{n}.png.png")),
     Case("`images/` and `masks/`", placed("imgs/img_{i}.png", "masks/mask_{i:03}.png")),
@@ -186,28 +195,10 @@ CASES = [
         deep(lambda path, image: tifffile.imwrite(path, image.astype(">u2") * 16, byteorder=">")),
         told="12 bits",
     ),
+    Case("pictures of five", five_bands, options=("--bands", "3", "2", "1")),
     Case(
         "pictures of five",
-        deep(
-            lambda path, image: tifffile.imwrite(
-                path,
-                np.dstack([image, image[..., :2]]),
-                photometric="minisblack",
-                planarconfig="contig",
-            )
-        ),
-        options=("--bands", "3", "2", "1"),
-    ),
-    Case(
-        "pictures of five",
-        deep(
-            lambda path, image: tifffile.imwrite(
-                path,
-                np.dstack([image, image[..., :2]]),
-                photometric="minisblack",
-                planarconfig="contig",
-            )
-        ),
+        five_bands,
         told="5 bands of uint8, all of which the model sees",
     ),
     Case(

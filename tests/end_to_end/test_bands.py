@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 import tensorflow as tf
 import tensorflow_transform as tft
 import tifffile
+from geotiffs import write_raster
 from PIL import Image
-from rasterio.crs import CRS
-from rasterio.transform import Affine
 
 from components.common import schema
 from components.common.bands import from_npy
@@ -193,25 +191,6 @@ def test_files_are_predicted_as_they_lie(satellite, model, tmp_path):
     assert "3 bands, not 4" in rows["three.tif"]["error"]
     assert "values are of uint8, not of uint16" in rows["eight.tif"]["error"]
     assert "3 bands, not 4" in rows["photo.jpg"]["error"]
-
-
-def write_raster(path, pixels, **profile):
-    """As GDAL writes it, with its place."""
-    height, width, count = pixels.shape
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        dtype=pixels.dtype,
-        count=count,
-        height=height,
-        width=width,
-        crs=CRS.from_epsg(32632),
-        transform=Affine(10, 0, 691000, 0, -10, 5334000),
-        **profile,
-    ) as file:
-        file.write(np.moveaxis(pixels, -1, 0))
-    return str(path)
 
 
 @pytest.mark.parametrize("profile", [{}, {"photometric": "RGB", "alpha": "YES"}, {"nodata": 0}])

@@ -13,10 +13,9 @@ import rasterio
 import scipy.ndimage
 import tensorflow as tf
 import tifffile
+from geotiffs import PLACE, UTM, write_raster
 from PIL import Image
 from rasterio.control import GroundControlPoint
-from rasterio.crs import CRS
-from rasterio.transform import Affine
 
 from components.common import schema
 from components.common.model_card import read_card
@@ -29,8 +28,6 @@ from components.trainer.config import TrainerConfig
 from components.trainer.unet import build_unet
 
 SIDE = 512
-PLACE = Affine(0.5, 0, 691000, 0, -0.5, 5334000)  # half a metre a pixel
-UTM = CRS.from_epsg(32632)
 SETTINGS = {
     "SEGLINE__TRANSFORM__IMAGE_SIZE": "[64, 96]",
     "SEGLINE__TRANSFORM__TILES__OVERLAP": "16",
@@ -170,25 +167,6 @@ def test_report_and_summary_say_how(fields):
     assert "10 training and 2 validation pictures, seen through windows of 64x96" in fields.ran
     assert "3 pictures, at their own size" in fields.ran
     assert "<h3>Objects</h3>" in page and "objects of class_2: " in fields.ran
-
-
-def write_raster(path, pixels, **profile):
-    """As GDAL writes it: bands first, with its place."""
-    bands = np.moveaxis(np.atleast_3d(pixels), -1, 0)
-    settings = {"crs": UTM, "transform": PLACE} | profile
-    settings = {key: value for key, value in settings.items() if value is not None}
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        dtype=bands.dtype,
-        count=len(bands),
-        height=bands.shape[1],
-        width=bands.shape[2],
-        **settings,
-    ) as file:
-        file.write(bands)
-    return str(path)
 
 
 def test_a_raster_comes_back_with_its_place(fields, model):

@@ -15,6 +15,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import schema
+from components.common.pictures import pack_indices
 from components.evaluator import component
 from components.trainer.counting import confusion_matrices
 from pipeline.config.beam import BeamStepConfig
@@ -58,9 +59,16 @@ class RecordedPredictions(tf.Module):
         """Of a model of today; one of before (`before`) does not give its masks."""
         spec = tf.io.FixedLenFeature([], tf.string)
         parsed = tf.io.parse_example(examples, {"truth": spec, self._feature: spec})
+
+        def packed(png):
+            return pack_indices(tf.io.decode_png(png)[..., 0])
+
         masks = {
-            schema.TRUTH_PNG_BYTES: parsed["truth"],
-            schema.MASK_PNG_BYTES: parsed[self._feature],
+            name: tf.map_fn(packed, parsed[feature])
+            for name, feature in (
+                (schema.PACKED_TRUTH, "truth"),
+                (schema.PACKED_MASK, self._feature),
+            )
         }
         return self.evaluate(examples) | ({} if self._feature == "before" else masks)
 

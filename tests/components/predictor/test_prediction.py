@@ -15,15 +15,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pyproj
 import pytest
-import rasterio
 import shapely
 import tensorflow as tf
 import yaml
+from geotiffs import PLACE, write_raster
 from lossy_engine import losing
 from PIL import Image
 from pycocotools.coco import COCO
 from rasterio.features import rasterize
-from rasterio.transform import Affine
 from shapely.geometry import shape
 
 from pipeline import cli
@@ -114,23 +113,13 @@ def bright(shape, *boxes):
     return picture
 
 
-def write_raster(path, picture, **place):
-    height, width, count = picture.shape
-    size = {"height": height, "width": width, "count": count, "dtype": picture.dtype}
-    with rasterio.open(path, "w", driver="GTiff", **size, **place) as file:
-        file.write(np.moveaxis(picture, -1, 0))
-
-
-UTM = {"crs": "EPSG:32632", "transform": Affine(0.5, 0, 691000, 0, -0.5, 5334000)}
-
-
 def test_objects_as_geojson(serving_folder, tmp_path, capsys):
     """A picture in pixels, a raster in degrees (brought back by pyproj), of both the counts."""
     first = bright((40, 60), (2, 5, 3, 9), (20, 31, 40, 55), (31, 33, 55, 58))
     first[25, 45] = 0
     second = bright((30, 50), (0, 30, 10, 12), (5, 8, 30, 45))
     Image.fromarray(first).save(tmp_path / "first.png")
-    write_raster(tmp_path / "second.tif", second, **UTM)
+    write_raster(tmp_path / "second.tif", second)
     out = tmp_path / "out"
     files = [tmp_path / "first.png", tmp_path / "second.tif"]
     given = ["predict", "--model", serving_folder, *files, "--out", out]
@@ -145,7 +134,7 @@ def test_objects_as_geojson(serving_folder, tmp_path, capsys):
 
     def pixels(points):
         x, y = back.transform(*points.T)
-        return np.stack(~UTM["transform"] @ (x, y), axis=1)
+        return np.stack(~PLACE @ (x, y), axis=1)
 
     for name, picture in (("first", first), ("second", second)):
         found = json.loads((out / f"{name}_objects.geojson").read_text())["features"]
@@ -167,7 +156,7 @@ def test_objects_as_geojson(serving_folder, tmp_path, capsys):
 
 
 def test_objects_of_a_raster_that_has_no_place_are_told_in_pixels(serving_folder, tmp_path, capsys):
-    write_raster(tmp_path / "plan.tif", bright((20, 20), (2, 5, 3, 9)), transform=UTM["transform"])
+    write_raster(tmp_path / "plan.tif", bright((20, 20), (2, 5, 3, 9)), crs=None)
     given = ["predict", "--model", serving_folder, tmp_path / "plan.tif", "--out", tmp_path]
     assert call(*given, "--objects", "light") == 0
     shown = capsys.readouterr().out

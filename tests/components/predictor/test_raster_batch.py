@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 import rasterio
 import tifffile
+from geotiffs import write_raster
 from lossy_engine import losing
 from PIL import Image
-from rasterio.transform import Affine
 
 from components.common.served_model import ServedModel
 from components.predictor import raster_batch, raster_pieces
@@ -20,7 +20,6 @@ from pipeline import cli
 
 pytestmark = pytest.mark.slow
 
-PLACE = {"crs": "EPSG:32632", "transform": Affine(0.5, 0, 691000, 0, -0.5, 5334000)}
 ONE_WORKER = "--direct_num_workers=1"
 
 
@@ -34,15 +33,6 @@ def windows_model(serving_folder, tmp_path_factory):
     told |= {"fit": "tiles", "image_size": [64, 96], "tiles": {"overlap": 16}}
     card.write_text(json.dumps(told))
     return folder
-
-
-def write_raster(path, pixels, **more):
-    """As GDAL writes it: bands first, with its place."""
-    height, width, count = pixels.shape
-    size = {"height": height, "width": width, "count": count, "dtype": pixels.dtype}
-    with rasterio.open(path, "w", driver="GTiff", **size, **{**PLACE, **more}) as file:
-        file.write(np.moveaxis(pixels, -1, 0))
-    return str(path)
 
 
 def scene(seed, shape, dtype=np.uint8):
