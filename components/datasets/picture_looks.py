@@ -196,9 +196,11 @@ def _all_bands(looks: PictureLooks, with_alpha: bool) -> BandsConfig:
     """Bands and depth that all pictures have.
 
     Raises:
-      UserError: they have several, or a depth that is not read.
+      UserError: they have several, or a depth that is not read; or none can be read.
     """
     forms = looks.forms
+    if not forms:
+        raise UserError(f"none of the {looks.files} pictures can be read")
     if len(forms) > 1:
         told = "; ".join(
             f"{len(names)} have {count} of {kind} ({some(names)})"

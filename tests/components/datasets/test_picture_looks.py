@@ -88,6 +88,14 @@ def test_different_bands_are_told(tmp_path):
         survey(root)
 
 
+def test_nothing_that_can_be_read_is_told(tmp_path):
+    root = deep(tmp_path, lambda grey, i: grey)
+    for path in (tmp_path / "images").iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(UserError, match="none of the 12 pictures can be read"):
+        survey(root, all_bands=True)
+
+
 def test_a_depth_that_is_not_read_is_told(tmp_path):
     root = deep(tmp_path, lambda grey, i: np.stack([grey] * 4, -1).astype(np.uint32))
     with pytest.raises(UserError, match="of uint32; save them as one of uint8, uint16"):
