@@ -64,7 +64,7 @@ git ls-files --cached --others --exclude-standard -z |
 [ $# -gt 0 ] || set -- tests/components tests/pipeline tests/infra \
     tests/end_to_end/test_run.py tests/end_to_end/test_kubeflow_package.py \
     tests/end_to_end/test_databases.py tests/end_to_end/test_run_history.py \
-    tests/end_to_end/test_tiles.py
+    tests/end_to_end/test_tiles.py tests/end_to_end/test_bands.py
 
 # What reaches registries here does so there: names, certificates, settings, uv's cache.
 cache=$($(sh infra/uv.sh) cache dir)

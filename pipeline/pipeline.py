@@ -76,8 +76,8 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
         schema=schema_gen.outputs["schema"],
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
         splits_config=transform_pb2.SplitsConfig(analyze=[schema.TRAIN]),
-        # Nothing of the function has to be learned from the data, so that Transform needs no
-        # look at it; what the data is like, StatisticsGen tells.
+        # Materialised pictures would take more room and time than they save; what the data is
+        # like, StatisticsGen tells.
         materialize=False,
         disable_statistics=True,
         disable_analyzer_cache=True,
@@ -85,6 +85,7 @@ def create_pipeline(config: PipelineConfig, managed: bool = False) -> Pipeline:
             "transform": config.transform.model_dump_json(),
             "classes": config.classes.model_dump_json(),
             "code": provenance.source_fingerprint("transform"),
+            **_bands(config),
         },
     )
     transform.add_upstream_node(example_validator)
@@ -175,6 +176,7 @@ def make_training(
         "classes": config.classes.model_dump_json(),
         "code": provenance.source_fingerprint("trainer"),
         "weights": provenance.file_fingerprint(config.trainer.encoder.source),
+        **_bands(config),
     }
     if config.dataset.folder and config.dataset.folder.pictures != PictureSettings():
         settings["pictures"] = config.dataset.folder.pictures.model_dump_json()
@@ -207,6 +209,11 @@ def make_training(
         run_fn="components.trainer.run_fn.run_fn", custom_config=settings, **data, **given
     )
     return [*before, trainer]
+
+
+def _bands(config: PipelineConfig) -> dict[str, str]:
+    bands = config.dataset.bands
+    return {"bands": bands.model_dump_json()} if bands else {}
 
 
 def make_gate(

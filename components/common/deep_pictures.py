@@ -93,20 +93,73 @@ def read(image: Image.Image, content: bytes) -> np.ndarray:
     return pixels.astype(np.uint16) if image.mode.startswith("I;16") else pixels
 
 
-def _read_png(content: bytes) -> np.ndarray:
+def _read_png(content: bytes, count: int | None = None) -> np.ndarray:
     import tensorflow as tf
 
     try:
         pixels = tf.io.decode_png(content, channels=0, dtype=tf.uint16).numpy()
     except tf.errors.InvalidArgumentError as error:
         raise OSError("it is a damaged PNG") from error
-    if pixels.shape[-1] in (2, 4):
+    if pixels.shape[-1] in (2, 4) and pixels.shape[-1] != count:
         pixels = pixels[..., :-1]  # alpha
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
-def read_tiff(content: bytes) -> np.ndarray:
-    """The first page of a TIFF, its alpha dropped; [height, width] or [height, width, bands].
+def stored_bands(image: Image.Image, content: bytes) -> int:
+    """How many bands a file has, alpha too; by its header.
+
+    Args:
+      image: opened, not decoded.
+      content: of the file.
+
+    Raises:
+      OSError: its header is damaged.
+    """
+    if is_tiff(content):
+        import tifffile
+
+        try:
+            with tifffile.TiffFile(io.BytesIO(content)) as file:
+                return int(file.pages.first.samplesperpixel)
+        except Exception as error:  # it raises all kinds on damaged files
+            raise OSError(f"its TIFF can't be read: {error}") from error
+    return 3 if image.mode in ("P", "PA") else len(image.getbands())
+
+
+def read_bands(image: Image.Image, content: bytes, count: int) -> np.ndarray:
+    """All pixels as they are stored, with so many bands if there are so many.
+
+    GDAL and others call a fourth band alpha where nobody tells them that it is near infrared: it
+    is taken for a band where it makes up the number, and dropped where not.
+
+    Args:
+      image: opened, not decoded.
+      content: of the file.
+      count: bands that are expected.
+
+    Returns:
+      [height, width] or [height, width, bands], of any dtype.
+
+    Raises:
+      OSError: it can't be decoded.
+    """
+    if is_tiff(content):
+        return read_tiff(content, count)
+    if is_deep(image, content):
+        return _read_png(content, count) if content.startswith(_PNG_START) else read(image, content)
+    if image.mode == "RGBA" and count != 4:
+        image = image.convert("RGB")
+    elif image.mode == "LA" and count != 2:
+        image = image.convert("L")
+    elif image.mode in ("P", "PA", "1"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return np.asarray(image)
+
+
+def read_tiff(content: bytes, count: int | None = None) -> np.ndarray:
+    """The first page of a TIFF; [height, width] or [height, width, bands].
+
+    Its alpha is dropped, unless `count` bands are asked for, and it is the last of them.
 
     Raises:
       OSError: tifffile can't read it.
@@ -132,7 +185,8 @@ def read_tiff(content: bytes) -> np.ndarray:
         raise OSError(f"its TIFF has {pixels.ndim} dimensions {list(pixels.shape)}, not 2 or 3")
     if pixels.ndim == 3:
         alpha = sum(kind in _ALPHA for kind in extra)
-        pixels = pixels[..., : pixels.shape[-1] - alpha]
+        if pixels.shape[-1] != count:
+            pixels = pixels[..., : pixels.shape[-1] - alpha]
         pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
     return pixels
 

@@ -14,11 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from components.common import pictures, schema
+from components.common.bands import BandsConfig
 from components.common.errors import UserError
 from components.common.export_files import LITERT_ENDING, is_export
 from components.common.picture_fit import MIDDLE_GREY, PictureFit, content_box, cut_out, place
-from components.common.picture_settings import PictureSettings
-from components.common.served_model import Prediction, ServedModel
+from components.common.served_model import Prediction, ServedModel, fit_of, reading_of
 from components.common.windows import footprint
 
 # Names of what goes in and comes out, in both formats.
@@ -44,6 +44,7 @@ class ExportedModel:
       classes: its class table.
       fit: size of what the network sees, and how pictures are fitted in.
       pictures: how the pictures were read that the model learned from, but for their orientation.
+      bands: None: it sees red, green and blue of 8 bits.
 
     Raises:
       UserError: it is no export of segline, or ONNX Runtime is not installed.
@@ -61,12 +62,11 @@ class ExportedModel:
                 session = _OnnxRuntime(path)
                 self._run, self.card = session, session.card
             self.classes = schema.ClassTable.model_validate(self.card["classes"])
-            known = {key: self.card[key] for key in ("image_size", "fit", "tiles")}
-            self.fit = PictureFit.model_validate({k: v for k, v in known.items() if v is not None})
-            told = PictureSettings.model_validate(self.card["pictures"])
+            self.fit = fit_of(self.card)
+            self.pictures = reading_of(self.card)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is no export of segline: {error}") from error
-        self.pictures = told.model_copy(update={"orientation": "upright"})
+        self.bands: BandsConfig | None = None
         self._alone = threading.Lock()  # LiteRT's interpreter is for one thread at a time
 
     def predict(self, batch: Sequence[bytes]) -> list[Prediction]:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from components.common import deep_pictures
+from components.common.bands import BandsConfig, taken, to_npy
 from components.common.picture_settings import DEFAULT, PictureSettings
 
 # What the model decodes itself; anything else becomes a PNG.
@@ -34,7 +35,8 @@ class ModelPicture:
     """A picture that the model can decode.
 
     Attributes:
-      encoded: JPEG, PNG or GIF of 8 bits, of which the model sees what a viewer shows.
+      encoded: JPEG, PNG or GIF of 8 bits, of which the model sees what a viewer shows; or an
+        .npy of all that it sees.
       notes: what was decided about it that its file does not say, in words.
     """
 
@@ -49,7 +51,9 @@ def endings() -> frozenset[str]:
     return frozenset(known.difference(_NO_PICTURES) | set(HEIC_ENDINGS))
 
 
-def for_model(content: bytes, settings: PictureSettings = DEFAULT) -> ModelPicture:
+def for_model(
+    content: bytes, settings: PictureSettings = DEFAULT, bands: BandsConfig | None = None
+) -> ModelPicture:
     """A picture as the model can take it, upright unless the settings say `as_stored`.
 
     A model sees pixels only: a phone's picture, stored lying, would be segmented lying, and
@@ -58,9 +62,11 @@ def for_model(content: bytes, settings: PictureSettings = DEFAULT) -> ModelPictu
     Args:
       content: of any file that Pillow or tifffile can read.
       settings: what the file does not say.
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
 
     Returns:
-      `content` itself where that will do (it is not decoded then), or else a PNG.
+      `content` itself where that will do (it is not decoded then), or else a PNG; with bands
+      an .npy.
 
     Raises:
       OSError: it is no picture, one that has to be decoded and can't be, or one whose
@@ -71,6 +77,9 @@ def for_model(content: bytes, settings: PictureSettings = DEFAULT) -> ModelPictu
         orientation = 1 if settings.orientation == "as_stored" else told
         notes: list[str] = []
         frames = getattr(image, "n_frames", 1)
+        if bands:
+            pixels = taken(deep_pictures.read_bands(image, content, bands.count), bands)
+            return ModelPicture(to_npy(turned(pixels, orientation)), _frame_notes(image, frames))
         if deep_pictures.is_deep(image, content) or (settings.bands and image.format == "TIFF"):
             pixels = deep_pictures.read(image, content)
             pixels = deep_pictures.to_8_bits(pixels, settings, notes)
@@ -82,11 +91,16 @@ def for_model(content: bytes, settings: PictureSettings = DEFAULT) -> ModelPictu
             if orientation == 1 and told != 1 and image.format == "TIFF":
                 # Pillow has turned it while it read it.
                 upright = Image.fromarray(turned(np.asarray(upright), _BACK.get(told, told or 1)))
-        if frames > 1 and image.format != "MPO":  # (a phone's JPEG with a preview)
-            notes.append(f"it has {frames} pages or frames: the first is taken")
+        notes += _frame_notes(image, frames)
         buffer = io.BytesIO()
         as_rgb(upright).save(buffer, "PNG", compress_level=1)
         return ModelPicture(buffer.getvalue(), tuple(notes))
+
+
+def _frame_notes(image: Image.Image, frames: int) -> tuple[str, ...]:
+    if frames > 1 and image.format != "MPO":  # (a phone's JPEG with a preview)
+        return (f"it has {frames} pages or frames: the first is taken",)
+    return ()
 
 
 def _passes(image: Image.Image, orientation: int, frames: int) -> bool:

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 JPEG_START = b"\xff\xd8\xff"
 PNG_START = b"\x89PNG\r\n\x1a\n"
+JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
+_PNG_FORM = 24  # where its header says of what form the pixels are
 _GIF_START = b"GIF"
 
 
@@ -120,6 +122,26 @@ def begins(encoded: tf.Tensor, start: bytes) -> tf.Tensor:
     return (
         tf.strings.substr(encoded, tf.zeros(shape, tf.int32), tf.fill(shape, len(start))) == start
     )
+
+
+def ends(encoded: tf.Tensor, end: bytes) -> tf.Tensor:
+    """bool, of the strings' shape: which of them end so."""
+    length = tf.strings.length(encoded)
+    at = tf.maximum(length - len(end), 0)
+    return tf.strings.substr(encoded, at, tf.fill(tf.shape(length), len(end))) == end
+
+
+def png_form(encoded: tf.Tensor) -> tf.Tensor:
+    """What PNGs' headers say of their pixels: two bytes, bits of a channel and kind of colour.
+
+    Args:
+      encoded: string [batch].
+
+    Returns:
+      string [batch], empty where it is no PNG.
+    """
+    png = begins(encoded, PNG_START) & (tf.strings.length(encoded) >= _PNG_FORM + 2)
+    return tf.strings.substr(encoded, tf.where(png, _PNG_FORM, 0), tf.where(png, 2, 0))
 
 
 def header_pixels(encoded: tf.Tensor) -> tf.Tensor:

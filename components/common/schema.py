@@ -17,7 +17,7 @@ TEST = "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
 # Features of a raw example.
-IMAGE = "image"  # encoded JPEG, PNG or GIF
+IMAGE = "image"  # encoded JPEG, PNG or GIF; of other bands .npy
 MASK = "mask"  # encoded PNG bytes, raw mask values
 EXAMPLE_ID = "example_id"  # bytes, unique within the dataset
 HEIGHT = "height"  # int64, pixels, before resizing
@@ -47,6 +47,8 @@ TRANSFORM_SIGNATURE = "transform_features"
 IMAGE_BYTES = "image_bytes"
 EXAMPLES = "examples"
 MASK_PNG_BYTES = "mask_png_bytes"
+PACKED_MASK = "packed_mask"  # as pictures.pack_indices has it
+PACKED_TRUTH = "packed_truth"
 CONFIDENCE = "confidence"
 CONFUSION_MATRIX = "confusion_matrix"
 
@@ -61,10 +63,14 @@ GUARDED_MEAN_IOU = "guarded_mean_iou"  # mean_iou, or 0 in a slice with too few 
 EXAMPLE_COUNT = "example_count"
 RANKED_PICTURES = "ranked_pictures"  # JSON: ids of the best, the median and the worst
 PER_CLASS_METRICS = ("iou", "accuracy", "precision", "dice")
+OBJECT_METRICS = ("found", "missed", "invented", "f1", "quality")
 
 # On blessings in ML Metadata: the size at which pixels were counted, `model` or `picture`; those
 # of before it came have none, and were at the model's.
 EVALUATED_AT = "evaluated_at"
+
+# On examples in ML Metadata: BandsConfig as JSON; none: red, green and blue of 8 bits.
+BANDS = "bands"
 
 # Slicing feature that the Evaluator adds: none, small, medium, large.
 OBJECT_SIZE = "object_size"
@@ -73,6 +79,11 @@ OBJECT_SIZE = "object_size"
 def class_metric(metric: str, class_name: str) -> str:
     """Name of a per-class metric, such as `iou_pet`."""
     return f"{metric}_{class_name}"
+
+
+def object_metric(metric: str, class_name: str) -> str:
+    """Name of a metric of a class's objects, such as `objects_missed_car`."""
+    return f"objects_{metric}_{class_name}"
 
 
 class Config(pydantic.BaseModel):

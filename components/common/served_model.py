@@ -14,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common import schema
+from components.common.bands import bands_of
 from components.common.errors import UserError
 from components.common.model_card import read_card
 from components.common.picture_fit import PictureFit
@@ -58,6 +59,7 @@ class ServedModel:
       fit: size of what the network sees, and how pictures are fitted in.
       pictures: how the pictures were read that it learned from, but for their orientation:
         a mask has to lie over what a viewer shows.
+      bands: what it sees of a picture; None: red, green and blue of 8 bits.
 
     Raises:
       UserError: there is no model, or it is not one of segline's.
@@ -70,8 +72,8 @@ class ServedModel:
             card = read_card(self.path)
             self.classes: schema.ClassTable = card["classes"]
             self.fit = fit_of(card)
-            told = PictureSettings.model_validate(card.get("pictures") or {})
-            self.pictures = told.model_copy(update={"orientation": "upright"})
+            self.pictures = reading_of(card)
+            self.bands = bands_of(card)
             # A signature does not keep what it is a part of.
             self._model = tf.saved_model.load(self.path)
             signatures = self._model.signatures
@@ -88,7 +90,7 @@ class ServedModel:
         """Segments a batch of encoded pictures.
 
         Args:
-          batch: JPEG, PNG or GIF files.
+          batch: JPEG, PNG or GIF files; as `picture_formats.for_model` makes them.
 
         Returns:
           One prediction for each.
@@ -129,6 +131,15 @@ def fit_of(card: dict[str, Any]) -> PictureFit:
     """As a model's card has it; models of before windows came say nothing of them."""
     known = {key: card[key] for key in ("image_size", "fit", "tiles") if card.get(key)}
     return PictureFit.model_validate(known)
+
+
+def reading_of(card: dict[str, Any]) -> PictureSettings:
+    """How the pictures were read that a model learned from, but for their orientation.
+
+    A mask has to lie over what a viewer shows.
+    """
+    told = PictureSettings.model_validate(card.get("pictures") or {})
+    return told.model_copy(update={"orientation": "upright"})
 
 
 def find_model(path: str) -> str:

@@ -12,10 +12,13 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components.common import schema
+from components.common.bands import BandsConfig
 from components.common.errors import UserError
 from components.datasets.config import IMAGE_FOLDER, FolderConfig
 from components.datasets.pairs import MaskSource, Pair, some
@@ -37,6 +40,8 @@ _READING = {
     "run_order",
     "run_start",
 }
+_BANDS_READING = {"count", "take", "depth"}
+_ENCODED = tfds.features.Tensor(shape=(), dtype=tf.string)
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -47,6 +52,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
       masks: where their masks come from.
       config: how both are read.
       fingerprint: of files and settings.
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
       **kwargs: TFDS's, such as `data_dir`.
     """
 
@@ -59,11 +65,13 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         masks: MaskSource,
         config: FolderConfig,
         fingerprint: str,
+        bands: BandsConfig | None = None,
         **kwargs: object,
     ) -> None:
         self._splits = splits
         self._masks = masks
         self._config = config
+        self._bands = bands
         state = tfds.core.BuilderConfig(
             name=fingerprint, version=_VERSION, description="One state of two folders."
         )
@@ -75,7 +83,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
             description=__doc__,
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(),
+                    "image": _ENCODED if self._bands else tfds.features.Image(),
                     "segmentation_mask": tfds.features.Image(shape=(None, None, 1)),
                     "file_name": tfds.features.Text(),
                     schema.PROBLEM: tfds.features.Text(),
@@ -89,11 +97,11 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
 
     def _generate_examples(self, pairs: Sequence[Pair]) -> Iterator[tuple[str, dict]]:
         for pair in pairs:
-            found = read_pair(pair, self._masks, self._config)
+            found = read_pair(pair, self._masks, self._config, self._bands)
             yield (
                 pair.name,
                 {
-                    "image": io.BytesIO(found.image),
+                    "image": found.image if self._bands else io.BytesIO(found.image),
                     "segmentation_mask": io.BytesIO(found.mask),
                     "file_name": pair.name,
                     schema.PROBLEM: found.problem,
@@ -101,12 +109,15 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
             )
 
 
-def open_folder(config: FolderConfig, data_dir: str | None) -> ImageFolder:
+def open_folder(
+    config: FolderConfig, data_dir: str | None, bands: BandsConfig | None = None
+) -> ImageFolder:
     """Looks at the folders, and gives the dataset of their present state.
 
     Args:
       config: the folders.
       data_dir: where TFDS keeps what it prepares; None: its own folder.
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
 
     Returns:
       A builder; prepared, if the folders were in this state before.
@@ -140,7 +151,7 @@ def open_folder(config: FolderConfig, data_dir: str | None) -> ImageFolder:
     root = tfds.core.constants.DATA_DIR if data_dir is None else data_dir
     paths = [*(pair.image for pair in matched.pairs), *masks.files(matched.pairs)]
     hashes = _hashes(paths, os.path.join(os.path.expanduser(str(root)), IMAGE_FOLDER))
-    state = {
+    state: dict[str, Any] = {
         "reading": config.model_dump(mode="json", include=_READING),
         "splits": {
             name: [
@@ -150,9 +161,11 @@ def open_folder(config: FolderConfig, data_dir: str | None) -> ImageFolder:
             for name, pairs in splits.items()
         },
     }
+    if bands:
+        state["bands"] = bands.model_dump(mode="json", include=_BANDS_READING)
     canonical = json.dumps(state, sort_keys=True)
     fingerprint = hashlib.sha256(canonical.encode()).hexdigest()[:16]
-    return ImageFolder(splits, masks, config, fingerprint, data_dir=data_dir)
+    return ImageFolder(splits, masks, config, fingerprint, bands, data_dir=data_dir)
 
 
 def where_masks_are(config: FolderConfig) -> str:

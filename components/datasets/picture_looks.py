@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections import Counter, defaultdict
+from typing import cast, get_args
 
 import numpy as np
 from PIL import Image
 
 from components.common import deep_pictures, picture_formats
+from components.common.bands import BandsConfig, Depth
 from components.common.errors import UserError
 from components.common.picture_settings import PictureSettings
 from components.datasets.pairs import some
@@ -31,7 +33,8 @@ class PictureLooks:
       low: smallest value of those of a kind.
       high: largest value likewise.
       tops: file of whole numbers of more than 8 bits -> its largest value.
-      bands: number of bands -> files.
+      bands: number of bands, alpha left out -> files of those that Pillow has no form for.
+      forms: number of bands, alpha too, and kind of the values -> files.
       frames: files with several pages or frames.
       transparent: files with transparency, which is dropped.
       turned: files that EXIF says to turn.
@@ -44,6 +47,9 @@ class PictureLooks:
     high: dict[str, float] = dataclasses.field(default_factory=dict)
     tops: dict[str, float] = dataclasses.field(default_factory=dict)
     bands: dict[int, list[str]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    forms: dict[tuple[int, str], list[str]] = dataclasses.field(
+        default_factory=lambda: defaultdict(list)
+    )
     frames: list[str] = dataclasses.field(default_factory=list)
     transparent: list[str] = dataclasses.field(default_factory=list)
     turned: list[str] = dataclasses.field(default_factory=list)
@@ -61,11 +67,14 @@ class PictureLooks:
                     self.frames.append(name)
                 if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                     self.transparent.append(name)
+                stored = deep_pictures.stored_bands(image, content)
                 if not deep_pictures.is_deep(image, content):
+                    self.forms[stored, "uint8"].append(name)
                     return
                 pixels = deep_pictures.read(image, content)
         except OSError:
             return
+        self.forms[stored, str(pixels.dtype)].append(name)
         self.bands[pixels.shape[2] if pixels.ndim == 3 else 1].append(name)
         if pixels.dtype == np.uint8:
             return
@@ -125,30 +134,46 @@ def edge_agreement(grey: np.ndarray, mask: np.ndarray) -> float:
     return float(np.mean(ratios)) if ratios else 1.0
 
 
-def decide(looks: PictureLooks, told: PictureSettings) -> tuple[PictureSettings, list[str]]:
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How the pictures are read.
+
+    Attributes:
+      settings: what their files don't say.
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
+      notes: each decision, in words.
+    """
+
+    settings: PictureSettings
+    bands: BandsConfig | None
+    notes: tuple[str, ...]
+
+
+def decide(looks: PictureLooks, told: PictureSettings, all_bands: bool = False) -> Reading:
     """How the pictures are read, and each decision in words.
 
     Args:
       looks: what is in them.
       told: what the user says; its defaults: nothing.
+      all_bands: whether the model is to see all bands at their own depth, whatever they are.
 
     Raises:
       UserError: that can't be told; names files, reason and the option that decides.
     """
     notes: list[str] = []
     settings = told
+    bands = None
     odd = {count: names for count, names in looks.bands.items() if count not in (1, 3)}
-    if odd and not told.bands:
-        count, names = max(odd.items(), key=lambda one: len(one[1]))
-        raise UserError(
-            f"{len(names)} pictures have {count} bands ({some(names)}), and a model sees three: "
-            "--bands says "
-            + ("which are red, green and blue, as --bands 1 2 3, or " if count > 2 else "")
-            + "which one is the grey, as --bands 1"
+    if all_bands or (odd and not told.bands):
+        bands = _all_bands(looks, all_bands)
+        notes.append(
+            f"the pictures have {bands.count} band{'s' * (bands.count > 1)} of {bands.depth}, all "
+            "of which the model sees, each scaled by what the training pictures have "
+            "(dataset.bands)" + ("" if all_bands else _rgb_hint(bands.count))
         )
-    if odd:
+    elif odd:
         notes.append(f"of the pictures' bands, {', '.join(map(str, told.bands or ()))} are taken")
-    if looks.deep:
+    if looks.deep and not bands:
         settings, more = _range(looks, settings)
         notes += more
     if looks.frames:
@@ -156,7 +181,7 @@ def decide(looks: PictureLooks, told: PictureSettings) -> tuple[PictureSettings,
             f"{len(looks.frames)} pictures have several pages or frames: the first is taken "
             f"({some(looks.frames)})"
         )
-    if looks.transparent:
+    if looks.transparent and not bands:
         notes.append(
             f"{len(looks.transparent)} pictures are transparent in part: their colours are taken, "
             "the transparency is dropped"
@@ -164,7 +189,42 @@ def decide(looks: PictureLooks, told: PictureSettings) -> tuple[PictureSettings,
     if looks.turned and told.orientation == "like_the_mask":
         settings, more = _orientation(looks, settings)
         notes += more
-    return settings, notes
+    return Reading(settings, bands, tuple(notes))
+
+
+def _all_bands(looks: PictureLooks, with_alpha: bool) -> BandsConfig:
+    """Bands and depth that all pictures have.
+
+    Raises:
+      UserError: they have several, or a depth that is not read; or none can be read.
+    """
+    forms = looks.forms
+    if not forms:
+        raise UserError(f"none of the {looks.files} pictures can be read")
+    if len(forms) > 1:
+        told = "; ".join(
+            f"{len(names)} have {count} of {kind} ({some(names)})"
+            for (count, kind), names in sorted(forms.items(), key=lambda one: -len(one[1]))
+        )
+        raise UserError(
+            f"the pictures have different bands: {told}. Save them alike; or --bands says which "
+            "are red, green and blue, as --bands 1 2 3, or which one is the grey, as --bands 1"
+        )
+    ((stored, kind),) = forms
+    depth = "float32" if kind == "float64" else kind
+    if depth not in get_args(Depth):
+        raise UserError(
+            f"the pictures' values are of {kind}; save them as one of {', '.join(get_args(Depth))}"
+        )
+    # Alpha is no band, unless all are asked for.
+    count = stored if with_alpha or not looks.bands else next(iter(looks.bands))
+    return BandsConfig(count=count, depth=cast(Depth, depth))
+
+
+def _rgb_hint(count: int) -> str:
+    if count < 3:
+        return "; --bands 1 shows it the first as grey instead"
+    return "; --bands 1 2 3 shows it these as red, green and blue instead"
 
 
 def _range(looks: PictureLooks, settings: PictureSettings) -> tuple[PictureSettings, list[str]]:

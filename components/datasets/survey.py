@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from components.common import file_tree
+from components.common.bands import BandsConfig
 from components.common.errors import UserError
 from components.common.picture_fit import WHOLE_FITS
 from components.common.picture_settings import PictureSettings
@@ -54,6 +55,7 @@ class Survey:
       notes: each decision, and what else a person should know, in words.
       unusable_share: the largest share of a split that can't be used.
       lost: value -> things that a smaller picture would not show, as `vanishing` has it.
+      bands: what the model sees of a picture; None: red, green and blue of 8 bits.
     """
 
     config: FolderConfig
@@ -69,6 +71,7 @@ class Survey:
     notes: list[str]
     unusable_share: float
     lost: dict[int, vanishing.Objects]
+    bands: BandsConfig | None = None
 
     def reasons(self) -> list[str]:
         """Why pictures can't be used: each reason with its count and the first names."""
@@ -84,6 +87,7 @@ def survey(
     pictures: PictureSettings | None = None,
     split_by: str | None = None,
     boxes: str | None = None,
+    all_bands: bool = False,
 ) -> Survey:
     """Looks at all files of a folder.
 
@@ -96,6 +100,7 @@ def survey(
       pictures: what the user says of the pictures.
       split_by: `hash` leaves folders and lists out.
       boxes: what is done with annotations without a shape.
+      all_bands: whether the model is to see all bands of the pictures at their own depth.
 
     Raises:
       UserError: what the data means can't be told; names the option that decides.
@@ -113,17 +118,19 @@ def survey(
             config = meaning.config
             notes += meaning.notes
             source = mask_source(config)
-    settings, more = _look_at_pictures(layout.matched.pairs, source, pictures)
-    config = config.model_copy(update={"pictures": settings})
-    notes += more
+    seen_pictures = _look_at_pictures(layout.matched.pairs, source)
+    reading = picture_looks.decide(seen_pictures, pictures, all_bands)
+    config = config.model_copy(update={"pictures": reading.settings})
+    notes += reading.notes
+    bands = reading.bands
     seen = _Seen()
-    _read_all(layout.matched.pairs, source, config, seen)
+    _read_all(layout.matched.pairs, source, config, seen, bands)
     if seen.off and isinstance(source, MaskFiles):
         config, told = _fitting(seen, config)
         if told:
             notes += told
             seen = _Seen()
-            _read_all(layout.matched.pairs, source, config, seen)
+            _read_all(layout.matched.pairs, source, config, seen, bands)
     _check(seen, layout)
     names = meaning.names if meaning else layout.names
     ignored = meaning.ignored if meaning else list(answers.ignore or ())
@@ -147,6 +154,7 @@ def survey(
             for ones in splits.values()
         ),
         lost=seen.objects,
+        bands=bands,
     )
 
 
@@ -196,9 +204,7 @@ def _look_at_masks(pairs: list[Pair]) -> MaskLooks:
     return looks
 
 
-def _look_at_pictures(
-    pairs: list[Pair], source: MaskSource, told: PictureSettings
-) -> tuple[PictureSettings, list[str]]:
+def _look_at_pictures(pairs: list[Pair], source: MaskSource) -> picture_looks.PictureLooks:
     looks = picture_looks.PictureLooks()
     asked = 0
     for pair in pairs:
@@ -211,7 +217,7 @@ def _look_at_pictures(
             mask, problem = source.read(pair)
             if not problem and size_of(mask):
                 looks.add_turned(content, np.asarray(Image.open(io.BytesIO(mask))))
-    return picture_looks.decide(looks, told)
+    return looks
 
 
 class _Seen:
@@ -265,10 +271,16 @@ def _is_resized(sizes: tuple[Size, Size]) -> bool:
     return is_resized(*sizes, _LARGEST_TOLERANCE)
 
 
-def _read_all(pairs: list[Pair], source: MaskSource, config: FolderConfig, seen: _Seen) -> None:
+def _read_all(
+    pairs: list[Pair],
+    source: MaskSource,
+    config: FolderConfig,
+    seen: _Seen,
+    bands: BandsConfig | None,
+) -> None:
     for pair in pairs:
         seen.pairs += 1
-        found = read_pair(pair, source, config)
+        found = read_pair(pair, source, config, bands)
         if found.problem:
             seen.unusable[pair.name] = found.problem
             continue
@@ -280,7 +292,8 @@ def _read_all(pairs: list[Pair], source: MaskSource, config: FolderConfig, seen:
         try:
             # All of it: a header says nothing of what is cut off.
             values = np.asarray(Image.open(io.BytesIO(found.mask)))
-            Image.open(io.BytesIO(found.image)).load()
+            if not bands:
+                Image.open(io.BytesIO(found.image)).load()
         except Exception as error:
             seen.unusable[pair.name] = f"it is damaged: {error}"
             continue

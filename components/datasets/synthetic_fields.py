@@ -1,7 +1,8 @@
 """`synthetic_fields`: drawn aerial pictures of farmland, crossed by roads three pixels wide.
 
 Large scenes with fine structures, for `transform.fit: tiles`, without a download. Every scene
-is drawn from its own seed: the dataset's version alone determines its pixels.
+is drawn from its own seed: the dataset's version alone determines its pixels. With four bands of
+16 bits, as a satellite's: red, green, blue and near infrared.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
+import scipy.ndimage
 import tensorflow_datasets as tfds
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -34,11 +36,13 @@ class SyntheticFieldsConfig(tfds.core.BuilderConfig):
       side: of a scene, in pixels.
       train: number of training scenes.
       test: number of test scenes.
+      near_infrared: whether there is a fourth band, and 16 bits.
     """
 
     side: int = 2048
     train: int = 24
     test: int = 8
+    near_infrared: bool = False
 
 
 class SyntheticFields(tfds.core.GeneratorBasedBuilder):
@@ -55,14 +59,33 @@ class SyntheticFields(tfds.core.GeneratorBasedBuilder):
             train=16,
             test=4,
         ),
+        SyntheticFieldsConfig(
+            name="bands",
+            description="24 and 8 scenes of 2048x2048 pixels, in four bands of 16 bits.",
+            near_infrared=True,
+        ),
+        SyntheticFieldsConfig(
+            name="bands_small",
+            description="16 and 4 scenes of 512x512 pixels, in four bands of 16 bits.",
+            side=512,
+            train=16,
+            test=4,
+            near_infrared=True,
+        ),
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
+        near_infrared = self.builder_config.near_infrared
+        picture = tfds.features.Image(
+            shape=(None, None, 4 if near_infrared else 3),
+            dtype=np.uint16 if near_infrared else np.uint8,
+            encoding_format="png",
+        )
         return self.dataset_info_from_configs(
             description=__doc__,
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+                    "image": picture,
                     "segmentation_mask": tfds.features.Image(
                         shape=(None, None, 1), use_colormap=True, encoding_format="png"
                     ),
@@ -82,6 +105,8 @@ class SyntheticFields(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, first_seed: int, count: int) -> Iterator[tuple[str, dict]]:
         for seed in range(first_seed, first_seed + count):
             image, mask = draw_scene(seed, self.builder_config.side)
+            if self.builder_config.near_infrared:
+                image = with_near_infrared(seed, image, mask)
             name = f"scene_{seed:07d}"
             yield (
                 name,
@@ -127,6 +152,32 @@ def draw_scene(seed: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     mask = np.where(wood, WOOD, FIELD).astype(np.uint8)
     mask[roads] = ROAD
     return np.asarray(seen), mask
+
+
+def with_near_infrared(seed: int, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A scene as a satellite sees it, whose values are reflectances in ten thousandths.
+
+    Leaves are bright in near infrared; soil and roads are not.
+
+    Args:
+      seed: of the scene.
+      picture: uint8 [side, side, 3], from `draw_scene`.
+      mask: uint8 [side, side], likewise.
+
+    Returns:
+      uint16 [side, side, 4]: red, green, blue, near infrared.
+    """
+    rng = np.random.default_rng([seed, 4])
+    red, green, _ = np.moveaxis(picture.astype(np.float32), -1, 0)
+    leaves = np.clip((green - red) / 30 + 0.5, 0, 1)
+    near_infrared = 1200 + 2600 * leaves
+    near_infrared[mask == WOOD] += 900
+    near_infrared[mask == ROAD] = 1100
+    bands = np.dstack(
+        [picture.astype(np.float32) * 12, scipy.ndimage.gaussian_filter(near_infrared, 0.6)]
+    )
+    bands += rng.normal(0, 40, bands.shape)
+    return np.clip(bands, 0, 10_000).round().astype(np.uint16)
 
 
 def _plots(rng: np.random.Generator, side: int) -> tuple[np.ndarray, int]:

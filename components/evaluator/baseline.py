@@ -12,6 +12,7 @@ from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.utils import path_utils
 
 from components.common import schema
+from components.common.bands import bands_of
 from components.common.model_card import read_card
 from components.evaluator.config import At
 
@@ -26,7 +27,8 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
     cached, and would compare the model with itself.
 
     Models with other classes than the candidate's are passed over: their confusion
-    matrices can't be compared. So are blessings at another size of the pixels (evaluator.at):
+    matrices can't be compared. So are models that see other bands: they can't read these
+    examples. So are blessings at another size of the pixels (evaluator.at):
     what they were given for is another measure.
 
     Inputs: `candidate` (Model, of this run), `model` and `model_blessing` (all
@@ -42,11 +44,11 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
     ) -> dict[str, list[types.Artifact]]:
         """Chooses among the artifacts that ML Metadata knows."""
         candidates = {artifact.id for artifact in input_dict["candidate"]}
-        classes = _classes(input_dict["candidate"][0])
+        kind = _kind(input_dict["candidate"][0])
         others = [
             model
             for model in input_dict["model"]
-            if model.id not in candidates and classes and _classes(model) == classes
+            if model.id not in candidates and kind and _kind(model) == kind
         ]
         known = list(input_dict["model_blessing"])
         comparable = [one for one in known if _counted_at(one) == self._at]
@@ -76,10 +78,15 @@ def _model_of(verdict: types.Artifact) -> int:
     return verdict.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY)
 
 
-def _classes(model: types.Artifact) -> tuple[tuple[str, int], ...] | None:
-    """The model's classes in their order; None where they can't be read, as after a clean-up."""
+def _kind(model: types.Artifact) -> tuple[object, ...] | None:
+    """The model's classes in their order, and the bands that it sees.
+
+    None where they can't be read, as after a clean-up.
+    """
     try:
         card = read_card(path_utils.serving_model_path(model.uri))
     except ValueError:
         return None
-    return tuple(card["classes"].values.items())
+    bands = bands_of(card)
+    seen = (bands.count, bands.taken, bands.depth) if bands else None
+    return (*card["classes"].values.items(), seen)

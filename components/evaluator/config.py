@@ -55,7 +55,18 @@ class EvaluatorConfig(schema.Config):
         description="the size at which pixels are counted: the model's (transform.image_size), "
         "as in the tutorial, or that of each picture's own mask",
     )
+    objects: tuple[str, ...] = Field(
+        default=(),
+        description="classes whose connected objects are counted too: found (with an intersection "
+        "over union above 0.5), missed and invented; only where `at` is `picture` too",
+    )
     split: str = Field(default=schema.TEST, description="the split that is evaluated")
+
+    @pydantic.model_validator(mode="after")
+    def _objects_at_their_size(self) -> EvaluatorConfig:
+        if self.objects and self.at != "picture":
+            raise ValueError("objects: they are counted at the pictures' own size: at: picture")
+        return self
 
     @pydantic.field_validator("split")
     @classmethod

@@ -54,6 +54,7 @@ def make_eval_config(
         min_slice_examples=config.min_slice_examples,
         object_size=config.object_size,
         at=config.at,
+        objects=config.objects,
         code=provenance.source_fingerprint("evaluator"),
     )
     metric = config_pb2.MetricConfig(
@@ -87,6 +88,7 @@ class EvalSettings(schema.Config):
       min_slice_examples: pictures that a slice needs before its drop counts.
       object_size: how slices by object size are cut, if they are.
       at: the size at which pixels are counted.
+      objects: classes whose connected objects are counted.
       code: fingerprint of the source: a changed line evaluates again.
     """
 
@@ -94,6 +96,7 @@ class EvalSettings(schema.Config):
     min_slice_examples: int
     object_size: ObjectSizeConfig | None
     at: At = "model"
+    objects: tuple[str, ...] = ()
     code: str
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2 as metrics_pb2
 
-from components.common import schema
-from components.evaluator import confusion
+from components.common import confusion, schema
+from components.evaluator import objects as object_counts
 from components.evaluator.ranking import RankPictures
 
 
@@ -22,6 +22,7 @@ class SegmentationMetrics(tfma.metrics.Metric):
     Args:
       class_names: names of the classes, by index.
       min_slice_examples: pictures that a slice needs for `guarded_mean_iou`.
+      objects: names of the classes whose connected objects are counted.
       name: of the whole; the metrics bear the names of `components.common.schema`.
       **settings: further settings of the evaluation that are kept with its config.
     """
@@ -30,6 +31,7 @@ class SegmentationMetrics(tfma.metrics.Metric):
         self,
         class_names: Sequence[str],
         min_slice_examples: int = 1,
+        objects: Sequence[str] = (),
         name: str = "segmentation",
         **settings: Any,
     ) -> None:
@@ -38,6 +40,7 @@ class SegmentationMetrics(tfma.metrics.Metric):
             name=name,
             class_names=list(class_names),
             min_slice_examples=min_slice_examples,
+            objects=list(objects),
             **settings,
         )
 
@@ -45,17 +48,46 @@ class SegmentationMetrics(tfma.metrics.Metric):
 def _create_computations(
     class_names: Sequence[str],
     min_slice_examples: int = 1,
+    objects: Sequence[str] = (),
     name: str = "segmentation",
     model_names: Sequence[str] = ("",),
     output_names: Sequence[str] = ("",),
     **unused_options: Any,
 ) -> list[tfma.metrics.MetricComputation | tfma.metrics.DerivedMetricComputation]:
-    """The computations for each model: one sum, what is derived from it, one ranking."""
+    """The computations for each model: the sums, what is derived from them, one ranking."""
     del name, output_names
     return [
         computation
         for model_name in model_names
-        for computation in _computations_of_model(list(class_names), min_slice_examples, model_name)
+        for computation in (
+            *_computations_of_model(list(class_names), min_slice_examples, model_name),
+            *(_computations_of_objects(list(class_names), objects, model_name) if objects else ()),
+        )
+    ]
+
+
+def _computations_of_objects(
+    class_names: list[str], wanted: Sequence[str], model_name: str
+) -> list:
+    summed = _key("_objects", model_name)
+    scalars = {
+        name: _key(name, model_name)
+        for class_name in wanted
+        for name in (schema.object_metric(metric, class_name) for metric in schema.OBJECT_METRICS)
+    }
+
+    def derive(metrics: dict) -> dict:
+        found: dict[str, float] = {}
+        for class_name, counts in zip(wanted, metrics[summed], strict=True):
+            found |= object_counts.scores(counts, class_name)
+        return {scalars[name]: value for name, value in found.items()}
+
+    indices = [class_names.index(name) for name in wanted]
+    return [
+        tfma.metrics.MetricComputation(
+            keys=[summed], preprocessors=None, combiner=object_counts.CountObjects(summed, indices)
+        ),
+        tfma.metrics.DerivedMetricComputation(keys=[*scalars.values()], result=derive),
     ]
 
 

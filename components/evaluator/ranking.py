@@ -12,8 +12,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from components.common import schema
-from components.evaluator import confusion
+from components.common import confusion, schema
 
 PICTURES = 4  # of each kind
 _SAMPLE = 4096  # pictures that the median is taken from

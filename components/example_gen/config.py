@@ -8,6 +8,8 @@ from typing import Any
 import pydantic
 
 from components.common import schema
+from components.common.bands import BandsConfig
+from components.common.picture_settings import PictureSettings
 from components.datasets.config import IMAGE_FOLDER, FolderConfig
 
 
@@ -109,6 +111,11 @@ class DatasetConfig(schema.Config):
     download: bool = pydantic.Field(
         default=True, description="download and prepare the dataset where it is not prepared yet"
     )
+    bands: BandsConfig | None = pydantic.Field(
+        default=None,
+        description="for pictures of other than three bands of 8 bits, all of which the model "
+        "sees; null: what a viewer shows of them, in red, green and blue",
+    )
     splits: SplitsConfig = SplitsConfig()
     features: FeaturesConfig = FeaturesConfig()
     bad_examples: BadExamplesConfig = BadExamplesConfig()
@@ -131,6 +138,16 @@ class DatasetConfig(schema.Config):
     def _folder_or_name(self) -> DatasetConfig:
         if (self.name == IMAGE_FOLDER) != (self.folder is not None):
             raise ValueError(f"folder: needed for `name: {IMAGE_FOLDER}`, and for nothing else")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _one_way_to_take_bands(self) -> DatasetConfig:
+        told = self.folder.pictures if self.folder else PictureSettings()
+        if self.bands and (told.bands or told.value_range):
+            raise ValueError(
+                "bands: it takes bands and values as they are; leave folder.pictures.bands and "
+                "value_range out, which make red, green and blue of 8 bits of them"
+            )
         return self
 
     @pydantic.field_validator("version")

@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 import components.datasets.synthetic_fields
 import components.datasets.synthetic_pets  # noqa: F401  registers it with TFDS
 from components.common import schema, stack
+from components.common.bands import BandsConfig
 from components.common.errors import UserError
 from components.datasets.image_folder import open_folder
 from components.example_gen.config import DatasetConfig
@@ -76,7 +77,7 @@ def open_dataset(config: DatasetConfig) -> tfds.core.DatasetBuilder:
     """
     data_dir = os.path.expanduser(config.data_dir) if config.data_dir else None
     if config.folder:
-        builder = open_folder(config.folder, data_dir)
+        builder = open_folder(config.folder, data_dir, config.bands)
         if not _is_prepared(builder):
             _prepare(builder)
         return builder
@@ -155,7 +156,10 @@ def check_features(builder: tfds.core.DatasetBuilder, config: DatasetConfig) -> 
                 f"dataset.features.{key}: {builder.info.full_name} has no feature {name!r}; "
                 f"it has {', '.join(sorted(features))}"
             )
-    for key in ("image", "mask"):
+    bands = config.bands
+    if bands:
+        _check_bands(features[wanted["image"]], wanted["image"], bands)
+    for key in ("mask",) if bands else ("image", "mask"):
         if not isinstance(features[wanted[key]], tfds.features.Image):
             kind = type(features[wanted[key]]).__name__
             raise UserError(
@@ -167,13 +171,12 @@ def check_features(builder: tfds.core.DatasetBuilder, config: DatasetConfig) -> 
                 f"dataset.features.{key}: {wanted[key]!r} has values of "
                 f"{np.dtype(features[wanted[key]].np_dtype)}; make a dataset of 8 or 16 bits of it"
             )
-    if np.dtype(features[wanted["image"]].np_dtype) != np.uint8:
+    if not bands and np.dtype(features[wanted["image"]].np_dtype) != np.uint8:
         # Its high byte would be taken: next to nothing of a camera of 12 bits.
         raise UserError(
             f"dataset.features.image: {wanted['image']!r} has values of "
             f"{np.dtype(features[wanted['image']].np_dtype)}, and nothing says which of them are "
-            "black and white; make a dataset of 8 bits of it, or let segline init look at the "
-            "pictures in a folder"
+            "black and white; dataset.bands takes them as they are"
         )
     for name in config.features.slice_by:
         if not _is_sliceable(features[name]):
@@ -181,6 +184,24 @@ def check_features(builder: tfds.core.DatasetBuilder, config: DatasetConfig) -> 
                 f"dataset.features.slice_by: {name!r} is a {type(features[name]).__name__}; "
                 "a ClassLabel, a Text, or an integer scalar is needed"
             )
+
+
+def _check_bands(feature: tfds.features.FeatureConnector, name: str, bands: BandsConfig) -> None:
+    """Checks what a feature says of its numbers, as far as it does."""
+    number = feature.np_dtype
+    if number == np.object_ and not feature.shape:  # encoded files
+        return
+    if len(feature.shape) != 3 or number == np.object_:
+        raise UserError(
+            f"dataset.features.image: {name!r} is a {type(feature).__name__} of shape "
+            f"{feature.shape}; dataset.bands needs [height, width, bands]"
+        )
+    told = feature.shape[-1], np.dtype(number).name
+    if told[0] not in (None, bands.count) or told[1] != bands.depth:
+        raise UserError(
+            f"dataset.bands: {name!r} has {told[0]} bands of {told[1]}, not {bands.count} of "
+            f"{bands.depth}"
+        )
 
 
 def _is_sliceable(feature: tfds.features.FeatureConnector) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -11,7 +11,8 @@ import tensorflow_datasets as tfds
 
 from components.common import schema
 from components.example_gen import leaks
-from components.example_gen.config import BadExamplesConfig, FeaturesConfig
+from components.example_gen.band_features import encoded_picture, is_of_numbers, picture_of_bands
+from components.example_gen.config import DatasetConfig
 from components.example_gen.examination import Examination, Examiner, UnusableError
 from components.example_gen.problems import find_problem
 
@@ -39,35 +40,36 @@ class ExampleEncoder:
 
     Args:
       features: the dataset's features.
-      config: which of them play which part.
+      config: which of them play which part, and what an example must keep to.
       classes: the values that a mask may have.
-      limits: what an example must keep to.
     """
 
     def __init__(
         self,
         features: tfds.features.FeaturesDict,
-        config: FeaturesConfig,
+        config: DatasetConfig,
         classes: schema.ClassTable,
-        limits: BadExamplesConfig,
     ) -> None:
-        self._config = config
+        self._config = config.features
         self._classes = classes
-        self._limits = limits
-        self._examiner = Examiner(classes, limits)
+        self._limits = config.bad_examples
+        self._bands = config.bands
+        self._of_numbers = is_of_numbers(features[config.features.image])
+        self._examiner = Examiner(classes, config.bad_examples, config.bands)
         self._labels = {
             name: features[name]
-            for name in config.slice_by
+            for name in self._config.slice_by
             if isinstance(features[name], tfds.features.ClassLabel)
         }
-        names = {config.image, config.mask, *config.slice_by}
-        if config.example_id:
-            names.add(config.example_id)
+        image, mask = self._config.image, self._config.mask
+        names = {image, mask, *self._config.slice_by}
+        if self._config.example_id:
+            names.add(self._config.example_id)
         if schema.PROBLEM in features:
             names.add(schema.PROBLEM)
-        skip = tfds.decode.SkipDecoding()
         self.decoders = tfds.decode.PartialDecoding(
-            dict.fromkeys(names, True), decoders={config.image: skip, config.mask: skip}
+            dict.fromkeys(names, True),
+            decoders={image: encoded_picture(features[image]), mask: tfds.decode.SkipDecoding()},
         )
 
     def id_of(self, element: Element) -> bytes:
@@ -78,6 +80,21 @@ class ExampleEncoder:
         """Image and mask of an element, encoded."""
         return element[self._config.image], element[self._config.mask]
 
+    def _prepared(self, elements: Iterable[Element]) -> list[Element]:
+        """Elements whose pictures are as examples have them; what can't be has its problem."""
+        if not self._bands:
+            return list(elements)
+        image = self._config.image
+        result = []
+        for element in elements:
+            try:
+                changed = {image: picture_of_bands(element[image], self._bands, self._of_numbers)}
+            except OSError as error:
+                told = _known_problem(element) or f"its picture can't be used: {error}"
+                changed = {schema.PROBLEM: told.encode()}
+            result.append({**element, **changed})
+        return result
+
     def encode(self, elements: Sequence[Element]) -> list[Encoded]:
         """Checks elements and serializes them.
 
@@ -87,12 +104,15 @@ class ExampleEncoder:
         Returns:
           What became of each, in order.
         """
+        return self._encode_all(self._prepared(elements))
+
+    def _encode_all(self, elements: Sequence[Element]) -> list[Encoded]:
         try:
             seen = self._examiner(*zip(*map(self.parts_of, elements), strict=True))
         except UnusableError as error:
             # It does not tell which of them are bad.
             if len(elements) > 1:
-                return [result for one in elements for result in self.encode([one])]
+                return [result for one in elements for result in self._encode_all([one])]
             problem = _known_problem(elements[0]) or self._problem(elements[0])
             if not problem:
                 name = self.id_of(elements[0]).decode(errors="replace")
@@ -103,7 +123,7 @@ class ExampleEncoder:
         return [self._encode(*one) for one in zip(elements, rows, hashes, strict=True)]
 
     def _problem(self, element: Element) -> str:
-        return find_problem(*self.parts_of(element), self._classes, self._limits)
+        return find_problem(*self.parts_of(element), self._classes, self._limits, self._bands)
 
     def _encode(self, element: Element, seen: Examination, picture_hash: str) -> Encoded:
         pixels = dict(zip(self._classes.names, seen.class_pixels.tolist(), strict=True))

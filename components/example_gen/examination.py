@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from components.common import pictures, schema
+from components.common import band_tensors, pictures, schema
+from components.common.bands import BandsConfig
 from components.example_gen.config import BadExamplesConfig
 
 _SMALL_SIDE = 32  # pixels
@@ -24,7 +25,8 @@ class Examination(NamedTuple):
 
     Attributes:
       size: int64 [n, 2], height and width in pixels.
-      small: float32 [n, 32, 32, 3], the pictures' means over areas, 0 to 255.
+      small: float32 [n, 32, 32, 3], the pictures' means over areas, 0 to 255. Of pictures with
+        other bands: three times the bands' mean, the depth's largest value (of floats: 1) as 255.
       class_pixels: int64 [n, classes], in the classes' order.
       mask: bytes [n], a PNG of 8 bits with the values that examples have.
     """
@@ -45,10 +47,17 @@ class Examiner:
     Args:
       classes: the values that a mask may have.
       limits: how large a picture may be.
+      bands: what is in a picture.
     """
 
-    def __init__(self, classes: schema.ClassTable, limits: BadExamplesConfig) -> None:
+    def __init__(
+        self,
+        classes: schema.ClassTable,
+        limits: BadExamplesConfig,
+        bands: BandsConfig | None = None,
+    ) -> None:
         self._limits = limits
+        self._bands = bands
         stored = classes.stored_values()
         self._wide = classes.wide
         self._largest = max(stored)
@@ -100,12 +109,15 @@ class Examiner:
         """
 
         def look_at(encoded: tf.Tensor, encoded_mask: tf.Tensor, *is_wide: tf.Tensor) -> tuple:
-            image = pictures.decode_image(encoded)
+            image = band_tensors.decode_picture(encoded, self._bands)
             if is_wide:
                 values, encoded_mask = self._as_stored(encoded_mask, *is_wide)
             else:
                 values = tf.cast(pictures.decode_mask(encoded_mask), tf.int32)
             small = tf.image.resize(image, [_SMALL_SIDE, _SMALL_SIDE], tf.image.ResizeMethod.AREA)
+            if self._bands:
+                mean = tf.reduce_mean(small, -1, keepdims=True)
+                small = tf.repeat(mean, 3, -1) * (255 / self._bands.largest)
             pixels = tf.raw_ops.DenseBincount(  # leaves out what is larger
                 input=tf.reshape(values, [-1]),
                 size=self._largest + 1,
@@ -114,7 +126,7 @@ class Examiner:
             size, mask_size = tf.shape(image, tf.int64)[:2], tf.shape(values, tf.int64)
             return size, mask_size, small, pixels, encoded_mask
 
-        checks = [*self._checks(images), *self._checks(masks)]
+        checks = [*self._checks(images, self._bands), *self._checks(masks)]
         with tf.control_dependencies(checks):
             images, masks = tf.identity(images), tf.identity(masks)
         return tf.map_fn(
@@ -130,11 +142,11 @@ class Examiner:
             parallel_iterations=_AT_ONCE,
         )
 
-    def _checks(self, encoded: tf.Tensor) -> list[tf.Operation]:
+    def _checks(self, encoded: tf.Tensor, bands: BandsConfig | None = None) -> list[tf.Operation]:
         """Made sure of before anything is decoded."""
         # TensorFlow takes BMP too, but reads palette BMPs wrongly, without a word.
         bmp = tf.reduce_any(pictures.begins(encoded, b"BM"))
-        pixels = tf.reduce_max(pictures.header_pixels(encoded))
+        pixels = tf.reduce_max(band_tensors.header_pixels(encoded, bands))
         return [
             tf.debugging.Assert(~bmp, ["BMP"]),
             tf.debugging.Assert(pixels <= self._limits.max_pixels, ["pixels"]),

@@ -145,6 +145,8 @@ class Executor(beam_engine.EngineExecutor):
                 | "WriteShards" >> beam.ParDo(WriteShards(identity.data_path, config, classes))
             )
         repeats = config.features.example_id is not None
+        if config.bands:  # whoever looks at a picture needs them
+            artifact.set_string_custom_property(schema.BANDS, config.bands.model_dump_json())
         splits = _publish(artifact.uri, shards, identity.splits, repeats)
         quarantine.check(splits, config.bad_examples)
         quarantine.write_report(artifact.uri, splits)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
-from components.common import picture_formats, pictures, schema
+from components.common import band_tensors, picture_formats, pictures, schema
+from components.common.bands import BandsConfig
 from components.example_gen.config import BadExamplesConfig
 
 
 def find_problem(
-    image: bytes, mask: bytes, classes: schema.ClassTable, limits: BadExamplesConfig
+    image: bytes,
+    mask: bytes,
+    classes: schema.ClassTable,
+    limits: BadExamplesConfig,
+    bands: BandsConfig | None = None,
 ) -> str:
     """Looks for what is wrong with a picture and its mask, one thing after the other.
 
@@ -21,12 +27,14 @@ def find_problem(
       mask: encoded.
       classes: the values that a mask may have.
       limits: how large a picture may be.
+      bands: what is in a picture.
 
     Returns:
       The first thing that is, in one line; empty: nothing.
     """
     try:
-        pixels = _decode(pictures.decode_image, image, "image", limits)
+        decode = partial(band_tensors.decode_picture, bands=bands)
+        pixels = _decode(decode, image, "image", limits)
         decoder = pictures.decode_wide_mask if pictures.is_wide(mask) else pictures.decode_mask
         values = _decode(decoder, mask, "mask", limits)
     except _UndecodableError as error:

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from components.common import schema
 from components.common.errors import UserError, listed
+from components.common.examples import bytes_of
 from components.example_gen.config import BadExamplesConfig
 
 FOLDER = "quarantine"  # in the examples' artifact
@@ -103,10 +104,7 @@ def _take_out(path: str, aside: str, outcome: Outcome, positions: set[int]) -> N
     records = list(tf.data.TFRecordDataset(path, "GZIP").as_numpy_iterator())
     bad = []
     for position in sorted(positions):
-        feature = tf.train.Example.FromString(records[position]).features.feature
-        image, mask, example_id = (
-            feature[key].bytes_list.value[0] for key in schema.ENCODED_FEATURES
-        )
+        image, mask, example_id = bytes_of(records[position], *schema.ENCODED_FEATURES)
         bad.append(to_record(image, mask, example_id, reason))
         outcome.set_aside.append(SetAside(outcome.good[position], reason))
     for kept in (outcome.good, outcome.hashes):

@@ -28,6 +28,7 @@ from components.example_gen.dataset import DatasetIdentity
 from components.example_gen.encoding import Element, Encoded, ExampleEncoder
 
 _AT_A_TIME = 32  # examples
+_LARGE_AT_A_TIME = 4  # whose pictures are not compressed
 _UNITS_PER_WORKER = 4  # so that none waits long for the last
 
 
@@ -69,12 +70,7 @@ class WriteShards(beam.DoFn):
     def setup(self) -> None:
         """Opens the dataset, once a worker."""
         self._builder = tfds.builder_from_directory(self._data_path)
-        self._encoder = ExampleEncoder(
-            self._builder.info.features,
-            self._config.features,
-            self._classes,
-            self._config.bad_examples,
-        )
+        self._encoder = ExampleEncoder(self._builder.info.features, self._config, self._classes)
 
     def process(self, shards: Sequence[Shard]) -> Iterator[str]:
         """Writes them; what was written is what was read, or nobody takes it for an attempt."""
@@ -111,7 +107,8 @@ class WriteShards(beam.DoFn):
         # The next batch is decoded, which needs no Python, while this one is written.
         with ThreadPoolExecutor(max_workers=1) as pool:
             ahead = None
-            for batch in dataset.batch(_AT_A_TIME).as_numpy_iterator():
+            count = _LARGE_AT_A_TIME if self._config.bands else _AT_A_TIME
+            for batch in dataset.batch(count).as_numpy_iterator():
                 elements = [
                     dict(zip(batch, one, strict=True)) for one in zip(*batch.values(), strict=True)
                 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.common import provenance
+from components.common import confusion, provenance, schema
 from components.common.export_config import ExportConfig
 from components.common.export_files import sha256_of
 from components.common.exported_model import ExportedModel, device_picture
@@ -81,7 +81,7 @@ def export_all(
     for config in wanted:
         result = dataclasses.replace(
             _unjudged(config),
-            model_mean_iou=own.mean_iou(),
+            model_mean_iou=own.mean_iou,
             model_latency_ms=probed.latency_ms.get(model_dir, math.nan),
             model_size_bytes=_size(model_dir),
         )
@@ -168,10 +168,11 @@ _RESIZED = {
 def _judged(
     result: ExportResult, path: str, tally: Tally, latency_ms: float, names: Sequence[str]
 ) -> ExportResult:
+    scores = confusion.scores(tally.matrix, names)
     found = dataclasses.replace(
         result,
-        mean_iou=tally.mean_iou(),
-        class_iou=dict(zip(names, tally.class_iou(), strict=True)),
+        mean_iou=scores[schema.MEAN_IOU],
+        class_iou={name: scores[schema.class_metric("iou", name)] for name in names},
         agreement=tally.agreement,
         latency_ms=latency_ms,
         size_bytes=os.path.getsize(path),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components.common import schema
+from components.common import confusion, schema
 from components.common.exported_model import ExportedModel
 from components.exporter.samples import Batch
 
@@ -47,18 +46,10 @@ class Tally:
         """Share of the pixels that have the SavedModel's class."""
         return self.same / self.pixels if self.pixels else math.nan
 
-    def class_iou(self) -> list[float]:
-        """Intersection over union of each class; NaN where it occurs nowhere."""
-        hits = np.diag(self.matrix)
-        union = self.matrix.sum(0) + self.matrix.sum(1) - hits
-        return [
-            h / u if u else math.nan for h, u in zip(hits.tolist(), union.tolist(), strict=True)
-        ]
-
+    @property
     def mean_iou(self) -> float:
-        """Of the classes that occur in truth or prediction, as the Evaluator has it."""
-        known = [one for one in self.class_iou() if not math.isnan(one)]
-        return statistics.fmean(known) if known else math.nan
+        """As the Evaluator has it."""
+        return confusion.mean_iou(self.matrix)
 
 
 def count(

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.common import pictures, schema
+from components.common.examples import bytes_of
 from components.common.exported_model import device_picture
 from components.common.picture_fit import PictureFit
 from components.common.windows import footprint
@@ -47,7 +48,7 @@ def calibration_pictures(
     step = max(1, total // wanted)
     examples = _records(files).shard(step, 0).take(wanted)
     for number, example in enumerate(examples.as_numpy_iterator()):
-        encoded = _feature(example, schema.IMAGE)
+        (encoded,) = bytes_of(example, schema.IMAGE)
         if fit.fit == "tiles":
             windows = list(_windows(example, fit, None))
             if not windows:
@@ -78,7 +79,7 @@ def evaluation_batches(
                 part = pairs[start : start + _BATCH]
                 yield Batch([one for one, _ in part], [truth for _, truth in part])
             continue
-        encoded = [_feature(example, schema.IMAGE) for example in batch]
+        encoded = [bytes_of(example, schema.IMAGE)[0] for example in batch]
         if at == "model":
             masks = prepared(**{schema.EXAMPLES: tf.constant(batch)})[schema.MASK]
             truths = list(masks.numpy().astype(np.uint8))
@@ -94,7 +95,7 @@ def _windows(
 
     A picture that is smaller than a window has none.
     """
-    image = pictures.decode_image(tf.constant(_feature(example, schema.IMAGE))).numpy()
+    image = pictures.decode_image(tf.constant(bytes_of(example, schema.IMAGE)[0])).numpy()
     truth = np.zeros(image.shape[:2], np.uint8) if lookup is None else _truth(example, lookup)
     (height, width), _ = footprint(fit.image_size, fit.tiles)
     if image.shape[0] < height or image.shape[1] < width:
@@ -112,13 +113,9 @@ def _spread(last: int, window: int) -> list[int]:
 
 
 def _truth(example: bytes, lookup: list[int]) -> np.ndarray:
-    mask = pictures.decode_mask(tf.constant(_feature(example, schema.MASK)))
+    mask = pictures.decode_mask(tf.constant(bytes_of(example, schema.MASK)[0]))
     return pictures.class_indices(mask, lookup).numpy().astype(np.uint8)
 
 
 def _records(files: Sequence[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(sorted(files), "GZIP")
-
-
-def _feature(example: bytes, name: str) -> bytes:
-    return tf.train.Example.FromString(example).features.feature[name].bytes_list.value[0]

@@ -12,6 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.common.bands import bands_of
 from components.common.model_card import read_card
 from components.infra_validator import serving_check
 from components.infra_validator.clean_process import ServingError, probe
@@ -58,13 +59,19 @@ def check_model(
     Returns:
       What was found.
     """
-    requests = serving_check.make_requests(serving_check.choose_samples(example_files))
+    samples = serving_check.choose_samples(example_files)
+    try:
+        card = read_card(model_dir)
+    except ValueError as error:
+        return ServingCheck((("", str(error)),), ())
+    num_classes = len(card["classes"])
+    bands = bands_of(card)
+    requests = serving_check.make_requests(samples, bands)
     names = tuple(request.call.name for request in requests)
     try:
-        num_classes = len(read_card(model_dir)["classes"])
         with tempfile.TemporaryDirectory(prefix="segline-serving-") as work_dir:
             found = probe(model_dir, serving_check.make_calls(requests), config, work_dir)
-    except (ServingError, ValueError) as error:
+    except ServingError as error:
         return ServingCheck((("", str(error)),), names)
     return ServingCheck(
         faults=tuple(serving_check.find_faults(requests, found.answers, num_classes)),

@@ -12,11 +12,15 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common import pictures, schema
+from components.common.band_tensors import has_png
+from components.common.bands import BandsConfig, from_npy, npy_size, to_npy
+from components.common.examples import bytes_of
 from components.common.served_model import reason_of
 from components.infra_validator.clean_process import Answer, Call
 
 BATCH = 8
 _BATCH_PIXELS = 8_000_000
+_OWN = "an example's own bytes, batch of 1"
 # Another batch size may take another kernel, whose rounding turns a pixel on an edge;
 # more so in bfloat16.
 _MOST_DIFFERENT_PIXELS = 0.01
@@ -83,28 +87,23 @@ class Request:
     bad_position: int | None = None
 
 
-def make_requests(samples: Samples) -> list[Request]:
-    """The requests: JPEG and PNG, one and many, grey, RGBA, the largest, and no picture."""
-    encoded = [_image_of(example) for example in samples.first]
-    pixels = pictures.decode_image(tf.constant(encoded[0])).numpy()
-    size = pixels.shape[:2]
+def make_requests(samples: Samples, bands: BandsConfig | None = None) -> list[Request]:
+    """The requests: each form that is taken, one and many, the largest, and no picture.
+
+    Args:
+      samples: what they are made of.
+      bands: what is in a picture; None: red, green and blue of 8 bits.
+    """
+    encoded = [bytes_of(example, schema.IMAGE)[0] for example in samples.first]
+    size = _size_of(encoded[0])
     # Of large pictures, which take a while and much memory, fewer.
     count = int(np.clip(_BATCH_PIXELS // max(1, size[0] * size[1]), 2, BATCH))
     batch = [encoded[index % len(encoded)] for index in range(count)]
     batch_examples = [samples.first[index % len(encoded)] for index in range(count)]
-    largest = _image_of(samples.largest)
-    opaque = np.dstack([pixels, np.full(size, 255, np.uint8)])
-    grey = np.asarray(Image.fromarray(pixels).convert("L"))
-
-    own = "an example's own bytes, batch of 1"
-    is_jpeg = encoded[0].startswith(b"\xff\xd8\xff")
-    jpeg = encoded[0] if is_jpeg else _encode(pixels, "JPEG")
+    (largest,) = bytes_of(samples.largest, schema.IMAGE)
     return [
-        _request(own, [encoded[0]], [size], examples=(samples.first[0],)),
-        _request("JPEG, batch of 1", [jpeg], [size], same_as=own if is_jpeg else ""),
-        _request("PNG, batch of 1", [_encode(pixels)], [size], same_as=own),
-        _request("RGBA PNG, batch of 1", [_encode(opaque)], [size], same_as=own),
-        _request("grey PNG, batch of 1", [_encode(grey)], [size]),
+        _request(_OWN, [encoded[0]], [size], examples=(samples.first[0],)),
+        *(_forms_of_bands(encoded[0], bands) if bands else _forms(encoded[0])),
         _request(
             f"batch of {count}",
             batch,
@@ -119,6 +118,35 @@ def make_requests(samples: Samples) -> list[Request]:
         ),
         _request("no picture at position 1", [encoded[0], b"no picture"], [], bad_position=1),
     ]
+
+
+def _forms(encoded: bytes) -> list[Request]:
+    """A picture in the forms that people send."""
+    pixels = pictures.decode_image(tf.constant(encoded)).numpy()
+    size = pixels.shape[:2]
+    opaque = np.dstack([pixels, np.full(size, 255, np.uint8)])
+    grey = np.asarray(Image.fromarray(pixels).convert("L"))
+    is_jpeg = encoded.startswith(pictures.JPEG_START)
+    jpeg = encoded if is_jpeg else _encode(pixels, "JPEG")
+    return [
+        _request("JPEG, batch of 1", [jpeg], [size], same_as=_OWN if is_jpeg else ""),
+        _request("PNG, batch of 1", [_encode(pixels)], [size], same_as=_OWN),
+        _request("RGBA PNG, batch of 1", [_encode(opaque)], [size], same_as=_OWN),
+        _request("grey PNG, batch of 1", [_encode(grey)], [size]),
+    ]
+
+
+def _forms_of_bands(encoded: bytes, bands: BandsConfig) -> list[Request]:
+    """A PNG of the same values where there is such a one; and one band more, to be refused."""
+    pixels = from_npy(encoded)
+    requests = []
+    if has_png(bands):
+        png = tf.io.encode_png(pixels).numpy()
+        size = pixels.shape[0], pixels.shape[1]
+        requests.append(_request("PNG, batch of 1", [png], [size], same_as=_OWN))
+    more = to_npy(np.concatenate([pixels, pixels[..., :1]], axis=-1))
+    name = f"{bands.channels + 1} bands at position 1"
+    return [*requests, _request(name, [encoded, more], [], bad_position=1)]
 
 
 def make_calls(requests: Sequence[Request]) -> list[Call]:
@@ -251,11 +279,9 @@ def _request(name: str, batch: list[bytes], sizes: list[tuple[int, int]], **know
     return Request(call, tuple(sizes), **known)
 
 
-def _image_of(example: bytes) -> bytes:
-    return tf.train.Example.FromString(example).features.feature[schema.IMAGE].bytes_list.value[0]
-
-
 def _size_of(encoded: bytes) -> tuple[int, int]:
+    if size := npy_size(encoded):
+        return size[1], size[0]
     with Image.open(io.BytesIO(encoded)) as image:
         return image.height, image.width
 

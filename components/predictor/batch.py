@@ -7,7 +7,9 @@ an error: good rows and errors together are what was read.
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ from apache_beam.io import fileio, filesystems
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from components.common import file_tree, picture_formats
+from components.common.bands import BandsConfig
 from components.common.exported_model import Segmenter, open_model
 from components.common.picture_settings import PictureSettings
 from components.common.served_model import Prediction
@@ -31,43 +34,79 @@ _AT_A_TIME = 256
 Keyed = tuple[str, bytes | str]  # id of a picture, and its content or an error
 
 
-class ReadPictures(beam.PTransform):
-    """Reads picture files.
+@dataclasses.dataclass(frozen=True)
+class FoundFile:
+    """A picture file.
+
+    Attributes:
+      path: of the file.
+      output: the same below its folder or pattern, without the ending: where its results go.
+    """
+
+    path: str
+    output: str
+
+
+class FindPictures(beam.PTransform):
+    """Finds picture files.
 
     Args:
       patterns: files, folders, or Beam file patterns (`gs://…/**`).
-      settings: how the model's own pictures were read.
+      without: a folder; what lies in it is no input, where it is below one of the patterns'.
 
-    Gives (path, content); the content is text, an error, where a file is no picture.
+    Gives `FoundFile`s.
     """
 
-    def __init__(self, patterns: Sequence[str], settings: PictureSettings) -> None:
+    def __init__(self, patterns: Sequence[str], without: str) -> None:
         super().__init__()
-        self._settings = settings
         self._patterns = [
             os.path.join(pattern, "**") if os.path.isdir(pattern) else pattern
             for pattern in patterns
         ]
+        self._folders = [_folder_of(pattern) for pattern in self._patterns]
+        own = _absolute(without) + "/"
+        above = [_absolute(folder) + "/" for folder in self._folders]
+        self._without = (own,) if any(own.startswith(one) and own != one for one in above) else ()
 
     def count(self) -> int:
         """How many pictures there are now."""
         return sum(
-            _is_picture(found.path)
+            _is_picture(found.path, self._without)
             for matched in filesystems.FileSystems.match(self._patterns)
             for found in matched.metadata_list
         )
 
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Keyed]:
-        """Matches, spreads the paths (not the pictures) over the workers, reads."""
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[FoundFile]:
+        """Matches, and spreads the paths (not the pictures) over the workers."""
         return (
             pbegin
             | "Patterns" >> beam.Create(self._patterns)
             | "Match" >> fileio.MatchAll()
             | "Paths" >> beam.Map(lambda match: match.path)
-            | "OnlyPictures" >> beam.Filter(_is_picture)
+            | "OnlyPictures" >> beam.Filter(_is_picture, self._without)
             | "SpreadOverWorkers" >> beam.Reshuffle()
-            | "Read" >> beam.Map(_read, self._settings)
+            | "Outputs" >> beam.Map(_found, self._folders)
         )
+
+
+class ReadPictures(beam.PTransform):
+    """Reads picture files, by their paths.
+
+    Args:
+      settings: how the model's own pictures were read.
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
+
+    Gives (path, content); the content is text, an error, where a file is no picture.
+    """
+
+    def __init__(self, settings: PictureSettings, bands: BandsConfig | None = None) -> None:
+        super().__init__()
+        self._settings = settings
+        self._bands = bands
+
+    def expand(self, paths: beam.PCollection[str]) -> beam.PCollection[Keyed]:
+        """One pair for each."""
+        return paths | "Read" >> beam.Map(_read, self._settings, self._bands)
 
 
 class PredictPictures(beam.PTransform):
@@ -77,15 +116,19 @@ class PredictPictures(beam.PTransform):
       model_dir: a SavedModel that the workers can open.
       batch_size: most pictures that go through the model together.
       flip: average with the mirror image's prediction.
+
+    Attributes:
+      identifier: of the model, for others who want to share it in a worker's memory.
     """
 
     def __init__(self, model_dir: str, batch_size: int, flip: bool = False) -> None:
         super().__init__()
         self._handler = SegmentationHandler(model_dir, batch_size, flip)
+        self.identifier = f"{model_dir} flip={flip}"
 
     def expand(self, pictures: beam.PCollection[Keyed]) -> beam.PCollection[dict[str, Any]]:
         """One row for each picture."""
-        return pictures | "Segment" >> RunInference(self._handler)
+        return pictures | "Segment" >> RunInference(self._handler, model_identifier=self.identifier)
 
 
 class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], Segmenter]):
@@ -197,6 +240,7 @@ def arrow_schema(class_names: Sequence[str]) -> pa.Schema:
             ("confidence", pa.float32()),
             *((f"share_{name}", pa.float32()) for name in class_names),
             ("mask_png", pa.binary()),
+            ("mask_path", pa.string()),  # of rasters, whose masks are files of their own
             ("error", pa.string()),
         ]
     )
@@ -216,18 +260,35 @@ def to_example(row: dict[str, Any]) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 
 
-def _is_picture(path: str) -> bool:
+def _is_picture(path: str, without: tuple[str, ...]) -> bool:
     name = os.path.basename(path)
     return (
-        not name.startswith(".") and os.path.splitext(name)[1].lower() in picture_formats.endings()
+        not name.startswith(".")
+        and os.path.splitext(name)[1].lower() in picture_formats.endings()
+        and not _absolute(path).startswith(without)
     )
 
 
-def _read(path: str, settings: PictureSettings) -> Keyed:
+def _absolute(path: str) -> str:
+    return path.rstrip("/") if "://" in path else os.path.abspath(path)
+
+
+def _folder_of(pattern: str) -> str:
+    """The folder in which all lies that a pattern may find."""
+    fixed = re.split(r"[*?\[]", pattern)[0]
+    return fixed[: fixed.rfind("/") + 1]
+
+
+def _found(path: str, folders: Sequence[str]) -> FoundFile:
+    longest = max((len(folder) for folder in folders if path.startswith(folder)), default=0)
+    return FoundFile(path, file_tree.readable(os.path.splitext(path[longest:])[0]))
+
+
+def _read(path: str, settings: PictureSettings, bands: BandsConfig | None) -> Keyed:
     name = file_tree.readable(path)
     try:
         with filesystems.FileSystems.open(path) as file:
-            return name, picture_formats.for_model(file.read(), settings).encoded
+            return name, picture_formats.for_model(file.read(), settings, bands).encoded
     except OSError as error:
         return name, str(error) or type(error).__name__
 

@@ -44,7 +44,7 @@ def make_demo(model: Segmenter) -> gr.Blocks:
         if path is None:
             return None, None, None, None, None
         try:
-            picture = read_picture(path, model.pictures)
+            picture = read_picture(path, model.pictures, model.bands)
             (prediction,) = model.predict([picture.encoded])
         except (OSError, tf.errors.InvalidArgumentError) as error:
             message = f"This picture can't be read: {error}"

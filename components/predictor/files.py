@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from components.common import file_tree
 from components.common.errors import UserError
 from components.common.exported_model import Segmenter
-from components.common.picture_settings import PictureSettings
 from components.common.served_model import Prediction
+from components.predictor.geojson import OBJECTS_ENDING, write_picture_objects
 from components.predictor.objects import FoundObject, find_objects
 from components.predictor.overlay import mask_image, overlay_image
 from components.predictor.picture_files import Picture, PictureFile, read_picture
@@ -38,7 +40,9 @@ class Row:
       overlay: path of the overlay.
       error: why there is no prediction; empty where there is one.
       notes: what was decided about the picture that its file does not say.
-      objects: those of the classes that were asked for.
+      objects: those of the classes that were asked for, where COCO is their format.
+      object_counts: how many there are, by class index, in any format.
+      objects_file: path of their GeoJSON file; empty where there is none.
     """
 
     path: str
@@ -50,6 +54,21 @@ class Row:
     error: str = ""
     notes: tuple[str, ...] = ()
     objects: tuple[FoundObject, ...] = ()
+    object_counts: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    objects_file: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class WantedObjects:
+    """Which connected objects are wanted.
+
+    Attributes:
+      class_indices: of the classes; none: no objects.
+      kind: how those of pictures are told; rasters' are always GeoJSON.
+    """
+
+    class_indices: Sequence[int] = ()
+    kind: Literal["coco", "geojson"] = "coco"
 
 
 def predict_files(
@@ -57,7 +76,7 @@ def predict_files(
     files: Sequence[PictureFile],
     out: str,
     batch_size: int,
-    object_classes: Sequence[int] = (),
+    wanted: WantedObjects = WantedObjects(),
 ) -> Iterator[Row]:
     """Predicts pictures and writes `_mask.png` and `_overlay.jpg` for each.
 
@@ -69,7 +88,7 @@ def predict_files(
       files: the pictures.
       out: folder for the results; made where it is missing.
       batch_size: pictures that go through the model together.
-      object_classes: indices of the classes whose connected objects are wanted.
+      wanted: whose connected objects are found; GeoJSON is written as `_objects.geojson`.
 
     Yields:
       One row for each picture, in order, and each raster; one that can't be read has an error.
@@ -85,7 +104,7 @@ def predict_files(
     with ThreadPoolExecutor(_THREADS) as pool:
 
         def read(batch: Sequence[PictureFile]) -> list[Future]:
-            return [pool.submit(_read, file.path, model.pictures) for file in batch]
+            return [pool.submit(_read, file.path, model) for file in batch]
 
         reading = read(batches[0]) if batches else []
         writing: list[Future] = []
@@ -95,14 +114,12 @@ def predict_files(
             predictions = _predict(model, pictures)
             yield from _results(writing)  # of the batch before
             writing = [
-                pool.submit(
-                    _write, file, picture, prediction, len(model.classes), out, object_classes
-                )
+                pool.submit(_write, file, picture, prediction, model.classes.names, out, wanted)
                 for file, picture, prediction in zip(batch, pictures, predictions, strict=True)
             ]
         yield from _results(writing)
     for file in rasters:
-        yield _raster_row(model, file, out, object_classes)
+        yield _raster_row(model, file, out, wanted)
 
 
 def write_table(rows: Sequence[Row], class_names: Sequence[str], out: str) -> str:
@@ -130,10 +147,10 @@ def write_table(rows: Sequence[Row], class_names: Sequence[str], out: str) -> st
     return path
 
 
-def _read(path: str, settings: PictureSettings) -> Picture | str:
+def _read(path: str, model: Segmenter) -> Picture | str:
     """The picture, or why it can't be read."""
     try:
-        return read_picture(path, settings)
+        return read_picture(path, model.pictures, model.bands)
     except OSError as error:
         return str(error)
 
@@ -149,9 +166,9 @@ def _write(
     file: PictureFile,
     picture: Picture | str,
     prediction: Prediction | str,
-    num_classes: int,
+    class_names: Sequence[str],
     out: str,
-    object_classes: Sequence[int],
+    wanted: WantedObjects,
 ) -> Row:
     path = file_tree.readable(file.path)
     if isinstance(picture, str) or isinstance(prediction, str):
@@ -159,9 +176,21 @@ def _write(
     base = Path(out, file.output)
     base.parent.mkdir(parents=True, exist_ok=True)
     mask, overlay = f"{base}_mask.png", f"{base}_overlay.jpg"
+    num_classes = len(class_names)
     mask_image(prediction.mask, num_classes).save(mask, compress_level=1)
     overlay_image(picture.image, prediction.mask, num_classes).save(overlay, quality=90)
     shares = tuple(np.round(prediction.shares(num_classes), 6).tolist())
+    objects: list[FoundObject] = []
+    counts: Mapping[int, int] = {}
+    objects_file = ""
+    if wanted.class_indices and wanted.kind == "geojson":
+        objects_file = f"{base}{OBJECTS_ENDING}"
+        counts = write_picture_objects(
+            prediction.mask, wanted.class_indices, class_names, objects_file
+        )
+    elif wanted.class_indices:
+        objects = find_objects(prediction.mask, wanted.class_indices)
+        counts = Counter(one.class_index for one in objects)
     return Row(
         path,
         picture.image.size,
@@ -170,23 +199,29 @@ def _write(
         mask,
         overlay,
         notes=picture.notes,
-        objects=tuple(find_objects(prediction.mask, object_classes)),
+        objects=tuple(objects),
+        object_counts=counts,
+        objects_file=objects_file,
     )
 
 
-def _raster_row(
-    model: Segmenter, file: PictureFile, out: str, object_classes: Sequence[int]
-) -> Row:
+def _raster_row(model: Segmenter, file: PictureFile, out: str, wanted: WantedObjects) -> Row:
     path = file_tree.readable(file.path)
+    base = os.path.join(out, file.output)
     try:
-        found = predict_raster(model, file.path, os.path.join(out, file.output))
+        found = predict_raster(model, file.path, base, wanted.class_indices)
     except OSError as error:
         return Row(path, error=str(error))
-    notes = found.notes
-    if object_classes:
-        notes = (*notes, "objects are not looked for in rasters")
     return Row(
-        path, found.size, found.shares, found.confidence, found.mask, found.overlay, notes=notes
+        path,
+        found.size,
+        found.shares,
+        found.confidence,
+        found.mask,
+        found.overlay,
+        notes=found.notes,
+        object_counts=found.objects,
+        objects_file=f"{base}{OBJECTS_ENDING}" if wanted.class_indices else "",
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from components.common import file_tree, picture_formats
+from components.common.bands import BandsConfig, from_npy, shown
 from components.common.errors import UserError
 from components.common.picture_settings import DEFAULT, PictureSettings
 
@@ -18,8 +19,8 @@ class Picture:
     """One picture, ready for the model.
 
     Attributes:
-      encoded: JPEG, PNG or GIF; upright.
-      image: the same pixels, RGB.
+      encoded: JPEG, PNG or GIF, or an .npy of many bands; upright.
+      image: the same pixels, RGB; of many bands, those that are shown.
       notes: what was decided about it that its file does not say.
     """
 
@@ -81,18 +82,24 @@ def find_pictures(paths: Sequence[str], out: str) -> list[PictureFile]:
     return result
 
 
-def read_picture(path: str, settings: PictureSettings = DEFAULT) -> Picture:
+def read_picture(
+    path: str, settings: PictureSettings = DEFAULT, bands: BandsConfig | None = None
+) -> Picture:
     """Reads a picture, turned as its EXIF orientation says.
 
     Args:
       path: of the file.
       settings: how the model's own pictures were read.
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
 
     Raises:
       OSError: it can't be read or decoded. (Pillow's errors are OSErrors.)
     """
     with open(path, "rb") as file:
-        found = picture_formats.for_model(file.read(), settings)
+        found = picture_formats.for_model(file.read(), settings, bands)
+    if bands:
+        image = Image.fromarray(shown(from_npy(found.encoded), bands))
+        return Picture(found.encoded, image, found.notes)
     with picture_formats.opened(found.encoded) as image:
         return Picture(found.encoded, picture_formats.as_rgb(image), found.notes)
 

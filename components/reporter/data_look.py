@@ -50,8 +50,11 @@ def look(
     builder = dataset.open_dataset(config)
     dataset.check_features(builder, config)
     dataset.identify(builder, config)
-    encoder = ExampleEncoder(builder.info.features, config.features, classes, config.bad_examples)
-    viewers = {name: SplitViewer(name, classes, count, image_size, fit) for name in schema.SPLITS}
+    encoder = ExampleEncoder(builder.info.features, config, classes)
+    viewers = {
+        name: SplitViewer(name, classes, count, image_size, fit, config.bands)
+        for name in schema.SPLITS
+    }
     hashes: dict[str, list[tuple[str, str]]] = {}
     for name, viewer in viewers.items():
         hashes[name] = []

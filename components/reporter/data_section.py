@@ -12,6 +12,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.common import schema
+from components.common.bands import BandsConfig
+from components.common.examples import bytes_of
 from components.common.picture_fit import Fit
 from components.data_validation.drift import read_drift
 from components.data_validation.validator import describe_anomalies, read_anomalies
@@ -119,7 +121,14 @@ def make(
     set_aside = quarantine.read_report(examples.uri)
     leaked = leaks.read_leaks(examples.uri)
     size, fit = _seen(artifacts.get("model_run"))
-    viewers = [_viewed(examples, split, classes, num_samples, size, fit) for split in schema.SPLITS]
+    bands = _bands(examples)
+    viewers = [
+        _viewed(
+            split_files(examples, split),
+            SplitViewer(split, classes, num_samples, size, fit, bands),
+        )
+        for split in schema.SPLITS
+    ]
     looks = [viewer.seen() for viewer in viewers]
     doubtful = all_doubtful(viewers)
     return DataSection(
@@ -194,20 +203,10 @@ def _anomalies(artifact: mlmd.Artifact | None) -> list[str] | None:
     ]
 
 
-def _viewed(
-    examples: mlmd.Artifact,
-    split: str,
-    classes: schema.ClassTable,
-    count: int,
-    image_size: tuple[int, int],
-    fit: Fit,
-) -> SplitViewer:
-    """Looks at the first examples of a split."""
-    viewer = SplitViewer(split, classes, count, image_size, fit)
-    files = split_files(examples, split)
+def _viewed(files: Sequence[str], viewer: SplitViewer) -> SplitViewer:
+    """Has a viewer look at the first examples of a split's files."""
     for record in tf.data.TFRecordDataset(files, "GZIP").take(_LOOKED_AT).as_numpy_iterator():
-        feature = tf.train.Example.FromString(record).features.feature
-        example_id = feature[schema.EXAMPLE_ID].bytes_list.value[0]
+        (example_id,) = bytes_of(record, schema.EXAMPLE_ID)
         viewer.add(example_id.decode(errors="replace"), record)
     return viewer
 
@@ -222,6 +221,11 @@ def _seen(model_run: mlmd.Artifact | None) -> tuple[tuple[int, int], Fit]:
     except (OSError, ValueError, KeyError, tf.errors.OpError):
         return _IMAGE_SIZE, "stretch"
     return (height, width), training.get("fit", "stretch")
+
+
+def _bands(examples: mlmd.Artifact) -> BandsConfig | None:
+    told = _text(examples, schema.BANDS) if schema.BANDS in examples.custom_properties else ""
+    return BandsConfig.model_validate_json(told) if told else None
 
 
 def _split_uri(artifact: mlmd.Artifact, split: str) -> str:

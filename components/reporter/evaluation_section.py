@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.utils import path_utils
 
 from components.common import schema
+from components.common.bands import bands_of, shown_channels
+from components.common.examples import bytes_of
 from components.common.model_card import read_card
 from components.evaluator.verdict import Verdict, slice_name
 from components.reporter import charts, images
@@ -69,6 +71,7 @@ class EvaluationSection:
       classes: class name -> metric's label -> value.
       metrics_chart: SVG.
       matrix_chart: SVG.
+      objects: class name -> what was counted of its objects, by metric; empty: nothing was.
       slices: feature -> its slices.
       slice_charts: SVGs, feature by feature.
       ranked: `worst`, `median`, `best` -> pictures; empty where the model is gone.
@@ -80,6 +83,7 @@ class EvaluationSection:
     classes: dict[str, dict[str, float]]
     metrics_chart: str
     matrix_chart: str
+    objects: dict[str, dict[str, float]]
     slices: dict[str, list[SliceRow]]
     slice_charts: list[str]
     ranked: dict[str, list[RankedPicture]]
@@ -125,6 +129,7 @@ def make(
         },
         metrics_chart=charts.class_metrics(by_metric, classes.names),
         matrix_chart=charts.confusion_matrix(verdict.matrix, classes.names),
+        objects=_objects(values, classes),
         slices=slices,
         slice_charts=[
             charts.bars(
@@ -135,6 +140,18 @@ def make(
         ],
         ranked=_ranked(artifacts, verdict, split, len(classes)),
     )
+
+
+def _objects(
+    values: Mapping[str, float], classes: schema.ClassTable
+) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            metric: values[schema.object_metric(metric, name)] for metric in schema.OBJECT_METRICS
+        }
+        for name in classes.names
+        if schema.object_metric("found", name) in values
+    }
 
 
 def _slices(verdict: Verdict) -> dict[str, list[SliceRow]]:
@@ -166,11 +183,13 @@ def _ranked(
     folder = path_utils.serving_model_path(artifacts["model"].uri)
     if len(records) < len(wanted) or not tf.io.gfile.exists(folder):
         return {}  # cleaned up: the numbers are still there
-    tiled = read_card(folder).get("fit") == "tiles"
+    card = read_card(folder)
+    tiled = card.get("fit") == "tiles"
+    bands = bands_of(card)
     signatures = tf.saved_model.load(folder).signatures
     shown = {}
     for example_id, record in records.items():  # one by one: they may be large
-        picture, truth, predicted = _answered(signatures, record)
+        picture, truth, predicted = _answered(signatures, record, shown_channels(bands))
         part = ""
         if tiled:
             wrong = (truth != predicted) & (truth != schema.IGNORE_INDEX)
@@ -192,18 +211,18 @@ def _ranked(
 
 
 def _answered(
-    signatures: Mapping[str, Any], record: bytes
+    signatures: Mapping[str, Any], record: bytes, channels: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """An example's picture, its truth and what is served for it: uint8, without padding."""
-    feature = tf.train.Example.FromString(record).features.feature
-    encoded = feature[schema.IMAGE].bytes_list.value[0]
+    (encoded,) = bytes_of(record, schema.IMAGE)
     prepared = signatures[schema.TRANSFORM_SIGNATURE](**{schema.EXAMPLES: tf.constant([record])})
     served = signatures[schema.SERVING_SIGNATURE](**{schema.IMAGE_BYTES: tf.constant([encoded])})
     content = slice(None), slice(None)
     if schema.CONTENT_BOX in prepared:  # models of before had no padding
         top, left, height, width = prepared[schema.CONTENT_BOX][0].numpy()
         content = slice(top, top + height), slice(left, left + width)
-    picture = (prepared[schema.IMAGE][0].numpy() * 255).round().astype(np.uint8)
+    seen = prepared[schema.IMAGE][0].numpy()[..., list(channels)]
+    picture = (seen * 255).round().astype(np.uint8)
     truth = prepared[schema.MASK][0].numpy().astype(np.uint8)
     return picture[content], truth[content], served[schema.MASK][0].numpy()[content]
 
@@ -244,8 +263,7 @@ def find_examples(files: Iterable[str], wanted: set[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for record in tf.data.TFRecordDataset(list(files), "GZIP").as_numpy_iterator():
         if any(needle in record for needle in needles):  # parsing takes longer
-            feature = tf.train.Example.FromString(record).features.feature
-            example_id = feature[schema.EXAMPLE_ID].bytes_list.value[0].decode(errors="replace")
+            example_id = bytes_of(record, schema.EXAMPLE_ID)[0].decode(errors="replace")
             if example_id in wanted:
                 found[example_id] = record
         if len(found) == len(wanted):

@@ -10,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components.common import pictures, schema
+from components.common import band_tensors, pictures, schema
+from components.common.bands import BandsConfig, shown
+from components.common.examples import bytes_of
 from components.common.picture_fit import Fit, WholeFit
 from components.datasets import vanishing
 from components.datasets.picture_looks import edge_agreement
@@ -80,6 +82,7 @@ class SplitViewer:
       count: pictures in the contact sheet.
       image_size: height and width that the model sees.
       fit: how pictures are fitted into it.
+      bands: what is in a picture.
 
     Attributes:
       doubtful: example's id -> what looks doubtful.
@@ -92,7 +95,9 @@ class SplitViewer:
         count: int,
         image_size: tuple[int, int],
         fit: Fit = "stretch",
+        bands: BandsConfig | None = None,
     ) -> None:
+        self._bands = bands
         self._fits: list[WholeFit] = [] if fit == "tiles" else [fit]
         self._name, self._classes, self._count = name, classes, count
         self._sizes: list[vanishing.Size] = [
@@ -177,9 +182,9 @@ class SplitViewer:
 
     def _decoded(self, record: bytes) -> tuple[np.ndarray, np.ndarray]:
         """uint8 picture [height, width, 3], and class indices [height, width]."""
-        feature = tf.train.Example.FromString(record).features.feature
-        image, mask = (feature[key].bytes_list.value[0] for key in (schema.IMAGE, schema.MASK))
-        picture = pictures.decode_image(tf.constant(image)).numpy()
+        image, mask = bytes_of(record, schema.IMAGE, schema.MASK)
+        picture = band_tensors.decode_picture(tf.constant(image), self._bands).numpy()
+        picture = shown(picture, self._bands) if self._bands else picture
         return picture, self._table[pictures.decode_mask(tf.constant(mask)).numpy()]
 
     def _overlay(self, picture: np.ndarray, indices: np.ndarray) -> str:

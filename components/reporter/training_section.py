@@ -13,6 +13,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from PIL import Image
 
 from components.common import readable, windows
+from components.common.bands import bands_of
 from components.common.windows import TilesConfig
 from components.reporter import architecture, charts, images
 from components.trainer import record
@@ -169,6 +170,22 @@ def _windows(training: dict[str, Any]) -> list[tuple[str, str]]:
     return [("a window", covered), ("trained on", chosen)]
 
 
+_SCALES = {
+    "quantiles": "each from its 1st to its 99th percentile in the training split",
+    "mean_std": "each within three standard deviations of its mean in the training split",
+}
+
+
+def _bands(training: dict[str, Any]) -> list[tuple[str, str]]:
+    bands = bands_of(training)
+    if not bands:
+        return []
+    which = f"{bands.count} of {bands.depth}"
+    if bands.take:
+        which = f"{', '.join(map(str, bands.take))} of {which}"
+    return [("bands", which), ("their scale", _SCALES[bands.scale])]
+
+
 def _facts(training: dict[str, Any]) -> list[tuple[str, str]]:
     if not training:
         return []
@@ -181,6 +198,7 @@ def _facts(training: dict[str, Any]) -> list[tuple[str, str]]:
         ("begun with", training.get("base_model") or "no earlier model"),
         ("picture size", "{1}×{0}".format(*training["image_size"])),
         ("pictures of other sizes", _FITS[training.get("fit", "stretch")]),
+        *_bands(training),
         *_windows(training),
         (
             "examples",

@@ -13,7 +13,7 @@ def augment(
     """Flips, crops and recolours a batch, every picture by its own chance.
 
     Args:
-      image: float32 [batch, height, width, 3] in [0, 1].
+      image: float32 [batch, height, width, channels] in [0, 1].
       mask: uint8 [batch, height, width].
       seed: int32 [2]; the same seed makes the same changes.
       config: which changes, and how large.
@@ -55,7 +55,9 @@ def _crop(
 
 def _recolor(image: tf.Tensor, seed: tf.Tensor, config: AugmentationConfig) -> tf.Tensor:
     chance = tf.random.stateless_uniform([3, tf.shape(image)[0], 1, 1, 1], seed, -1, 1)
-    grey = tf.image.rgb_to_grayscale(image)
+    # Of bands that are no colours, the grey is their mean.
+    is_rgb = image.shape[-1] == 3
+    grey = tf.image.rgb_to_grayscale(image) if is_rgb else tf.reduce_mean(image, -1, keepdims=True)
     image = grey + (image - grey) * (1 + config.saturation * chance[0])
     mean = tf.reduce_mean(image, axis=[1, 2, 3], keepdims=True)
     image = mean + (image - mean) * (1 + config.contrast * chance[1])

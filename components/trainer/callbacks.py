@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -64,16 +65,23 @@ class PredictionPictures(keras.callbacks.Callback):
     predicted mask. It goes to TensorBoard and to a PNG file.
 
     Args:
-      images: float32 [count, height, width, 3] in [0, 1].
+      images: float32 [count, height, width, channels] in [0, 1].
       masks: uint8 [count, height, width] of class indices.
       num_classes: for the colours.
       folder: the run's log folder.
+      shown: which channels are red, green and blue, counted from 0.
     """
 
     def __init__(
-        self, images: np.ndarray, masks: np.ndarray, num_classes: int, folder: str
+        self,
+        images: np.ndarray,
+        masks: np.ndarray,
+        num_classes: int,
+        folder: str,
+        shown: Sequence[int] = (0, 1, 2),
     ) -> None:
         super().__init__()
+        self._shown = list(shown)
         self._images = images
         self._masks = masks
         self._colors = palette.class_colors(num_classes)
@@ -93,7 +101,7 @@ class PredictionPictures(keras.callbacks.Callback):
     def _write(self, epoch: int) -> None:
         # Not predict_on_batch: with several workers it would wait for the others.
         predicted = np.argmax(self.model(self._images, training=False), axis=-1)
-        pictures = (self._images * 255).round().astype(np.uint8)
+        pictures = (self._images[..., self._shown] * 255).round().astype(np.uint8)
         rows = [
             np.concatenate([picture, self._colors[mask], self._colors[guess]], axis=1)
             for picture, mask, guess in zip(pictures, self._masks, predicted, strict=True)

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
 from components.common import pictures, schema
 from components.trainer.own_size import classes_at
 
+Counts = dict[str, tf.Tensor]
 
-def in_chunks(function: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor, size: int) -> tf.Tensor:
+
+def in_chunks(
+    function: Callable[[tf.Tensor], Counts],
+    batch: tf.Tensor,
+    size: int,
+    dtypes: Mapping[str, tf.DType],
+) -> Counts:
     """Applies a function to a batch piece by piece, so that memory is bounded.
 
     Args:
-      function: from [n, …] to int64 [n, …].
+      function: from [n, …] to tensors [n, …] by name.
       batch: [B, …], any B.
       size: largest n.
+      dtypes: of what the function gives.
 
     Returns:
       What the function gives for the whole batch.
     """
     total = tf.shape(batch)[0]
-    results = tf.TensorArray(tf.int64, size=0, dynamic_size=True, infer_shape=False)
+    begun = {
+        name: tf.TensorArray(dtype, size=0, dynamic_size=True, infer_shape=False)
+        for name, dtype in dtypes.items()
+    }
 
-    def step(start: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+    def step(start: tf.Tensor, results: dict) -> tuple[tf.Tensor, dict]:
         part = function(batch[start : start + size])
-        return start + size, results.write(results.size(), part)
+        return start + size, {
+            name: result.write(result.size(), part[name]) for name, result in results.items()
+        }
 
     _, results = tf.while_loop(
         lambda start, _: start < tf.maximum(total, 1),  # an empty batch has a shape too
         step,
-        (0, results),
+        (0, begun),
         parallel_iterations=1,
     )
-    return results.concat()
+    return {name: result.concat() for name, result in results.items()}
 
 
 def confusion_matrices(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int) -> tf.Tensor:
@@ -59,13 +72,48 @@ def confusion_matrices(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int)
     return tf.reshape(counts, [-1, num_classes, num_classes])
 
 
-def matrices_at_picture(
+# What `count_at_picture` gives.
+AT_PICTURE = {
+    schema.CONFUSION_MATRIX: tf.int64,
+    schema.PACKED_TRUTH: tf.string,
+    schema.PACKED_MASK: tf.string,
+}
+
+
+def count_picture(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int) -> Counts:
+    """What is told of one picture at its own size: AT_PICTURE.
+
+    Args:
+      truth: int64 [height, width] of class indices.
+      predicted: the same.
+      num_classes: number of classes C.
+
+    Returns:
+      Its confusion matrix, int64 [C, C]; both masks as they are packed, string
+      scalars: to encode them as PNGs takes longer than to make them.
+    """
+    return {
+        schema.CONFUSION_MATRIX: confusion_matrices(truth[None], predicted[None], num_classes)[0],
+        schema.PACKED_TRUTH: pictures.pack_indices(truth),
+        schema.PACKED_MASK: pictures.pack_indices(predicted),
+    }
+
+
+def picture_signature(num_classes: int) -> dict[str, tf.TensorSpec]:
+    """Of what `count_picture` gives."""
+    return {
+        name: tf.TensorSpec([num_classes] * 2 if dtype == tf.int64 else [], dtype)
+        for name, dtype in AT_PICTURE.items()
+    }
+
+
+def count_at_picture(
     encoded: tf.Tensor,
     probabilities: tf.Tensor,
     boxes: tf.Tensor,
     classes: schema.ClassTable,
-) -> tf.Tensor:
-    """Counts likewise, at the size that each mask has itself.
+) -> Counts:
+    """Counts at the size that each mask has itself.
 
     One picture after another: their sizes differ, and so the memory is that of the largest.
 
@@ -76,18 +124,18 @@ def matrices_at_picture(
       classes: the class table.
 
     Returns:
-      int64 [batch, C, C]; rows are the truth, columns the prediction.
+      AT_PICTURE, of each picture.
     """
     lookup = classes.lookup_table(unknown=pictures.NO_INDEX)
 
-    def count(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def count(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> Counts:
         truth = pictures.class_indices(pictures.decode_mask(one[0]), lookup)
         predicted = classes_at(one[1], one[2], tf.shape(truth, out_type=tf.int64))
-        return confusion_matrices(truth[tf.newaxis], predicted[tf.newaxis], len(classes))[0]
+        return count_picture(truth, predicted, len(classes))
 
     return tf.map_fn(
         count,
         (encoded, probabilities, boxes),
-        fn_output_signature=tf.TensorSpec([len(classes)] * 2, tf.int64),
+        fn_output_signature=picture_signature(len(classes)),
         parallel_iterations=1,
     )

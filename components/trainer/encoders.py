@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import keras
 from components.common.errors import UserError
 from components.trainer import keras_hub_presets
 from components.trainer.config import AS_TRAINED, EncoderConfig
+from components.trainer.inflation import inflated
 from components.trainer.input_scaling import CAFFE, STANDARDISED, SYMMETRIC, InputScaling
 
 ENCODER_NAME = "encoder"
@@ -69,12 +71,15 @@ NETWORKS = {
 }
 
 
-def build_encoder(image_size: tuple[int, int], config: EncoderConfig) -> keras.Model:
+def build_encoder(
+    image_size: tuple[int, int], config: EncoderConfig, channels: int = 3
+) -> keras.Model:
     """Builds a network up to its five skips.
 
     Args:
       image_size: height and width, multiples of 32.
       config: which network, its weights (`imagenet`, a path, or `none`) and width.
+      channels: of the picture; weights for three are inflated to others.
 
     Returns:
       A model with five outputs, from 1/2 to 1/32 of the picture's size. It is
@@ -83,12 +88,16 @@ def build_encoder(image_size: tuple[int, int], config: EncoderConfig) -> keras.M
     Raises:
       UserError: the weights can't be downloaded, read, or don't fit.
     """
-    if config.preset:
-        base = keras_hub_presets.build_backbone(config.preset, image_size, config.pretrained)
-        deepest = ""
+    if channels == 3 or not config.pretrained:
+        base = _build_base(image_size, config, channels)
     else:
-        base = _build_network(image_size, config)
-        deepest = NETWORKS[config.name].deepest
+        scaling = input_scaling(config)
+        base = inflated(
+            _build_base(image_size, config, 3),
+            _build_base(image_size, config.model_copy(update={"weights": "none"}), channels),
+            scaling.blue_first,
+        )
+    deepest = "" if config.preset else NETWORKS[config.name].deepest
     encoder = keras.Model(
         base.input, [layer.output for layer in skip_layers(base, deepest)], name=ENCODER_NAME
     )
@@ -175,7 +184,14 @@ def check_weights(encoder: EncoderConfig, image_size: tuple[int, int]) -> None:
         keras.backend.clear_session()
 
 
-def _build_network(image_size: tuple[int, int], config: EncoderConfig) -> keras.Model:
+def _build_base(image_size: tuple[int, int], config: EncoderConfig, channels: int) -> keras.Model:
+    shape = (*image_size, channels)
+    if config.preset:
+        return keras_hub_presets.build_backbone(config.preset, shape, config.pretrained)
+    return _build_network(shape, config)
+
+
+def _build_network(shape: tuple[int, int, int], config: EncoderConfig) -> keras.Model:
     network = NETWORKS[config.name]
     title = f"{network.build.__name__} without top"
     options = dict(network.options)
@@ -192,9 +208,10 @@ def _build_network(image_size: tuple[int, int], config: EncoderConfig) -> keras.
                 "(allowed: imagenet, none, or the path of an .h5 file)"
             )
     try:
-        return network.build(
-            input_shape=(*image_size, 3), include_top=False, weights=weights, **options
-        )
+        with warnings.catch_warnings():
+            # That networks "usually" have one channel or three.
+            warnings.filterwarnings("ignore", "This model usually expects")
+            return network.build(input_shape=shape, include_top=False, weights=weights, **options)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if path:

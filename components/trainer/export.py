@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -10,12 +10,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.common import schema
+from components.common.bands import bands_of, channels_of
 from components.common.model_card import write_card
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
 from components.trainer.config import ServingConfig
-from components.trainer.counting import in_chunks
-from components.trainer.request_check import check_request
+from components.trainer.counting import AT_PICTURE, Counts, in_chunks
+from components.trainer.request_check import check_bands, check_request
 from components.trainer.tiled_pictures import TiledPictures
 from components.trainer.whole_pictures import Network, WholePictures
 from components.trainer.wide_pictures import eight_bits
@@ -35,7 +36,8 @@ def export_model(
     """Writes a SavedModel that needs only TensorFlow to load.
 
     Signatures (B: batch, H and W: the model's picture size, C: classes):
-      serving_default: image_bytes string [B] -> mask uint8 [B, H, W] (padding is
+      serving_default: image_bytes string [B] (JPEG, PNG, GIF; of other bands .npy or PNG)
+        -> mask uint8 [B, H, W] (padding is
         IGNORE_INDEX), mask_png_bytes string [B] (PNG of class indices at the picture's
         own size), confidence float32 [B] (mean probability of the winning class).
       serving_flipped: the same, from the mean of the probabilities of the picture and of
@@ -43,7 +45,8 @@ def export_model(
       evaluate: examples string [B] -> confusion_matrix int64 [B, C, C] (rows:
         truth, columns: prediction, ignored pixels left out), example_id string [B].
       evaluate_at_picture: the same, counted at the size that each mask has itself, on
-        what mask_png_bytes would be there.
+        what mask_png_bytes would be there; and packed_mask and packed_truth, string [B],
+        whose objects the Evaluator counts.
       transform_features: examples string [B] -> the Transform step's features.
     With `fit: tiles`, H and W are those of the batch's largest picture, and both counts are the
     same one.
@@ -57,7 +60,12 @@ def export_model(
       limits: of a request.
       fit: how the Transform step fits pictures in.
     """
-    shown = (TiledPictures if fit.fit == "tiles" else WholePictures)(fit, classes)
+    bands = bands_of(card)
+    shown: TiledPictures | WholePictures
+    if fit.fit == "tiles":
+        shown = TiledPictures(fit, classes, channels_of(bands))
+    else:
+        shown = WholePictures(fit, classes)
     layer = transform.transform_features_layer()
     raw_spec = transform.raw_feature_spec()
     num_classes = len(classes)
@@ -86,32 +94,36 @@ def export_model(
         return answer(image_bytes, flipped_too)
 
     def answer(image_bytes: tf.Tensor, segment: Network) -> dict[str, tf.Tensor]:
-        checked = check_request(
-            image_bytes, schema.IMAGE_BYTES, limits.max_megabytes, limits.max_megapixels
-        )
-        narrow = eight_bits(checked, schema.IMAGE_BYTES, settings)
-        return shown.answer(layer({schema.IMAGE: narrow[:, tf.newaxis]}), segment)
+        most = limits.max_megabytes, limits.max_megapixels
+        if bands:
+            accepted = check_bands(image_bytes, schema.IMAGE_BYTES, bands, *most)
+        else:
+            checked = check_request(image_bytes, schema.IMAGE_BYTES, *most)
+            accepted = eight_bits(checked, schema.IMAGE_BYTES, settings)
+        return shown.answer(layer({schema.IMAGE: accepted[:, tf.newaxis]}), segment)
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return counted(examples, count)
+        return counted(examples, count, {schema.CONFUSION_MATRIX: tf.int64})
 
     def evaluate_at_picture(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return counted(examples, count_at_picture)
+        return counted(examples, count_at_picture, AT_PICTURE)
 
     def counted(
-        examples: tf.Tensor, count: Callable[[tf.Tensor], tf.Tensor]
+        examples: tf.Tensor, count: Callable[[tf.Tensor], Counts], dtypes: Mapping[str, tf.DType]
     ) -> dict[str, tf.Tensor]:
         # Beam's batches grow to whatever takes it a second; the activations must not.
-        matrices = in_chunks(count, examples, _EVALUATION_CHUNK)
+        found = in_chunks(count, examples, _EVALUATION_CHUNK, dtypes)
+        matrices = found[schema.CONFUSION_MATRIX]
         return {
+            **found,
             schema.CONFUSION_MATRIX: tf.ensure_shape(matrices, [None, num_classes, num_classes]),
             schema.EXAMPLE_ID: parse(examples, schema.EXAMPLE_ID)[schema.EXAMPLE_ID][:, 0],
         }
 
-    def count(examples: tf.Tensor) -> tf.Tensor:
+    def count(examples: tf.Tensor) -> Counts:
         return shown.count(layer, parse(examples, schema.IMAGE, schema.MASK), logits_of)
 
-    def count_at_picture(examples: tf.Tensor) -> tf.Tensor:
+    def count_at_picture(examples: tf.Tensor) -> Counts:
         raw = parse(examples, schema.IMAGE, schema.MASK)
         return shown.count_at_picture(layer, raw, logits_of)
 

@@ -77,17 +77,17 @@ def count_examples(dataset: tf.data.Dataset) -> int:
 
 
 def prepared_pictures(
-    examples: tf.data.Dataset, transform: tft.TFTransformOutput, packed: bool = False
+    examples: tf.data.Dataset, transform: tft.TFTransformOutput, packed: int | None = None
 ) -> tf.data.Dataset:
     """Applies the Transform step's graph.
 
     Args:
       examples: serialized tf.Examples.
       transform: output of the Transform step.
-      packed: whether it leaves pictures at their own sizes.
+      packed: their channels, where it leaves pictures at their own sizes; None: it doesn't.
 
     Returns:
-      (image, mask) elements: float32 [height, width, 3] in [0, 1] (float16 where they were
+      (image, mask) elements: float32 [height, width, channels] in [0, 1] (float16 where they were
       packed) and uint8 [height, width] of class indices.
     """
     spec = transform.raw_feature_spec()
@@ -101,7 +101,7 @@ def prepared_pictures(
         return features[schema.IMAGE], tf.cast(features[schema.MASK], tf.uint8)
 
     def unpack(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return unpack_image(image), unpack_indices(mask)
+        return unpack_image(image, packed or 3), unpack_indices(mask)
 
     size = 1 if packed else _TRANSFORM_BATCH  # large pictures: one at a time
     prepared = examples.batch(size).map(prepare, num_parallel_calls=tf.data.AUTOTUNE).unbatch()

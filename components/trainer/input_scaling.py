@@ -14,6 +14,9 @@ Channels = tuple[float, float, float]
 class InputScaling:
     """`scale * picture + offset`, of an RGB picture in [0, 1].
 
+    Of pictures with other bands than three, each has what the colour has whose weights it gets
+    (see `inflation.py`): red, green, blue, red, … or, of a single band, the mean of the three.
+
     Attributes:
       scale: of red, green and blue.
       offset: of red, green and blue.
@@ -42,10 +45,17 @@ class InputScaling:
         return cls(scale, offset)
 
     def apply(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """[batch, height, width, 3] -> the same shape; the very tensor where it is no change."""
+        """[batch, height, width, channels] -> the same shape; the very tensor if it's no change."""
         if self != InputScaling.to_range(0, 1):
-            x = keras.layers.Rescaling(list(self.scale), list(self.offset), name="input_range")(x)
+            scale, offset = (_of_channels(one, x.shape[-1]) for one in (self.scale, self.offset))
+            x = keras.layers.Rescaling(scale, offset, name="input_range")(x)
         return keras.ops.flip(x, axis=-1) if self.blue_first else x
+
+
+def _of_channels(values: Channels, count: int) -> list[float]:
+    if count == 1:
+        return [sum(values) / len(values)]
+    return [values[channel % len(values)] for channel in range(count)]
 
 
 # What keras.applications was trained on; see keras.applications.imagenet_utils.

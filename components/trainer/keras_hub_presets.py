@@ -10,17 +10,17 @@ from components.common.errors import UserError
 from components.trainer.input_scaling import Channels, InputScaling
 
 
-def build_backbone(preset: str, image_size: tuple[int, int], with_weights: bool) -> keras.Model:
+def build_backbone(preset: str, shape: tuple[int, int, int], with_weights: bool) -> keras.Model:
     """Builds the network of a preset.
 
     Args:
       preset: KerasHub's name of it (downloaded from Kaggle), a handle (`hf://…`), or a folder
         that `save_to_preset` has written.
-      image_size: height and width.
+      shape: height, width and channels of a picture.
       with_weights: whether it has the preset's weights, or random ones.
 
     Returns:
-      A functional model from [batch, height, width, 3], normalised as `scaling` says.
+      A functional model from [batch, *shape], normalised as `scaling` says.
 
     Raises:
       UserError: there is no such preset, it can't be downloaded, or is none for pictures.
@@ -35,9 +35,9 @@ def build_backbone(preset: str, image_size: tuple[int, int], with_weights: bool)
                 _place(preset),
                 load_weights=with_weights,
                 dtype=keras.config.dtype_policy(),
-                **{argument: (*image_size, 3)},
+                **{argument: shape},
             )
-            if network.input_shape[1:3] == image_size:
+            if network.input_shape[1:] == shape:
                 return network
         except Exception as error:
             reasons.append(error)

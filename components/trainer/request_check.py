@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components.common import pictures
-
-_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
+from components.common import band_tensors, pictures
+from components.common.bands import BandsConfig
 
 
 def check_request(
@@ -35,17 +34,11 @@ def check_request(
     Raises:
       tf.errors.InvalidArgumentError: names the positions in the batch, from 0.
     """
-    length = tf.strings.length(encoded)
-    size = tf.debugging.Assert(
-        tf.reduce_sum(tf.cast(length, tf.int64)) <= max_megabytes * 10**6,
-        [f"{name}: the batch has more than {max_megabytes} MB; send less at a time"],
-        summarize=-1,
-    )
-    with tf.control_dependencies([size]):
-        encoded = tf.identity(encoded)
+    encoded = _bounded(encoded, name, max_megabytes)
     most = max_megapixels * 10**6
-    whole = _is_whole(encoded, pictures.JPEG_START, _JPEG_END)
-    whole |= _is_whole(encoded, pictures.PNG_START, _PNG_END)
+    jpeg = pictures.begins(encoded, pictures.JPEG_START) & pictures.ends(encoded, pictures.JPEG_END)
+    png = pictures.begins(encoded, pictures.PNG_START) & pictures.ends(encoded, pictures.PNG_END)
+    whole = jpeg | png
     good, pixels = tf.cond(
         tf.reduce_all(whole),
         lambda: (
@@ -56,25 +49,72 @@ def check_request(
     )
     checks = [
         _check(good, f"{name}: no JPEG, PNG or GIF that can be decoded"),
-        _check(pixels <= most, f"{name}: a picture of more than {max_megapixels} megapixels"),
+        _check(pixels <= most, _too_large(name, max_megapixels)),
     ]
     with tf.control_dependencies(checks):
         return tf.identity(encoded)
+
+
+def check_bands(
+    encoded: tf.Tensor, name: str, bands: BandsConfig, max_megabytes: int, max_megapixels: int
+) -> tf.Tensor:
+    """Passes a batch on whose pictures have other bands; as `check_request`.
+
+    Their headers tell all but whether floats are numbers, which is looked at too: a NaN would
+    spread over the mask without a word.
+
+    Args:
+      encoded: string [batch], each an .npy or a PNG.
+      name: of the tensor, for the messages.
+      bands: what must be in it.
+      max_megabytes: of all pictures of the batch together, in 10^6 bytes.
+      max_megapixels: of each picture, in 10^6 pixels.
+
+    Returns:
+      `encoded`.
+
+    Raises:
+      tf.errors.InvalidArgumentError: names the positions in the batch, from 0.
+    """
+    encoded = _bounded(encoded, name, max_megabytes)
+    good = band_tensors.read_headers(encoded, bands).good | band_tensors.is_png_of(encoded, bands)
+    pixels = band_tensors.header_pixels(encoded, bands)
+    wanted = f"{bands.channels} bands of {bands.depth}"
+    checks = [
+        _check(good, f"{name}: no .npy or PNG of {wanted}"),
+        _check(pixels <= max_megapixels * 10**6, _too_large(name, max_megapixels)),
+    ]
+    with tf.control_dependencies(checks):
+        encoded = tf.identity(encoded)
+    if bands.depth != "float32":
+        return encoded
+    finite = tf.map_fn(
+        lambda one: tf.reduce_all(tf.math.is_finite(band_tensors.decode(one, bands))),
+        encoded,
+        fn_output_signature=tf.TensorSpec([], tf.bool),
+    )
+    with tf.control_dependencies([_check(finite, f"{name}: pixels that are no number")]):
+        return tf.identity(encoded)
+
+
+def _bounded(encoded: tf.Tensor, name: str, max_megabytes: int) -> tf.Tensor:
+    size = tf.debugging.Assert(
+        tf.reduce_sum(tf.cast(tf.strings.length(encoded), tf.int64)) <= max_megabytes * 10**6,
+        [f"{name}: the batch has more than {max_megabytes} MB; send less at a time"],
+        summarize=-1,
+    )
+    with tf.control_dependencies([size]):
+        return tf.identity(encoded)
+
+
+def _too_large(name: str, max_megapixels: int) -> str:
+    return f"{name}: a picture of more than {max_megapixels} megapixels"
 
 
 def _check(good: tf.Tensor, problem: str) -> tf.Operation:
     positions = tf.strings.reduce_join(tf.strings.as_string(tf.where(~good)[:, 0]), separator=", ")
     message = tf.strings.join([f"{problem} at position ", positions, " of the batch"])
     return tf.debugging.Assert(tf.reduce_all(good), [message], summarize=-1)
-
-
-def _is_whole(encoded: tf.Tensor, start: bytes, end: bytes) -> tf.Tensor:
-    """bool [batch]: which strings begin and end so."""
-    length = tf.strings.length(encoded)
-    last = tf.strings.substr(
-        encoded, tf.maximum(length - len(end), 0), tf.fill(tf.shape(length), len(end))
-    )
-    return pictures.begins(encoded, start) & (last == end)
 
 
 def _tried(encoded: tf.Tensor, most: int) -> tuple[tf.Tensor, tf.Tensor]:

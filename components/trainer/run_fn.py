@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.common import schema
+from components.common.bands import shown_channels
 from components.trainer import (
     callbacks,
     distribution,
@@ -63,7 +64,9 @@ def _train_and_export(
     _LOG.info("training on %s", distribution.describe(strategy))
     with strategy.scope():
         model = distribution.trainable_model(
-            build_unet(len(classes), data.fit.image_size, config.encoder, config.decoder)
+            build_unet(
+                len(classes), data.fit.image_size, config.encoder, config.decoder, data.channels
+            )
         )
         base = _begin_with(model, fn_args.base_model)
     weights = sample_weights.resolve_class_weights(config.class_weights, data.train, len(classes))
@@ -82,6 +85,7 @@ def _train_and_export(
         "base_model": base,
         # How pictures become what the model sees: `segline predict` reads others likewise.
         "pictures": json.loads(fn_args.custom_config.get("pictures", "{}")),
+        "bands": data.bands.model_dump(mode="json") if data.bands else None,
     }
     checkpoints = Checkpoints(
         checkpoint_folder(
@@ -150,7 +154,8 @@ def _callbacks(
     if config.sample_pictures:
         pairs = list(data.samples(config.sample_pictures).as_numpy_iterator())
         images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
-        result.append(callbacks.PredictionPictures(images, masks, num_classes, folder))
+        shown = shown_channels(data.bands)
+        result.append(callbacks.PredictionPictures(images, masks, num_classes, folder, shown))
     return result
 
 

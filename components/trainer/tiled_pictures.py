@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.common import schema
 from components.common.picture_fit import MIDDLE_GREY, PictureFit, enlarged
 from components.common.pictures import unpack_image, unpack_indices
-from components.trainer.counting import confusion_matrices
+from components.trainer.counting import Counts, count_picture, picture_signature
 from components.trainer.sliding_window import SlidingWindow
 from components.trainer.whole_pictures import Features, Layer, Network
 
@@ -20,10 +20,12 @@ class TiledPictures:
     Args:
       fit: size of the windows, their overlap and scale.
       classes: the class table.
+      channels: of a picture.
     """
 
-    def __init__(self, fit: PictureFit, classes: schema.ClassTable) -> None:
+    def __init__(self, fit: PictureFit, classes: schema.ClassTable, channels: int = 3) -> None:
         self._classes = classes
+        self._channels = channels
         self._slide = SlidingWindow(fit.image_size, fit.tiles, len(classes), MIDDLE_GREY)
 
     def answer(self, features: Features, probabilities_of: Network) -> dict[str, tf.Tensor]:
@@ -34,7 +36,7 @@ class TiledPictures:
         largest = _largest(features)
 
         def segment(packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            mask, confidence = self._slide.segment(unpack_image(packed), probabilities_of)
+            mask, confidence = self._slide.segment(self._unpacked(packed), probabilities_of)
             png = tf.io.encode_png(mask[..., tf.newaxis])
             return enlarged(mask, largest, schema.IGNORE_INDEX), png, confidence
 
@@ -54,36 +56,35 @@ class TiledPictures:
             schema.CONFIDENCE: confidence,
         }
 
-    def count(self, layer: Layer, raw: Features, logits_of: Network) -> tf.Tensor:
-        """Confusion matrices, each pixel counted once; as `WholePictures.count`."""
+    def count_at_picture(self, layer: Layer, raw: Features, logits_of: Network) -> Counts:
+        """AT_PICTURE, each pixel counted once; as `WholePictures.count_at_picture`."""
         features = layer(raw)
 
         def probabilities_of(pictures: tf.Tensor) -> tf.Tensor:
             return tf.nn.softmax(logits_of(pictures))
 
-        def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            predicted, _ = self._slide.segment(unpack_image(pair[0]), probabilities_of)
+        def one(pair: tuple[tf.Tensor, tf.Tensor]) -> Counts:
+            predicted, _ = self._slide.segment(self._unpacked(pair[0]), probabilities_of)
             truth = tf.cast(unpack_indices(pair[1]), tf.int64)
-            predicted = tf.cast(predicted, tf.int64)
-            return confusion_matrices(truth[None], predicted[None], len(self._classes))[0]
+            return count_picture(truth, tf.cast(predicted, tf.int64), len(self._classes))
 
         return tf.map_fn(
             one,
             (features[schema.IMAGE], features[schema.MASK]),
-            fn_output_signature=tf.TensorSpec([len(self._classes)] * 2, tf.int64),
+            fn_output_signature=picture_signature(len(self._classes)),
             parallel_iterations=1,
         )
 
     # Windows show pictures at their own size.
-    count_at_picture = count
+    count = count_at_picture
 
     def prepared(self, features: Features) -> dict[str, tf.Tensor]:
         """Pictures and masks, enlarged to the batch's largest: grey, and IGNORE_INDEX."""
         largest = _largest(features)
         images = tf.map_fn(
-            lambda one: enlarged(tf.cast(unpack_image(one), tf.float32), largest, MIDDLE_GREY),
+            lambda one: enlarged(tf.cast(self._unpacked(one), tf.float32), largest, MIDDLE_GREY),
             features[schema.IMAGE],
-            fn_output_signature=tf.TensorSpec([None, None, 3], tf.float32),
+            fn_output_signature=tf.TensorSpec([None, None, self._channels], tf.float32),
         )
         masks = tf.map_fn(
             lambda one: enlarged(
@@ -93,6 +94,9 @@ class TiledPictures:
             fn_output_signature=tf.TensorSpec([None, None], tf.int64),
         )
         return {**features, schema.IMAGE: images, schema.MASK: masks}
+
+    def _unpacked(self, packed: tf.Tensor) -> tf.Tensor:
+        return unpack_image(packed, self._channels)
 
 
 def _largest(features: Features) -> tf.Tensor:

@@ -13,6 +13,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.common import schema
+from components.common.bands import BandsConfig, channels_of
 from components.common.picture_fit import PictureFit
 from components.trainer import input_pipeline
 from components.trainer.config import TrainerConfig
@@ -33,6 +34,7 @@ class TrainingData:
       train_count: pictures for training.
       validation_count: pictures for validation.
       validation_examples: serialized tf.Examples.
+      bands: what is in a picture; None: red, green and blue.
     """
 
     transform: tft.TFTransformOutput
@@ -42,6 +44,12 @@ class TrainingData:
     train_count: int
     validation_count: int
     validation_examples: tf.data.Dataset
+    bands: BandsConfig | None = None
+
+    @property
+    def channels(self) -> int:
+        """Of a picture."""
+        return channels_of(self.bands)
 
     @property
     def tiled(self) -> bool:
@@ -52,7 +60,9 @@ class TrainingData:
         """Of the first pictures of the validation split, what the model sees."""
         # Not from the cache, which is filled by whoever reads all.
         pictures = input_pipeline.prepared_pictures(
-            self.validation_examples.take(count), self.transform, self.tiled
+            self.validation_examples.take(count),
+            self.transform,
+            self.channels if self.tiled else None,
         )
         return input_pipeline.sample_windows(pictures, self.fit) if self.tiled else pictures
 
@@ -91,6 +101,9 @@ def training_data(fn_args: FnArgs, config: TrainerConfig) -> Iterator[TrainingDa
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     fit = PictureFit.model_validate_json(fn_args.custom_config["transform"])
     tiled = fit.fit == "tiles"
+    told = fn_args.custom_config.get("bands")
+    bands = BandsConfig.model_validate_json(told) if told else None
+    packed = channels_of(bands) if tiled else None
     splits = {
         schema.TRAIN: input_pipeline.read_examples(fn_args.train_files),
         schema.VALIDATION: input_pipeline.read_examples(fn_args.eval_files),
@@ -98,7 +111,7 @@ def training_data(fn_args: FnArgs, config: TrainerConfig) -> Iterator[TrainingDa
     with tempfile.TemporaryDirectory(prefix="segline-cache-") as folder:
         pictures = {
             split: input_pipeline.cached(
-                input_pipeline.prepared_pictures(examples, transform, tiled),
+                input_pipeline.prepared_pictures(examples, transform, packed),
                 config,
                 f"{folder}/{split}",
             )
@@ -113,6 +126,7 @@ def training_data(fn_args: FnArgs, config: TrainerConfig) -> Iterator[TrainingDa
             input_pipeline.count_examples(splits[schema.TRAIN]),
             input_pipeline.count_examples(splits[schema.VALIDATION]),
             splits[schema.VALIDATION],
+            bands,
         )
         _LOG.info(
             "%d training and %d validation pictures%s of %dx%d",

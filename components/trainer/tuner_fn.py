@@ -171,7 +171,9 @@ class UNetTuner(keras_tuner.Tuner):
     def _train(self, config: TrainerConfig) -> float:
         data, num_classes = self._data, len(self._classes)
         with self._strategy.scope():
-            model = build_unet(num_classes, data.fit.image_size, config.encoder, config.decoder)
+            model = build_unet(
+                num_classes, data.fit.image_size, config.encoder, config.decoder, data.channels
+            )
         weights = resolve_class_weights(config.class_weights, data.train, num_classes)
         validation = input_pipeline.validation_batches(data.validation, config)
         ignore_index = data.ignore_index(self._classes)

@@ -26,6 +26,7 @@ def build_unet(
     image_size: tuple[int, int],
     encoder: EncoderConfig,
     decoder: DecoderConfig,
+    channels: int = 3,
 ) -> keras.Model:
     """Builds the U-Net; a pretrained encoder is frozen.
 
@@ -34,20 +35,21 @@ def build_unet(
       image_size: height and width, multiples of 32.
       encoder: network, weights, width and input range of the encoder.
       decoder: kind and filters of the upsampling blocks.
+      channels: of a picture.
 
     Returns:
-      A model from float32 [batch, height, width, 3] in [0, 1] to float32 logits
+      A model from float32 [batch, height, width, channels] in [0, 1] to float32 logits
       [batch, height, width, num_classes].
 
     Raises:
       UserError: the encoder's weights can't be had or don't fit.
     """
-    inputs = keras.Input((*image_size, 3), name="image")
+    inputs = keras.Input((*image_size, channels), name="image")
     x = input_scaling(encoder).apply(inputs)
     if encoder.enlarge > 1:
         x = _bilinear(encoder.enlarge, "enlarge")(x)
     seen_size = image_size[0] * encoder.enlarge, image_size[1] * encoder.enlarge
-    *skips, x = build_encoder(seen_size, encoder)(x)
+    *skips, x = build_encoder(seen_size, encoder, channels)(x)
     block = _BLOCKS[decoder.kind]
     for index, (filters, skip) in enumerate(
         zip(decoder.filters, reversed(skips), strict=True), start=1

@@ -8,12 +8,13 @@ import tensorflow as tf
 
 from components.common import schema
 from components.common.picture_fit import PictureFit, inside
-from components.trainer.counting import confusion_matrices, matrices_at_picture
+from components.trainer.counting import Counts, confusion_matrices, count_at_picture
 from components.trainer.own_size import masks_at_size
 
 Features = Mapping[str, tf.Tensor]
 Layer = Callable[[Features], Features]
-Network = Callable[[tf.Tensor], tf.Tensor]  # float32 [n, *image_size, 3] to [n, *image_size, C]
+# float32 [n, *image_size, channels] to [n, *image_size, C]
+Network = Callable[[tf.Tensor], tf.Tensor]
 
 
 class WholePictures:
@@ -47,8 +48,8 @@ class WholePictures:
             schema.CONFIDENCE: confidence,
         }
 
-    def count(self, layer: Layer, raw: Features, logits_of: Network) -> tf.Tensor:
-        """Confusion matrices at the model's size: int64 [B, C, C].
+    def count(self, layer: Layer, raw: Features, logits_of: Network) -> Counts:
+        """CONFUSION_MATRIX at the model's size: int64 [B, C, C].
 
         Args:
           layer: the Transform step's.
@@ -57,14 +58,15 @@ class WholePictures:
         """
         features = layer(raw)
         predicted = tf.argmax(logits_of(features[schema.IMAGE]), axis=-1)
-        return confusion_matrices(features[schema.MASK], predicted, len(self._classes))
+        matrices = confusion_matrices(features[schema.MASK], predicted, len(self._classes))
+        return {schema.CONFUSION_MATRIX: matrices}
 
-    def count_at_picture(self, layer: Layer, raw: Features, logits_of: Network) -> tf.Tensor:
-        """Those at the size that each mask has itself: int64 [B, C, C]."""
+    def count_at_picture(self, layer: Layer, raw: Features, logits_of: Network) -> Counts:
+        """Likewise at the size that each mask has itself, and both masks there: AT_PICTURE."""
         features = layer({schema.IMAGE: raw[schema.IMAGE]})
         probabilities = tf.nn.softmax(logits_of(features[schema.IMAGE]))
         masks, boxes = raw[schema.MASK][:, 0], features[schema.CONTENT_BOX]
-        return matrices_at_picture(masks, probabilities, boxes, self._classes)
+        return count_at_picture(masks, probabilities, boxes, self._classes)
 
     def prepared(self, features: Features) -> dict[str, tf.Tensor]:
         """What the network sees and is held against."""

@@ -7,8 +7,7 @@ import tensorflow as tf
 from components.common import pictures
 from components.common.picture_settings import PictureSettings
 
-_WIDE = b"\x10"  # bits of a channel, at this place of a PNG's header
-_AT = 24
+_WIDE = r"(?s)\x10."  # a PNG's form of 16 bits
 
 
 def eight_bits(encoded: tf.Tensor, name: str, settings: PictureSettings) -> tf.Tensor:
@@ -29,7 +28,7 @@ def eight_bits(encoded: tf.Tensor, name: str, settings: PictureSettings) -> tf.T
     Raises:
       tf.errors.InvalidArgumentError: names the positions in the batch, from 0.
     """
-    wide = _is_wide(encoded)
+    wide = tf.strings.regex_full_match(pictures.png_form(encoded), _WIDE)
     positions = tf.where(wide)
     if settings.value_range is None:
         problem = (
@@ -54,12 +53,6 @@ def eight_bits(encoded: tf.Tensor, name: str, settings: PictureSettings) -> tf.T
     )
     with tf.control_dependencies([_none(tf.boolean_mask(positions, beyond), problem)]):
         return tf.tensor_scatter_nd_update(encoded, positions, narrow)
-
-
-def _is_wide(encoded: tf.Tensor) -> tf.Tensor:
-    png = pictures.begins(encoded, pictures.PNG_START) & (tf.strings.length(encoded) > _AT)
-    at, count = tf.where(png, _AT, 0), tf.where(png, 1, 0)
-    return png & (tf.strings.substr(encoded, at, count) == _WIDE)
 
 
 def _shown(values: tf.Tensor, low: float, high: float) -> tf.Tensor:

@@ -49,6 +49,9 @@ def config_text(
     lines += [f"# - {_line(note)}" for note in survey.notes]
     lines += [f"name: {name}", "dataset:", "  name: image_folder", "  folder:"]
     lines += _folder(survey.config, survey.splits)
+    if survey.bands:
+        bands = _flow(survey.bands.model_dump(mode="json", exclude_defaults=True))
+        lines.append(f"  bands: {bands}  # of the pictures; the model sees all of them")
     if survey.unusable:
         share = math.ceil(survey.unusable_share * 100) / 100
         lines.append("  # Pictures that can't be used are left out:")

@@ -95,6 +95,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="which of a picture's bands are red, green and blue, or which one is the grey",
     )
+    pictures.add_argument(
+        "--all-bands",
+        action="store_true",
+        help="show the model all bands at their own depth, as where there are other than one or "
+        "three: 16 bits of a microscope, say",
+    )
     command.set_defaults(function=_init)
 
 
@@ -125,6 +131,8 @@ def _init(options: argparse.Namespace) -> None:
     from components.datasets.answers import Answers
     from pipeline.commands.new_config import Questions, init
 
+    if options.all_bands and (options.bands or options.value_range):
+        raise UserError("--all-bands does not go with --bands and --value-range")
     try:
         pictures = PictureSettings(
             **{
@@ -157,6 +165,7 @@ def _init(options: argparse.Namespace) -> None:
             boxes=options.boxes,
             answers=answers,
             pictures=pictures,
+            all_bands=options.all_bands,
         ),
         options.out,
         options.force,

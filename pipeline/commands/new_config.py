@@ -41,6 +41,7 @@ class Questions:
     split_by: str | None = None
     boxes: str | None = None
     leave_out: bool = False
+    all_bands: bool = False
     answers: Answers = dataclasses.field(default_factory=Answers)
     pictures: PictureSettings = dataclasses.field(default_factory=PictureSettings)
 
@@ -76,6 +77,7 @@ def init(console: Console, questions: Questions, out: str | None, force: bool) -
         questions.pictures,
         questions.split_by,
         questions.boxes,
+        questions.all_bands,
     )
     classes, comments = name_classes(found)
     print_survey(console, found, classes)

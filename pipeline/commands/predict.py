@@ -45,8 +45,13 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=[],
         metavar="CLASS",
-        help="write the connected objects of these classes too: objects.json, a COCO file with "
-        "box, area and pixels of each",
+        help="write the connected objects of these classes too, with box and area of each",
+    )
+    command.add_argument(
+        "--objects-format",
+        choices=("coco", "geojson"),
+        help="of pictures: coco, one objects.json with the pixels of each (the default); geojson, "
+        "a file of polygons for each picture. Of rasters it is always geojson",
     )
     beam = command.add_argument_group("for many pictures")
     beam.add_argument("--beam", action="store_true", help="predict as a Beam pipeline")
@@ -93,6 +98,7 @@ def _predict(options: argparse.Namespace) -> None:
             options.batch_size,
             options.flip,
             options.objects,
+            options.objects_format or "coco",
         )
     else:
         # Pictures with a model of their own need no config.
@@ -123,7 +129,9 @@ def _check_predict(options: argparse.Namespace) -> None:
     if not options.beam and (options.split or options.beam_args):
         raise UserError("--split and --beam-args need --beam")
     if options.beam and options.objects:
-        raise UserError("--objects does not go with --beam: its results are one file")
+        raise UserError("--objects does not go with --beam: it looks for no objects")
+    if options.objects_format and not options.objects:
+        raise UserError("--objects-format: say of which classes, too: --objects CLASS …")
     if bool(options.pictures) == bool(options.split):
         raise UserError("name pictures or folders, or (with --beam) a --split; not both")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.progress import track
@@ -14,6 +17,9 @@ from rich.table import Table
 from components.common import palette, schema
 from components.common.errors import UserError
 from pipeline.config.loading import PipelineConfig
+
+if TYPE_CHECKING:
+    from components.predictor.files import Row, WantedObjects
 
 _MOST_ROWS = 40
 
@@ -26,6 +32,7 @@ def predict(
     batch_size: int,
     flip: bool,
     objects: Sequence[str] = (),
+    objects_format: Literal["coco", "geojson"] = "coco",
 ) -> bool:
     """Predicts pictures, writes masks and overlays, prints the class shares.
 
@@ -37,6 +44,7 @@ def predict(
       batch_size: pictures that go through the model together.
       flip: average with the mirror image's prediction.
       objects: names of the classes whose connected objects are written too.
+      objects_format: how those of pictures are written; rasters' are always GeoJSON.
 
     Returns:
       Whether all could be predicted.
@@ -49,12 +57,11 @@ def predict(
     files = find_pictures(pictures, out)
     _make_folder(out)
     from components.common.exported_model import open_model
-    from components.predictor.files import predict_files, write_table
-    from components.predictor.objects import write_objects
+    from components.predictor.files import WantedObjects, predict_files, write_table
 
     model = open_model(model_dir, flip)
     names = model.classes.names
-    wanted = _indices(objects, names)
+    wanted = WantedObjects(_indices(objects, names), objects_format)
     rows = list(
         track(
             predict_files(model, files, out, batch_size, wanted),
@@ -98,13 +105,30 @@ def predict(
         f"masks and overlays in {out}, all numbers in {table_path}",
         soft_wrap=True,
     )
-    if wanted:
-        found = [(row.path, row.size or (0, 0), row.objects) for row in good]
-        objects_path = write_objects(found, names, wanted, out)
-        counts = Counter(one.class_index for row in good for one in row.objects)
-        told = ", ".join(f"{counts[index]} of {names[index]}" for index in wanted)
-        console.print(f"objects in {objects_path}: {told}", soft_wrap=True)
+    if objects:
+        _tell_objects(console, good, wanted, names, out)
     return not failed
+
+
+def _tell_objects(
+    console: Console, rows: Sequence[Row], wanted: WantedObjects, names: Sequence[str], out: str
+) -> None:
+    """Writes the COCO file, where one is due, and says how many objects there are, and where."""
+    from components.predictor.geojson import OBJECTS_ENDING
+    from components.predictor.objects import write_objects
+
+    in_coco = [row for row in rows if not row.objects_file]
+    places = []
+    if in_coco or (wanted.kind == "coco" and not rows):
+        found = [(row.path, row.size or (0, 0), row.objects) for row in in_coco]
+        places.append(write_objects(found, names, wanted.class_indices, out))
+    if len(in_coco) < len(rows):
+        places.append(os.path.join(out, f"*{OBJECTS_ENDING}"))
+    counts = sum((Counter(row.object_counts) for row in rows), Counter[int]())
+    told = ", ".join(f"{counts[index]} of {names[index]}" for index in wanted.class_indices)
+    console.print(
+        f"objects in {' and '.join(places) or 'no file'}: {told}", soft_wrap=True, highlight=False
+    )
 
 
 def _indices(objects: Sequence[str], names: Sequence[str]) -> list[int]:
@@ -153,29 +177,35 @@ def predict_with_beam(
     from components.common.counts import check_count
     from components.common.exported_model import open_model
     from components.predictor import batch
+    from components.predictor.raster_batch import PredictFiles
 
     model = open_model(model_dir, flip)
-    if split:
-        source, count = _split_reader(config, split)
-    else:
-        source = batch.ReadPictures(pictures, model.pictures)
-        count = source.count
+    shared_dir = model.path if "://" in model.path else os.path.abspath(model.path)
     if "://" not in out:
         _make_folder(out)
     if batch.find_results(out):
         raise UserError(f"--out: {out} holds predictions already; name another folder")
-    try:
-        before = count()
-        with EnginePipeline(beam_args) as pipeline:
-            _ = (
-                pipeline
-                | "Read" >> source
-                | "Predict" >> batch.PredictPictures(os.path.abspath(model.path), batch_size, flip)
-                | "Write" >> batch.WriteRows(out, kind, model.classes.names)
-            )
-        after = count()
-    except BeamIOError as error:
-        raise UserError(f"the pictures can't be found: {error}") from error
+    with _aside(out) as aside:
+        if split:
+            reader, count = _split_reader(config, split)
+            predicted = batch.PredictPictures(shared_dir, batch_size, flip)
+        else:
+            reader = batch.FindPictures(pictures, without=out)
+            count = reader.count
+            masks = os.path.abspath(out) if aside else None
+            predicted = PredictFiles(model, shared_dir, masks, aside, batch_size, flip)
+        try:
+            before = count()
+            with EnginePipeline(beam_args) as pipeline:
+                _ = (
+                    pipeline
+                    | "Read" >> reader
+                    | "Predict" >> predicted
+                    | "Write" >> batch.WriteRows(out, kind, model.classes.names)
+                )
+            after = count()
+        except BeamIOError as error:
+            raise UserError(f"the pictures can't be found: {error}") from error
     if not after:
         raise UserError(f"no pictures in {', '.join(pictures) or split}")
     # Not Beam's own counters: an engine that does work again counts it again, or counts none.
@@ -192,11 +222,32 @@ def predict_with_beam(
     return not failed
 
 
+@contextlib.contextmanager
+def _aside(out: str) -> Iterator[str]:
+    """A folder for what is not complete, which does not outlive the pipeline; none in a bucket."""
+    if "://" in out:
+        yield ""
+        return
+    # Not one of `tempfile`: workers may be other users.
+    folder = os.path.join(os.path.abspath(out), f".pieces-{uuid.uuid4().hex}")
+    os.mkdir(folder)
+    try:
+        yield folder
+    finally:
+        # (A worker that was thought lost may still write into it.)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[], int]]:
     """A Beam transform that reads (id, encoded picture) of a split, and what counts them."""
     import apache_beam as beam
     import tensorflow_datasets as tfds
 
+    from components.example_gen.band_features import (
+        encoded_picture,
+        is_of_numbers,
+        picture_of_bands,
+    )
     from components.example_gen.dataset import check_features, open_dataset
 
     builder = open_dataset(config.dataset)
@@ -212,6 +263,7 @@ def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[],
             f"{', '.join(builder.info.splits)}"
         ) from error
     features = config.dataset.features
+    image = features.image
     key = features.example_id or "tfds_id"
     wanted = dict.fromkeys(filter(None, [features.image, features.example_id]), True)
     reader = tfds.beam.ReadFromTFDS(
@@ -219,13 +271,20 @@ def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[],
         split=expression,
         read_config=tfds.ReadConfig(add_tfds_id=True),
         decoders=tfds.decode.PartialDecoding(
-            wanted, decoders={features.image: tfds.decode.SkipDecoding()}
+            wanted, decoders={features.image: encoded_picture(builder.info.features[image])}
         ),
     )
-    image = features.image
+    bands = config.dataset.bands
+    of_numbers = is_of_numbers(builder.info.features[image])
 
-    def pair(element: dict) -> tuple[str, bytes]:
-        return element[key].numpy().decode(), element[image].numpy()
+    def pair(element: dict) -> tuple[str, bytes | str]:
+        name, content = element[key].numpy().decode(), element[image].numpy()
+        if bands is None:
+            return name, content
+        try:
+            return name, picture_of_bands(content, bands, of_numbers)
+        except OSError as error:
+            return name, str(error)
 
     return reader | "Pairs" >> beam.Map(pair), lambda: number
 

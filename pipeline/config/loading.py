@@ -117,10 +117,16 @@ class PipelineConfig(schema.Config):
                 "evaluator.at: with `transform.fit: tiles` masks have the pictures' own sizes: "
                 "set it to `picture`"
             )
+        if self.pusher.exports and self.dataset.bands:
+            raise ValueError(
+                "pusher.exports: an export sees red, green and blue of 8 bits; with dataset.bands "
+                "there is only the SavedModel"
+            )
         size = self.evaluator.object_size
         for key, names in (
             ("evaluator.min_class_iou", self.evaluator.min_class_iou),
             ("evaluator.object_size.classes", size.classes if size else ()),
+            ("evaluator.objects", self.evaluator.objects),
             ("dataset.bad_examples.must_show", self.dataset.bad_examples.must_show),
         ):
             for name in names:

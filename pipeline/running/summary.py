@@ -35,6 +35,8 @@ def print_summary(console: Console, config: PipelineConfig, run: Run) -> None:
     verdict = read_verdict(run.made("Evaluator", "evaluation").uri)
     console.print()
     console.print(metrics_table(config, verdict))
+    for line in objects_lines(config, verdict):
+        console.print(line, soft_wrap=True, markup=False)
     if len(verdict.metrics) > 1:
         console.print()
         console.print(slices_table(verdict))
@@ -93,6 +95,21 @@ def metrics_table(config: PipelineConfig, verdict: Verdict) -> Table:
         label = "IoU" if metric == "iou" else metric.capitalize()
         table.add_row(label, *row, overall.get(metric, ""))
     return table
+
+
+def objects_lines(config: PipelineConfig, verdict: Verdict) -> list[str]:
+    """What was counted of each class's objects, where that is asked for."""
+    lines = []
+    for name in config.evaluator.objects:
+        found, missed, invented, f1 = (
+            verdict.overall.get(schema.object_metric(metric, name), math.nan)
+            for metric in ("found", "missed", "invented", "f1")
+        )
+        lines.append(
+            f"objects of {name}: {found:,.0f} found, {missed:,.0f} missed, {invented:,.0f} "
+            f"invented (F1 {_number(f1)})"
+        )
+    return lines
 
 
 def slices_table(verdict: Verdict) -> Table:

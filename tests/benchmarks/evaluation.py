@@ -98,11 +98,15 @@ def write_parts(run_dir: str, folder: str, repeat: int) -> dict[str, int]:
 
 def write_model(run_dir: str, folder: str) -> None:
     """Exports a model as today's code does."""
+    from components.common.picture_fit import PictureFit
     from components.trainer.config import ServingConfig
     from components.trainer.export import export_model
 
     model, card, transform = finished_run.network(run_dir)
-    export_model(model, transform, card["classes"], f"{folder}/Format-Serving", {}, ServingConfig())
+    fit = PictureFit(image_size=card["image_size"], fit=card["fit"])
+    export_model(
+        model, transform, card["classes"], f"{folder}/Format-Serving", {}, ServingConfig(), fit
+    )
 
 
 def run(way: str, run_dir: str, examples: str, model: str) -> dict:

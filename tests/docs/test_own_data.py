@@ -30,6 +30,7 @@ from drawn_forms import (
     lists,
     lying,
     masked,
+    on_the_earth,
     own_palette,
     placed,
     roboflow,
@@ -89,6 +90,15 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 GREY = np.array([0, 128, 255], np.uint8)
 OTHERWISE = ("--images", "data/q", "--masks", "data/r")
+five_bands = deep(
+    lambda path, image: tifffile.imwrite(
+        path,
+        np.dstack([image, image[..., :2]]),
+        photometric="minisblack",
+        planarconfig="contig",
+    )
+)
+
 CASES = [
     Case("`images/` and `masks/`", placed("images/{n}.png", "masks/{n}.png.png")),
     Case("`images/` and `masks/`", placed("imgs/img_{i}.png", "masks/mask_{i:03}.png")),
@@ -185,17 +195,17 @@ CASES = [
         deep(lambda path, image: tifffile.imwrite(path, image.astype(">u2") * 16, byteorder=">")),
         told="12 bits",
     ),
+    Case("pictures of five", five_bands, options=("--bands", "3", "2", "1")),
     Case(
         "pictures of five",
-        deep(
-            lambda path, image: tifffile.imwrite(
-                path,
-                np.dstack([image, image[..., :2]]),
-                photometric="minisblack",
-                planarconfig="contig",
-            )
-        ),
-        options=("--bands", "3", "2", "1"),
+        five_bands,
+        told="5 bands of uint8, all of which the model sees",
+    ),
+    Case(
+        "a microscope's",
+        deep(lambda path, image: tifffile.imwrite(path, image[..., 0].astype(np.uint16) * 99)),
+        told="1 band of uint16",
+        options=("--all-bands",),
     ),
     Case(
         "stacks",
@@ -206,6 +216,10 @@ CASES = [
     Case("HEIC", written(".heic", HEIC), told="HEIC", refused=True),
     Case("masks as `.npy`", masked(lambda path, mask, i: np.save(f"{path}.npy", mask))),
     Case("Git LFS", written(".png", LFS), told="git lfs pull", refused=True),
+    Case("GeoTIFFs", on_the_earth),
+    Case(
+        "GeoTIFFs", lambda folder: on_the_earth(folder, 5), told="is off by 5 pixels", refused=True
+    ),
     Case("NIfTI", written(".nii.gz", b"\x1f\x8b"), told="save each slice", refused=True),
     Case("things that are too small", tiny, None, "50% .* vanish at 128x128.* at 256x256 0%"),
     Case(
@@ -252,7 +266,8 @@ def test_what_you_have(case, tmp_path, monkeypatch, capsys):
         return
     cli.main(command)
     assert re.search(case.told, capsys.readouterr().out)
-    config = load_config("data.yaml").dataset.folder
+    dataset = load_config("data.yaml").dataset
+    config = dataset.folder
     found = types.SimpleNamespace(config=config, matched=mask_source(config).match())
     if case.splits:
         assert_own_splits(found)
@@ -265,7 +280,7 @@ def test_what_you_have(case, tmp_path, monkeypatch, capsys):
             for at, name in enumerate(names(COUNT))
             if name in pair.name or pair.name.startswith(f"img_{at}.")
         )
-        got = read_pair(pair, source, config)
+        got = read_pair(pair, source, config, dataset.bands)
         assert not got.problem
         values = np.asarray(Image.open(io.BytesIO(got.mask)))
         mask = case.meaning(scene(index)[1])

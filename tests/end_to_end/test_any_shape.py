@@ -12,8 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common import schema
+from components.common.confusion import mean_iou
 from components.common.served_model import ServedModel
-from components.evaluator.confusion import mean_iou
 from components.evaluator.verdict import read_verdict
 
 SIZES = ((40, 96), (96, 40), (64, 64), (33, 70))  # height, width

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from components.common import confusion
 from components.datasets.synthetic_pets import SyntheticPets, draw_pet
-from components.evaluator import confusion
 
 PROJECT = Path(__file__).resolve().parents[2]
 STEPS = [

@@ -10,25 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import scipy.ndimage
 import tensorflow as tf
 import tifffile
+from geotiffs import PLACE, UTM, write_raster
 from PIL import Image
 from rasterio.control import GroundControlPoint
-from rasterio.crs import CRS
-from rasterio.transform import Affine
 
 from components.common import schema
 from components.common.model_card import read_card
 from components.common.served_model import ServedModel
 from components.datasets.synthetic_fields import ROAD, draw_scene
+from components.evaluator.objects import match_objects, scores
 from components.evaluator.verdict import read_verdict
-from components.predictor import rasters
+from components.predictor import raster_pieces, rasters
 from components.trainer.config import TrainerConfig
 from components.trainer.unet import build_unet
 
 SIDE = 512
-PLACE = Affine(0.5, 0, 691000, 0, -0.5, 5334000)  # half a metre a pixel
-UTM = CRS.from_epsg(32632)
 SETTINGS = {
     "SEGLINE__TRANSFORM__IMAGE_SIZE": "[64, 96]",
     "SEGLINE__TRANSFORM__TILES__OVERLAP": "16",
@@ -45,6 +44,7 @@ SETTINGS = {
     "SEGLINE__TRAINER__SAMPLE_PICTURES": "2",
     "SEGLINE__TRAINER__AUGMENTATION__MIN_SCALE": "1",
     "SEGLINE__EVALUATOR__MIN_MEAN_IOU": "0",
+    "SEGLINE__EVALUATOR__OBJECTS": "[class_1, class_2]",
     "SEGLINE__DATASET__DATA_DIR": "tfds",
 }
 
@@ -98,16 +98,23 @@ def test_init_proposes_windows_with_the_reason(fields):
 
 def test_the_metrics_are_those_of_the_served_masks_to_the_pixel(fields, model):
     """Each pixel once, whatever the windows: counted here by NumPy."""
-    total = np.zeros((3, 3), np.int64)
+    total, objects = np.zeros((3, 3), np.int64), np.zeros((3, 4))
     for number in (20, 21, 22):
         picture, mask = scene(number)
         (found,) = model.predict([encoded(picture)])
         assert found.mask.shape == mask.shape
         np.add.at(total, (mask, found.mask), 1)
+        objects += [match_objects(mask, found.mask, index) for index in range(3)]
     folder = fields.folder / "runs/scenes/artifacts/Evaluator/evaluation"
     verdict = read_verdict(str(next(folder.iterdir())))
     np.testing.assert_array_equal(verdict.matrix, total)
     assert total.sum() == SIDE * (41 + 300 + SIDE)
+    for index in (1, 2):
+        expected = scores(objects[index], f"class_{index}")
+        assert {key: verdict.overall[key] for key in expected} == pytest.approx(
+            expected, abs=1e-6, nan_ok=True
+        )
+    assert objects[1, :3].sum() > 2 and "objects_found_class_0" not in verdict.overall
     # It has learned what a picture of 64x96 would not show.
     assert verdict.overall[schema.class_metric("iou", "class_2")] > 0.3
 
@@ -159,32 +166,15 @@ def test_report_and_summary_say_how(fields):
     assert "48 of each picture in an epoch, 33% of them around a pixel" in page
     assert "10 training and 2 validation pictures, seen through windows of 64x96" in fields.ran
     assert "3 pictures, at their own size" in fields.ran
-
-
-def write_raster(path, pixels, **profile):
-    """As GDAL writes it: bands first, with its place."""
-    bands = np.moveaxis(np.atleast_3d(pixels), -1, 0)
-    settings = {"crs": UTM, "transform": PLACE} | profile
-    settings = {key: value for key, value in settings.items() if value is not None}
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        dtype=bands.dtype,
-        count=len(bands),
-        height=bands.shape[1],
-        width=bands.shape[2],
-        **settings,
-    ) as file:
-        file.write(bands)
-    return str(path)
+    assert "<h3>Objects</h3>" in page and "objects of class_2: " in fields.ran
 
 
 def test_a_raster_comes_back_with_its_place(fields, model):
     """By the command; read by tifffile, which knows nothing of GDAL."""
     picture = draw_scene(40, SIDE)[0]
     write_raster(fields.folder / "scene.tif", picture)
-    done = fields.call("segline", "predict", "scene.tif", "--model", "runs/scenes", "--out", "out")
+    words = ("segline", "predict", "scene.tif", "--model", "runs/scenes", "--out", "out")
+    done = fields.call(*words, "--objects", "class_2")
     assert done.returncode == 0, done.stdout + done.stderr
     mask = tifffile.imread(fields.folder / "out/scene_mask.tif")
     (whole,) = model.predict([encoded(picture)])
@@ -193,6 +183,11 @@ def test_a_raster_comes_back_with_its_place(fields, model):
         assert file.crs == UTM and file.transform == PLACE and file.nodata == 255
         assert file.colormap(1)[ROAD][:3] != file.colormap(1)[0][:3]
     assert Image.open(fields.folder / "out/scene_overlay.jpg").size == (SIDE, SIDE)
+    objects = json.loads((fields.folder / "out/scene_objects.geojson").read_text())["features"]
+    _, count = scipy.ndimage.label(mask == 2, np.ones((3, 3)))
+    assert f"out/*_objects.geojson: {count} of class_2" in done.stdout and len(objects) == count
+    square_metres = sum(one["properties"]["area_square_metres"] for one in objects)
+    assert square_metres == pytest.approx((mask == 2).sum() * 0.5**2)
     with open(fields.folder / "out/predictions.csv") as file:
         (row,) = csv.DictReader(file)
     assert row["width"] == "512" and row["mask"] == "out/scene_mask.tif" and not row["error"]
@@ -205,7 +200,7 @@ def test_a_raster_comes_back_with_its_place(fields, model):
 def test_pieces_give_what_the_whole_gives(model, tmp_path, monkeypatch, piece):
     picture = draw_scene(41, SIDE)[0][:401, :467]
     path = write_raster(tmp_path / "scene.tif", picture, tiled=True, blockxsize=128, blockysize=64)
-    monkeypatch.setattr(rasters, "_PIECE", piece)
+    monkeypatch.setattr(raster_pieces, "_PIECE", piece)
     rasters.predict_raster(model, path, str(tmp_path / "out/scene"))
     mask = tifffile.imread(tmp_path / "out/scene_mask.tif")
     (whole,) = model.predict([encoded(picture)])
@@ -238,7 +233,7 @@ def test_deep_bands_are_read_in_one_range_for_all_pieces(model, tmp_path, monkey
     path = write_raster(
         tmp_path / "scene.tif", deep, photometric="RGB", alpha="YES", gcps=points, transform=None
     )
-    monkeypatch.setattr(rasters, "_PIECE", 200)
+    monkeypatch.setattr(raster_pieces, "_PIECE", 200)
     found = rasters.predict_raster(model, path, str(tmp_path / "scene"))
     assert "taken as 12 bits" in found.notes[0]
     (whole,) = model.predict([encoded(picture)])

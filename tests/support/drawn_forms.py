@@ -7,8 +7,10 @@ import itertools
 import os
 
 import numpy as np
+import rasterio
 import scenes
 from PIL import Image
+from rasterio.transform import Affine
 from scenes import HEIGHT, VOC, WIDTH, names, paletted, save, scene
 from surveys import COUNT, OWN, masks, parted
 
@@ -217,6 +219,23 @@ def tiny(folder):
 def damaged(folder):
     placed("images/{n}.png", "masks/{n}.png")(folder)
     (folder / "masks/s00.png").write_bytes(b"")
+
+
+def on_the_earth(folder, off=0):
+    """GeoTIFFs as GDAL writes them; the first mask lies some pixels beside its picture."""
+    place = Affine(0.5, 0, 691000, 0, -0.5, 5334000)
+    for index, name in enumerate(names(COUNT)):
+        image, mask, _ = scene(index)
+        moved = place @ Affine.translation(0 if index else off, 0)
+        for kind, pixels, transform in (("images", image, place), ("masks", mask, moved)):
+            bands = np.moveaxis(np.atleast_3d(pixels), -1, 0)
+            count, height, width = bands.shape
+            size = {"count": count, "height": height, "width": width, "dtype": "uint8"}
+            (folder / kind).mkdir(exist_ok=True)
+            with rasterio.open(
+                folder / kind / f"{name}.tif", "w", crs="EPSG:32632", transform=transform, **size
+            ) as file:
+                file.write(bands)
 
 
 def written(path, content):

@@ -28,12 +28,12 @@ def halves(count=8, side=32):
     return tf.data.Dataset.from_tensor_slices((images.astype(np.float32), masks))
 
 
-def small_encoder(image_size, config):
+def small_encoder(image_size, config, channels=3):
     """In place of `unet.build_encoder`, where the encoder is not what matters.
 
     TensorFlow takes ten seconds to trace a MobileNetV2, and XLA takes minutes on a CPU.
     """
-    x = inputs = keras.Input((*image_size, 3))
+    x = inputs = keras.Input((*image_size, channels))
     skips = []
     for number in range(5):
         x = keras.layers.Conv2D(8, 3, strides=2, padding="same", name=f"conv_{number}")(x)

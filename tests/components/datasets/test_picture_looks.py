@@ -1,6 +1,7 @@
 """What pictures are: what one range of values can't tell of all of them is asked."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from PIL import Image
 from scenes import names, save, scene
 from surveys import COUNT
 
+from components.common.bands import BandsConfig, from_npy
 from components.common.errors import UserError
+from components.common.picture_formats import for_model
 from components.common.picture_settings import PictureSettings
 from components.datasets.reading import read_pair
 from components.datasets.sources.mask_source import mask_source
@@ -41,10 +44,73 @@ def test_dark_pictures_of_one_depth_are_no_other_depth(tmp_path):
     assert survey(root).config.pictures.value_range == (0, 65535)
 
 
-def test_two_bands_are_asked_for_the_grey(tmp_path):
-    root = deep(tmp_path, lambda grey, i: np.stack([grey, 255 - grey], -1))
-    with pytest.raises(UserError, match="12 pictures have 2 bands.*--bands 1$"):
+@pytest.mark.parametrize(
+    ("picture_of", "bands"),
+    [
+        (lambda grey, i: np.stack([grey, 255 - grey], -1), BandsConfig(count=2, depth="uint8")),
+        (
+            lambda grey, i: np.stack([grey, 255 - grey] * 2, -1).astype(np.uint16) * 9,
+            BandsConfig(count=4, depth="uint16"),
+        ),
+        (
+            lambda grey, i: np.stack([grey] * 13, -1) / np.float64(7),
+            BandsConfig(count=13, depth="float32"),
+        ),
+    ],
+)
+def test_other_bands_than_a_viewers_are_all_seen(tmp_path, picture_of, bands):
+    found = survey(deep(tmp_path, picture_of))
+    assert found.bands == bands and not found.unusable
+    assert "all of which the model sees" in found.notes[0] and "--bands 1" in found.notes[0]
+    pair = found.matched.pairs[5]
+    got = read_pair(pair, mask_source(found.config), found.config, found.bands)
+    expected = picture_of(scene(names(COUNT).index(Path(pair.name).stem))[0][..., 0], 5)
+    np.testing.assert_array_equal(from_npy(got.image), expected.astype(bands.depth))
+
+
+def test_all_bands_of_one_or_three_by_choice(tmp_path):
+    root = deep(tmp_path, lambda grey, i: grey.astype(np.uint16) * 16)
+    assert survey(root).bands is None
+    found = survey(root, all_bands=True)
+    assert found.bands == BandsConfig(count=1, depth="uint16")
+    assert found.config.pictures.value_range is None
+
+
+def test_red_green_and_blue_of_several_bands_by_choice(tmp_path):
+    root = deep(tmp_path, lambda grey, i: np.stack([grey] * 5, -1))
+    found = survey(root, pictures=PictureSettings(bands=(3, 2, 1)))
+    assert found.bands is None and found.config.pictures.bands == (3, 2, 1)
+
+
+def test_different_bands_are_told(tmp_path):
+    root = deep(tmp_path, lambda grey, i: np.stack([grey] * (4 if i % 3 else 5), -1))
+    with pytest.raises(UserError, match="8 have 4 of uint8.*4 have 5 of uint8.*--bands 1 2 3"):
         survey(root)
+
+
+def test_nothing_that_can_be_read_is_told(tmp_path):
+    root = deep(tmp_path, lambda grey, i: grey)
+    for path in (tmp_path / "images").iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(UserError, match="none of the 12 pictures can be read"):
+        survey(root, all_bands=True)
+
+
+def test_a_depth_that_is_not_read_is_told(tmp_path):
+    root = deep(tmp_path, lambda grey, i: np.stack([grey] * 4, -1).astype(np.uint32))
+    with pytest.raises(UserError, match="of uint32; save them as one of uint8, uint16"):
+        survey(root)
+
+
+def test_a_fourth_band_that_is_called_alpha_is_a_band_where_four_are_asked_for(tmp_path):
+    """GDAL tags it so where the first three are red, green and blue."""
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 8, 4)).astype(np.uint8)
+    path = tmp_path / "one.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", extrasamples=["unassalpha"])
+    for count in (3, 4):
+        bands = BandsConfig(count=count, depth="uint8")
+        found = for_model(path.read_bytes(), bands=bands)
+        np.testing.assert_array_equal(from_npy(found.encoded), pixels[..., :count])
 
 
 def lying(folder, orientation, ending, upright, scale):

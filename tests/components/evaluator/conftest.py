@@ -15,6 +15,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import schema
+from components.common.pictures import pack_indices
 from components.evaluator import component
 from components.trainer.counting import confusion_matrices
 from pipeline.config.beam import BeamStepConfig
@@ -52,6 +53,24 @@ class RecordedPredictions(tf.Module):
             fn_output_signature=tf.TensorSpec(size, tf.int64),
         )
         return {schema.CONFUSION_MATRIX: matrices, schema.EXAMPLE_ID: parsed["id"]}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def evaluate_at_picture(self, examples):
+        """Of a model of today; one of before (`before`) does not give its masks."""
+        spec = tf.io.FixedLenFeature([], tf.string)
+        parsed = tf.io.parse_example(examples, {"truth": spec, self._feature: spec})
+
+        def packed(png):
+            return pack_indices(tf.io.decode_png(png)[..., 0])
+
+        masks = {
+            name: tf.map_fn(packed, parsed[feature])
+            for name, feature in (
+                (schema.PACKED_TRUTH, "truth"),
+                (schema.PACKED_MASK, self._feature),
+            )
+        }
+        return self.evaluate(examples) | ({} if self._feature == "before" else masks)
 
 
 @pytest.fixture
@@ -123,7 +142,10 @@ def evaluate(tmp_path):
         tf.saved_model.save(
             module,
             os.path.join(artifact.uri, "Format-Serving"),
-            signatures={schema.EVALUATE_SIGNATURE: module.evaluate},
+            signatures={
+                schema.EVALUATE_SIGNATURE: module.evaluate,
+                schema.EVALUATE_AT_PICTURE_SIGNATURE: module.evaluate_at_picture,
+            },
         )
         return artifact
 

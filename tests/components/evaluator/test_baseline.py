@@ -12,14 +12,14 @@ CLASSES = {"pet": 1, "background": 2}
 def model(tmp_path):
     """Makes Model artifacts whose cards tell their classes."""
 
-    def make(identity, values=CLASSES):
+    def make(identity, values=CLASSES, bands=None):
         artifact = standard_artifacts.Model()
         artifact.id = identity
         artifact.uri = str(tmp_path / str(identity))
         card = tmp_path / str(identity) / "Format-Serving" / "assets.extra" / "segline.json"
         if values:
             card.parent.mkdir(parents=True)
-            card.write_text(json.dumps({"classes": {"values": values}}))
+            card.write_text(json.dumps({"classes": {"values": values}, "bands": bands}))
         return artifact
 
     return make
@@ -64,6 +64,19 @@ def test_models_of_other_classes_are_passed_over(model, values):
     """More classes, another order, and a model whose files are gone."""
     models = [model(1), model(2, values), model(3)]
     assert resolve(models[2], models, [blessing(1), blessing(2)]) == [1]
+
+
+def test_models_that_see_other_bands_are_passed_over(model):
+    """They can't read the candidate's examples. How bands are scaled is no difference."""
+    four = {"count": 4, "depth": "uint16"}
+    others = [None, {**four, "depth": "float32"}, {**four, "take": [1, 2, 3]}, {**four, "count": 5}]
+    models = [model(number, bands=bands) for number, bands in enumerate(others, start=2)]
+    like = model(1, bands={**four, "scale": "mean_std"})
+    candidate = model(9, bands=four)
+    everything = [like, *models, candidate]
+    blessed = [blessing(one.id) for one in everything]
+    assert resolve(candidate, everything, blessed) == [1]
+    assert resolve(candidate, [*models, candidate], blessed) == []
 
 
 def test_blessings_at_another_size_of_the_pixels_are_passed_over_and_told(model, caplog):

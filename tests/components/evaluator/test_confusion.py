@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.common import schema
-from components.evaluator import confusion
+from components.common import confusion, schema
 from components.trainer.counting import confusion_matrices
 
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components.common import schema
-from components.example_gen.config import BadExamplesConfig, FeaturesConfig
+from components.common.bands import BandsConfig, from_npy, to_npy
+from components.example_gen.config import BadExamplesConfig, DatasetConfig, FeaturesConfig
 from components.example_gen.encoding import ExampleEncoder
 from components.transform import preprocessing
 
@@ -24,8 +25,7 @@ FEATURES = tfds.features.FeaturesDict(
 
 @pytest.fixture
 def encoder(pet_classes):
-    config = FeaturesConfig(example_id="file_name", slice_by=("species", "year"))
-    return ExampleEncoder(FEATURES, config, pet_classes, BadExamplesConfig())
+    return encoder_of(FEATURES, pet_classes, slice_by=("species", "year"))
 
 
 @pytest.fixture
@@ -38,6 +38,16 @@ def element(encode_picture):
         "species": 1,
         "year": 2012,
     }
+
+
+def encoder_of(features, classes, limits=None, slice_by=(), bands=None):
+    config = DatasetConfig(
+        name="drawn",
+        features=FeaturesConfig(example_id="file_name", slice_by=slice_by),
+        bad_examples=limits or BadExamplesConfig(),
+        bands=bands,
+    )
+    return ExampleEncoder(features, config, classes)
 
 
 def example_of(encoder, element):
@@ -76,8 +86,7 @@ def test_an_unknown_mask_value_names_value_and_remedy(encoder, element, encode_p
 
 def test_ignored_values_pass(element, encode_picture):
     classes = schema.ClassTable(values={"pet": 1, "background": 2}, ignore_values=(3,))
-    config = FeaturesConfig(example_id="file_name")
-    example_of(ExampleEncoder(FEATURES, config, classes, BadExamplesConfig()), element)
+    example_of(encoder_of(FEATURES, classes), element)
 
 
 def test_a_mask_of_another_size(encoder, element, encode_picture):
@@ -106,9 +115,8 @@ def test_a_picture_that_says_it_is_huge_is_not_decoded(encoder, element, encode_
 
 
 def test_a_mask_that_must_show_something(element, pet_classes, encode_picture):
-    config = FeaturesConfig(example_id="file_name")
     limits = BadExamplesConfig(must_show=("pet", "border"))
-    strict = ExampleEncoder(FEATURES, config, pet_classes, limits)
+    strict = encoder_of(FEATURES, pet_classes, limits)
     example_of(strict, element)
     element["segmentation_mask"] = encode_picture(np.full((2, 4), 2, np.uint8))
     assert problem_of(strict, element) == "the mask shows no pet and no border"
@@ -119,8 +127,7 @@ def test_masks_of_16_bits(element, encode_picture, ignored):
     raw = np.array([[3, 1000, 65535, 3], [7, 7, 1000, 3]], np.uint16)
     element["segmentation_mask"] = encode_picture(raw)
     classes = schema.ClassTable(values={"a": 3, "b": 1000, "c": 65535}, ignore_values=ignored)
-    config = FeaturesConfig(example_id="file_name")
-    encoder = ExampleEncoder(FEATURES, config, classes, BadExamplesConfig())
+    encoder = encoder_of(FEATURES, classes)
     if not ignored:
         assert "value 7 (2 pixels)" in problem_of(encoder, element)
         return
@@ -144,8 +151,7 @@ def test_small_values_in_a_mask_of_16_bits(encoder, element, encode_picture):
 
 def test_a_dataset_that_knows_what_is_wrong_with_an_example(element, pet_classes):
     features = tfds.features.FeaturesDict({**FEATURES, schema.PROBLEM: tfds.features.Text()})
-    config = FeaturesConfig(example_id="file_name")
-    encoder = ExampleEncoder(features, config, pet_classes, BadExamplesConfig())
+    encoder = encoder_of(features, pet_classes)
     example_of(encoder, {**element, schema.PROBLEM: b""})
     assert problem_of(encoder, {**element, schema.PROBLEM: b"no good"}) == "no good"
     broken = {**element, "image": b"", schema.PROBLEM: b"no good either"}
@@ -172,3 +178,99 @@ def test_brightness_is_the_mean_of_the_pixels(encoder, element, encode_picture, 
         example_of(encoder, element).features.feature[schema.BRIGHTNESS].float_list.value
     )
     assert brightness == pytest.approx(image.mean() / 255, rel=1e-5)
+
+
+BANDS = BandsConfig(count=4, take=(4, 1), depth="uint16")
+DEEP = np.random.default_rng(0).integers(0, 9000, (2, 4, 4)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "image", "npy"])
+def test_bands_come_from_numbers_pngs_and_arrays(kind, element, pet_classes):
+    """As TFDS keeps each; the example has the bands that are taken, and nothing is lost."""
+    feature, content = {
+        "numbers": (
+            tfds.features.Tensor(shape=(None, None, 4), dtype=np.uint16),
+            tf.io.serialize_tensor(DEEP).numpy(),
+        ),
+        "image": (
+            tfds.features.Image(shape=(None, None, 4), dtype=np.uint16),
+            tf.io.encode_png(DEEP).numpy(),
+        ),
+        "npy": (tfds.features.Tensor(shape=(), dtype=tf.string), to_npy(DEEP[..., [3, 0]])),
+    }[kind]
+    features = tfds.features.FeaturesDict({**FEATURES, "image": feature})
+    encoder = encoder_of(features, pet_classes, bands=BANDS)
+    found = example_of(encoder, {**element, "image": content}).features.feature
+    np.testing.assert_array_equal(
+        from_npy(found[schema.IMAGE].bytes_list.value[0]), DEEP[..., [3, 0]]
+    )
+    mean = DEEP[..., [3, 0]].mean() / 65535
+    assert found[schema.BRIGHTNESS].float_list.value[0] == pytest.approx(mean, rel=1e-4)
+    assert found[schema.HEIGHT].int64_list.value[0] == 2
+
+
+def test_other_bands_are_set_aside_with_the_reason(element, pet_classes):
+    feature = tfds.features.Image(shape=(None, None, None), dtype=np.uint16)
+    features = tfds.features.FeaturesDict({**FEATURES, "image": feature})
+    encoder = encoder_of(features, pet_classes, bands=BANDS)
+    three = {**element, "image": tf.io.encode_png(DEEP[..., :3]).numpy()}
+    good = {**element, "image": tf.io.encode_png(DEEP).numpy()}
+    first, second = encoder.encode([three, good])
+    assert first.problem == (
+        "its picture can't be used: it has 3 bands, not 4 as the others (dataset.bands)"
+    )
+    assert second.record and not second.problem
+
+
+class DeepPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Two pictures of different sizes, their values in a feature of some kind."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, feature, pictures, **options):
+        self._feature, self._pictures = feature, pictures
+        super().__init__(**options)
+
+    def _info(self):
+        features = {**FEATURES, "image": self._feature}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for index, picture in enumerate(self._pictures):
+            mask = np.ones((*picture.shape[:2], 1), np.uint8)
+            rest = {"file_name": str(index), "species": "cat", "year": 2020}
+            yield index, {"image": picture, "segmentation_mask": mask, **rest}
+
+
+@pytest.mark.parametrize(
+    ("feature", "depth", "channels"),
+    [
+        (tfds.features.Tensor(shape=(None, None, 5), dtype=np.int16, encoding="bytes"), "int16", 5),
+        (
+            tfds.features.Tensor(shape=(None, None, 4), dtype=np.float32, encoding="zlib"),
+            "float32",
+            4,
+        ),
+        (tfds.features.Image(shape=(None, None, 1), dtype=np.float32), "float32", 1),
+        (tfds.features.Image(shape=(None, None, 4), dtype=np.uint8), "uint8", 4),
+    ],
+)
+def test_bands_of_datasets_as_tfds_keeps_them(feature, depth, channels, pet_classes, tmp_path):
+    rng = np.random.default_rng(0)
+    drawn = [(rng.random((*size, channels)) * 99).astype(depth) for size in ((6, 9), (11, 4))]
+    builder = DeepPictures(feature, drawn, data_dir=str(tmp_path))
+    builder.download_and_prepare()
+    encoder = encoder_of(
+        builder.info.features, pet_classes, bands=BandsConfig(count=channels, depth=depth)
+    )
+    dataset = builder.as_dataset(split="train", decoders=encoder.decoders).batch(2)
+    (batch,) = dataset.as_numpy_iterator()
+    elements = [dict(zip(batch, one, strict=True)) for one in zip(*batch.values(), strict=True)]
+    for element, found in zip(elements, encoder.encode(elements), strict=True):
+        assert not found.problem
+        feature = tf.train.Example.FromString(found.record).features.feature
+        pixels = from_npy(feature[schema.IMAGE].bytes_list.value[0])
+        np.testing.assert_array_equal(pixels, drawn[int(element["file_name"])])

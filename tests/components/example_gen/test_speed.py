@@ -12,7 +12,7 @@ from PIL import Image
 
 from components.common import pictures
 from components.datasets.synthetic_pets import draw_pet
-from components.example_gen.config import BadExamplesConfig, FeaturesConfig
+from components.example_gen.config import DatasetConfig
 from components.example_gen.encoding import ExampleEncoder
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def test_an_example_costs_little_more_than_decoding_it(elements, pet_classes):
     features = tfds.features.FeaturesDict(
         {"image": tfds.features.Image(), "segmentation_mask": tfds.features.Image()}
     )
-    encoder = ExampleEncoder(features, FeaturesConfig(), pet_classes, BadExamplesConfig())
+    encoder = ExampleEncoder(features, DatasetConfig(name="drawn"), pet_classes)
     parts = [[one[name] for one in elements] for name in ("image", "segmentation_mask")]
     decoded = (
         tf.data.Dataset.from_tensor_slices(tuple(parts))

@@ -14,9 +14,9 @@ import small_models
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as tflite
 
+from components.common import confusion
 from components.common.export_config import ExportConfig
 from components.common.exported_model import ExportedModel
-from components.evaluator import confusion
 from components.exporter import exporting
 from components.exporter.exporting import Data, export_all
 from components.exporter.network import on_device, take_network

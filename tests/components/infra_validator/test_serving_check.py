@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common import schema
+from components.common.bands import BandsConfig, from_npy, to_npy
 from components.infra_validator import serving_check
 from components.infra_validator.clean_process import Answer
 
@@ -188,3 +189,29 @@ def test_bytes_that_are_no_picture_must_be_refused(requests, answer, message):
     ((_, fault),) = serving_check.find_faults(requests, answers, CLASSES)
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(fault)
+
+
+def test_pictures_of_other_bands_are_asked_for_in_their_forms(tmp_path):
+    """As an array, as a PNG where there is such a one, and with a band too many."""
+    rng = np.random.default_rng(0)
+    for depth, kinds in (("uint16", 6), ("float32", 5)):
+        pixels = rng.integers(0, 255, (20, 30, 4)).astype(depth)
+        feature = {
+            schema.IMAGE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[to_npy(pixels)])),
+            schema.HEIGHT: tf.train.Feature(int64_list=tf.train.Int64List(value=[20])),
+            schema.WIDTH: tf.train.Feature(int64_list=tf.train.Int64List(value=[30])),
+        }
+        record = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+        with tf.io.TFRecordWriter(str(tmp_path / depth), "GZIP") as writer:
+            writer.write(record)
+        samples = serving_check.choose_samples([str(tmp_path / depth)])
+        bands = BandsConfig(count=4, depth=depth)
+        by_name = {one.call.name: one for one in serving_check.make_requests(samples, bands)}
+        assert len(by_name) == kinds
+        (good, more) = by_name["5 bands at position 1"].call.batch
+        assert by_name["5 bands at position 1"].bad_position == 1
+        np.testing.assert_array_equal(from_npy(more)[..., :4], from_npy(good))
+        assert by_name["the largest picture (30x20)"].sizes == ((20, 30),)
+        if depth == "uint16":
+            (png,) = by_name["PNG, batch of 1"].call.batch
+            np.testing.assert_array_equal(tf.io.decode_png(png, 4, tf.uint16), pixels)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import glob
 import io
+import json
 import os
 import pty
 import subprocess
@@ -12,12 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pyproj
 import pytest
+import shapely
 import tensorflow as tf
 import yaml
+from geotiffs import PLACE, write_raster
 from lossy_engine import losing
 from PIL import Image
 from pycocotools.coco import COCO
+from rasterio.features import rasterize
+from shapely.geometry import shape
 
 from pipeline import cli
 
@@ -97,6 +103,67 @@ def test_objects_are_what_hangs_together(serving_folder, tmp_path, capsys):
         assert [one["area"] for one in found] == [mask.sum() for mask in masks]
     assert call(*given, "light", "--beam") == 1
     assert "--objects does not go with --beam" in capsys.readouterr().err
+
+
+def bright(shape, *boxes):
+    """Dark, with bright boxes: top, bottom, left, right."""
+    picture = np.zeros((*shape, 3), np.uint8)
+    for top, bottom, left, right in boxes:
+        picture[top:bottom, left:right] = 255
+    return picture
+
+
+def test_objects_as_geojson(serving_folder, tmp_path, capsys):
+    """A picture in pixels, a raster in degrees (brought back by pyproj), of both the counts."""
+    first = bright((40, 60), (2, 5, 3, 9), (20, 31, 40, 55), (31, 33, 55, 58))
+    first[25, 45] = 0
+    second = bright((30, 50), (0, 30, 10, 12), (5, 8, 30, 45))
+    Image.fromarray(first).save(tmp_path / "first.png")
+    write_raster(tmp_path / "second.tif", second)
+    out = tmp_path / "out"
+    files = [tmp_path / "first.png", tmp_path / "second.tif"]
+    given = ["predict", "--model", serving_folder, *files, "--out", out]
+    assert call(*given, "--objects-format", "geojson") == 1
+    assert "say of which classes, too" in capsys.readouterr().err
+    assert call(*given, "--objects", "light", "dark", "--objects-format", "geojson") == 0
+    shown = capsys.readouterr().out
+    assert f"objects in {out}/*_objects.geojson: 4 of dark, 4 of light" in shown
+    assert not (out / "objects.json").exists()
+
+    back = pyproj.Transformer.from_crs("OGC:CRS84", "EPSG:32632", always_xy=True)
+
+    def pixels(points):
+        x, y = back.transform(*points.T)
+        return np.stack(~PLACE @ (x, y), axis=1)
+
+    for name, picture in (("first", first), ("second", second)):
+        found = json.loads((out / f"{name}_objects.geojson").read_text())["features"]
+        shapes = [shape(one["geometry"]) for one in found]
+        if name == "second":
+            shapes = [shapely.transform(one, pixels) for one in shapes]
+            assert {one["properties"]["area_square_metres"] for one in found} >= {15.0, 11.25}
+        classes = [{"dark": 1, "light": 2}[one["properties"]["class"]] for one in found]
+        again = rasterize(zip(shapes, classes, strict=True), picture.shape[:2])
+        np.testing.assert_array_equal(again, 1 + picture[..., 0] // 255)
+        assert sum(one["properties"]["area_pixels"] for one in found) == again.size
+
+    assert call(*given, "--objects", "light") == 0  # COCO, but for the raster
+    told = f"objects in {out}/objects.json and {out}/*_objects.geojson: 4 of light"
+    assert told in capsys.readouterr().out
+    coco = json.loads((out / "objects.json").read_text())
+    assert [Path(image["file_name"]).name for image in coco["images"]] == ["first.png"]
+    assert len(coco["annotations"]) == 2
+
+
+def test_objects_of_a_raster_that_has_no_place_are_told_in_pixels(serving_folder, tmp_path, capsys):
+    write_raster(tmp_path / "plan.tif", bright((20, 20), (2, 5, 3, 9)), crs=None)
+    given = ["predict", "--model", serving_folder, tmp_path / "plan.tif", "--out", tmp_path]
+    assert call(*given, "--objects", "light") == 0
+    shown = capsys.readouterr().out
+    assert "plan.tif: it has no coordinate system: its objects are in pixels" in shown
+    (one,) = json.loads((tmp_path / "plan_objects.geojson").read_text())["features"]
+    assert shape(one["geometry"]).bounds == (3, 2, 9, 5)
+    assert one["properties"] == {"class": "light", "area_pixels": 18, "box": [3, 2, 6, 3]}
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])

@@ -13,10 +13,12 @@ def test_chunks_give_what_the_whole_gives(count):
     def apply(batch):
         def double(part):
             tf.py_function(lambda n: seen.append(int(n)), [tf.shape(part)[0]], [])
-            return part * 2
+            return {"twice": part * 2, "text": tf.strings.as_string(part[:, 0])}
 
-        return in_chunks(double, batch, 32)
+        return in_chunks(double, batch, 32, {"twice": tf.int64, "text": tf.string})
 
     batch = np.arange(count * 3).reshape(count, 3)
-    np.testing.assert_array_equal(apply(tf.constant(batch, tf.int64)), batch * 2)
+    found = apply(tf.constant(batch, tf.int64))
+    np.testing.assert_array_equal(found["twice"], batch * 2)
+    assert [int(text) for text in found["text"].numpy()] == batch[:, 0].tolist()
     assert sum(seen) == count and max(seen) <= 32

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.request_check import check_request
+from components.common.bands import BandsConfig, to_npy
+from components.trainer.request_check import check_bands, check_request
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 255, (40, 60, 3)).astype(np.uint8)
@@ -113,3 +114,41 @@ def test_a_batch_that_is_too_large_is_refused(good):
     check(tf.constant(padded))
     with pytest.raises(tf.errors.InvalidArgumentError, match="the batch has more than 2 MB"):
         check(tf.constant([*padded, padded[0]]))
+
+
+def check_of_bands(bands):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def check_batch(encoded):
+        return check_bands(encoded, "image_bytes", bands, max_megabytes=1, max_megapixels=1)
+
+    return check_batch
+
+
+def test_arrays_of_the_bands_pass_and_others_are_named(good):
+    check_batch = check_of_bands(BandsConfig(count=4, depth="uint16"))
+    deep = RNG.integers(0, 65535, (40, 60, 4)).astype(np.uint16)
+    array, png = to_npy(deep), tf.io.encode_png(deep).numpy()
+    assert check_batch(tf.constant([array, png])).numpy().tolist() == [array, png]
+    for other in (to_npy(deep[..., :3]), good["rgba"], good["jpeg"], array[:-2], b""):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError,
+            match="image_bytes: no .npy or PNG of 4 bands of uint16 at position 1 of the batch",
+        ):
+            check_batch(tf.constant([array, other, png]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more than 1 MB"):
+        check_batch(tf.constant([to_npy(np.zeros((400, 400, 4), np.uint16))]))
+    eight = check_of_bands(BandsConfig(count=1, depth="uint8"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more than 1 MB"):
+        eight(tf.constant([to_npy(np.zeros((1001, 1000, 1), np.uint8))]))
+
+
+def test_floats_that_are_no_number_are_named():
+    check_batch = check_of_bands(BandsConfig(count=2, depth="float32"))
+    fine = np.ones((3, 4, 2), np.float32)
+    bad = fine.copy()
+    bad[2, 3, 1] = np.nan
+    assert len(check_batch(tf.constant([to_npy(fine)] * 3))) == 3
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="pixels that are no number at position 1 of"
+    ):
+        check_batch(tf.constant([to_npy(fine), to_npy(bad)]))

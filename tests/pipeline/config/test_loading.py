@@ -110,6 +110,21 @@ def test_no_such_config():
             {"pusher__exports": [{"format": "onnx", "calibration_pictures": 7}]},
             ["calibration_pictures: only `quantize: int8` is calibrated; here it is `none`"],
         ),
+        (
+            {
+                "pusher__exports": [{"format": "onnx"}],
+                "dataset__bands": {"count": 4, "depth": "uint16"},
+            },
+            ["pusher.exports: an export sees red, green and blue of 8 bits; with dataset.bands"],
+        ),
+        (
+            {"evaluator__objects": ["pet"]},
+            ["evaluator: objects: they are counted at the pictures' own size: at: picture"],
+        ),
+        (
+            {"evaluator__at": "picture", "evaluator__objects": ["car"]},
+            ["evaluator.objects: there is no class 'car', only"],
+        ),
         ({"classes": {"values": {"pet": 1, "dog": 1}}}, ["classes: raw mask value 1 is listed"]),
         ({"dataset__features__slice_by": ["mask"]}, ["'mask' is a name that segline uses"]),
     ],

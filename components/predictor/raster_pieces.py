@@ -1,0 +1,263 @@
+"""Pieces of a raster: cut, read, segmented, and written to a mask that lies where it does."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from components.common import palette, schema
+from components.common.bands import BandsConfig, check_count, of_depth, shown, to_npy
+from components.common.deep_pictures import range_of, to_8_bits
+from components.common.exported_model import Segmenter
+from components.common.picture_fit import PictureFit
+from components.common.picture_settings import PictureSettings
+from components.common.windows import Span, footprint, spans
+
+if TYPE_CHECKING:
+    import rasterio
+
+LARGE = 25_000_000  # pixels of a TIFF that is read in pieces though it has no place
+_PIECE = 2048  # pixels of a piece's sides
+_PIECE_BYTES = 32_000_000  # of many bands: half of what a request may have
+_BLOCK = 512  # of the written file
+_CACHE_BYTES = 128 * 2**20  # GDAL's; its own default is a share of the machine
+_OVERVIEW = 1600  # longest side of the overlay
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[rasterio.DatasetReader]:
+    """An open raster; what GDAL says while it is open becomes one line.
+
+    Args:
+      path: of the raster.
+
+    Raises:
+      OSError: rasterio is not installed, or something can't be read or written as a raster.
+    """
+    try:
+        import rasterio
+        import rasterio.errors
+    except ImportError as error:
+        raise OSError(
+            "it is a raster, which takes rasterio: pip install 'segline[rasters]'"
+        ) from error
+    unplaced = rasterio.errors.NotGeoreferencedWarning  # of those that are only large
+    try:
+        with (
+            warnings.catch_warnings(action="ignore", category=unplaced),
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
+            rasterio.open(path) as source,
+        ):
+            yield source
+    except rasterio.errors.RasterioError as error:
+        raise OSError(f"it can't be read or written as a raster: {error}") from error
+
+
+class RasterReader:
+    """Reads pieces of a raster as the model's pictures were read.
+
+    Args:
+      source: the open raster.
+      settings: how the model's pictures were read.
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
+      notes: what is decided that the file does not say is added to them.
+
+    Attributes:
+      settings: the same, with a range for values of more than 8 bits: that of the whole raster,
+        so that all pieces are read alike.
+
+    Raises:
+      OSError: its bands or values are not what the model takes.
+    """
+
+    def __init__(
+        self,
+        source: rasterio.DatasetReader,
+        settings: PictureSettings,
+        bands: BandsConfig | None,
+        notes: list[str],
+    ) -> None:
+        from rasterio.enums import ColorInterp
+
+        self._source = source
+        self._deep = bands
+        # A fourth band that GDAL calls alpha for want of a better name is a band, and no mask.
+        self._has_alpha = ColorInterp.alpha in source.colorinterp
+        if bands and source.count == bands.count:
+            self._has_alpha, self._bands = False, list(source.indexes)
+        else:
+            self._bands = [
+                band
+                for band, kind in zip(source.indexes, source.colorinterp, strict=True)
+                if kind != ColorInterp.alpha
+            ]
+        if bands:
+            check_count(len(self._bands), bands)
+            self._bands = [self._bands[band - 1] for band in bands.taken]
+        if ColorInterp.palette in source.colorinterp:
+            raise OSError("a raster with a palette is not read: expand it (gdal_translate -expand)")
+        self.settings = settings
+        if np.dtype(source.dtypes[0]) != np.uint8 and not settings.value_range and not bands:
+            # One range for all pieces, as for a picture that is read whole.
+            low, high = self._extremes()
+            values = np.array([low, high], source.dtypes[0])
+            found = range_of(values, notes)
+            self.settings = settings.model_copy(update={"value_range": found})
+
+    def piece(self, rows: Span, columns: Span) -> tuple[bytes, np.ndarray]:
+        """What the model is sent, and where there is data, bool [height, width]."""
+        pixels, there = self._read(window=window_of(rows, columns))
+        if self._deep:
+            return to_npy(pixels), there
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue(), there
+
+    def overview(self) -> np.ndarray:
+        """The whole, reduced: uint8 [height, width, 3]."""
+        height, width = self._source.height, self._source.width
+        scale = min(1.0, _OVERVIEW / max(height, width))
+        shape = max(1, round(height * scale)), max(1, round(width * scale))
+        pixels, _ = self._read(out_shape=shape)
+        return shown(pixels, self._deep) if self._deep else pixels
+
+    def _read(self, **how: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels as the model knows them, [height, width, channels], and where there is data."""
+        pixels = np.moveaxis(self._source.read(self._bands, **how), 0, -1)
+        there = self._there(**how)
+        if not there.all():
+            # Some value that is one; what becomes of it there is not kept.
+            fill = self.settings.value_range[0] if self.settings.value_range else 0
+            pixels = np.where(there[..., np.newaxis], pixels, np.asarray(fill, pixels.dtype))
+        if self._deep:
+            return of_depth(pixels, self._deep), there
+        pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+        narrow = to_8_bits(pixels, self.settings, [])
+        return np.asarray(Image.fromarray(narrow).convert("RGB")), there
+
+    def _there(self, **how: Any) -> np.ndarray:
+        """Where there is data: bool [height, width]."""
+        from rasterio.enums import MaskFlags
+
+        there = self._source.dataset_mask(**how) > 0
+        by_alpha = any(MaskFlags.alpha in flags for flags in self._source.mask_flag_enums)
+        return np.ones_like(there) if by_alpha and not self._has_alpha else there
+
+    def _extremes(self) -> tuple[float, float]:
+        low, high = np.inf, -np.inf
+        height, width = self._source.height, self._source.width
+        for rows in spans(height, _PIECE, 0, _PIECE):
+            for columns in spans(width, _PIECE, 0, _PIECE):
+                window = window_of(rows, columns)
+                there = self._there(window=window)
+                values = self._source.read(self._bands, window=window)[:, there]
+                if values.size:
+                    low, high = min(low, values.min()), max(high, values.max())
+        return (low, high) if low <= high else (0, 0)
+
+
+def pieces_of(
+    fit: PictureFit, height: int, width: int, bands: BandsConfig | None = None
+) -> Iterator[tuple[Span, Span]]:
+    """What is sent to the model at a time: its rows and columns.
+
+    Args:
+      fit: how the model sees pictures.
+      height: of the raster, in pixels.
+      width: likewise.
+      bands: what it sees of them, where that is not red, green and blue of 8 bits.
+
+    Raises:
+      OSError: the model sees whole pictures, and this is too large for one.
+    """
+    if fit.fit == "tiles":
+        size, overlap = footprint(fit.image_size, fit.tiles)
+        side = min(_PIECE, math.isqrt(_PIECE_BYTES // bands.pixel_bytes)) if bands else _PIECE
+        columns = spans(width, size[1], overlap[1], side)
+        return (
+            (row, column) for row in spans(height, size[0], overlap[0], side) for column in columns
+        )
+    if height * width > LARGE:
+        raise OSError(
+            f"{width}x{height} pixels are too many for a model that sees pictures whole: train "
+            "one with `transform.fit: tiles`"
+        )
+    return iter([(Span(0, height, 0, height), Span(0, width, 0, width))])
+
+
+def segment(
+    model: Segmenter, reader: RasterReader, rows: Span, columns: Span
+) -> tuple[np.ndarray, float]:
+    """Asks the model for a piece.
+
+    Args:
+      model: the model.
+      reader: of the raster.
+      rows: of the piece.
+      columns: of the piece.
+
+    Returns:
+      What is kept of it: uint8 [height, width] of class indices, IGNORE_INDEX where there is no
+      data; and the mean probability of the winning class.
+
+    Raises:
+      OSError: it can't be read, or the model refuses it.
+    """
+    encoded, there = reader.piece(rows, columns)
+    kept = np.s_[
+        rows.keep_from - rows.begin : rows.keep_to - rows.begin,
+        columns.keep_from - columns.begin : columns.keep_to - columns.begin,
+    ]
+    if not there[kept].any():  # (a scene's frame)
+        return np.full(there[kept].shape, schema.IGNORE_INDEX, np.uint8), 0.0
+    (prediction,) = model.predict_each([encoded])
+    if isinstance(prediction, str):
+        raise OSError(prediction)
+    mask = np.where(there, prediction.mask, schema.IGNORE_INDEX).astype(np.uint8)
+    return mask[kept], prediction.confidence
+
+
+def window_of(rows: Span, columns: Span, kept: bool = False) -> Any:
+    """Rasterio's window of a piece, or of what is kept of it."""
+    from rasterio.windows import Window
+
+    top, bottom = (rows.keep_from, rows.keep_to) if kept else (rows.begin, rows.end)
+    left, right = (columns.keep_from, columns.keep_to) if kept else (columns.begin, columns.end)
+    return Window(left, top, right - left, bottom - top)
+
+
+@contextlib.contextmanager
+def mask_target(path: str, source: rasterio.DatasetReader, num_classes: int) -> Iterator[Any]:
+    """Opens a GeoTIFF of one byte a pixel for writing, where the source is, with a palette."""
+    import rasterio
+
+    points, system = source.gcps
+    place: dict[str, Any] = {"gcps": points, "crs": system} if points else {"crs": source.crs}
+    if not source.transform.is_identity:
+        place["transform"] = source.transform
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        dtype="uint8",
+        count=1,
+        height=source.height,
+        width=source.width,
+        nodata=schema.IGNORE_INDEX,
+        tiled=True,
+        blockxsize=_BLOCK,
+        blockysize=_BLOCK,
+        compress="deflate",
+        bigtiff="if_safer",
+        **place,
+    ) as target:
+        colors = palette.class_colors(num_classes)[:num_classes].tolist()
+        target.write_colormap(1, {index: tuple(color) for index, color in enumerate(colors)})
+        yield target
