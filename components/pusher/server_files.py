@@ -11,8 +11,8 @@ that moves the label.
 KServe: an InferenceService whose latest revision is the canary; it gives the rest of the requests
 to the revision that had all of them before (kserve aaac4e2:
 docs/samples/v1beta1/rollout/README.md). A revision must not change below it, so each serves one
-version: its arguments name a file `<version>.config`, which TensorFlow Serving prefers to the base
-path of KServe's runtime (model_servers/server.cc, BuildAndStart; KServe appends arguments:
+version: its arguments name a file `only-<version>.config`, which TensorFlow Serving prefers to the
+base path of KServe's runtime (model_servers/server.cc, BuildAndStart; KServe appends arguments:
 pkg/controller/v1beta1/inferenceservice/utils/utils.go, MergeRuntimeContainers).
 """
 
@@ -60,6 +60,11 @@ def models_config(server: RolloutConfig, stable: str, canary: str) -> str:
     return _MODEL.format(name=server.model_name, base_path=base_path, policy=_ALL, labels=labels)
 
 
+def of_version(version: str) -> str:
+    """Name of the file that `version_config` gives."""
+    return f"only-{version}.config"
+
+
 def version_config(server: RolloutConfig, version: str) -> str:
     """The file of one of KServe's revisions: that version and no other."""
     policy = f"specific {{ versions: {version} }}"
@@ -81,7 +86,7 @@ def inference_service(server: RolloutConfig, stable: str, canary: str) -> str:
             "protocolVersion": "v1",
             "runtimeVersion": "2.21.0",
             "storageUri": f"{server.storage_uri.rstrip('/')}/{LABELLED}",
-            "args": [f"--model_config_file={_MOUNTED}/{canary or stable}.config"],
+            "args": [f"--model_config_file={_MOUNTED}/{of_version(canary or stable)}"],
             "resources": {
                 "requests": {"cpu": "1", "memory": "2Gi"},
                 "limits": {"memory": "4Gi"},

@@ -69,7 +69,7 @@ def commit(folder: str, new: Rollout) -> list[str]:
     for version in {new.now.stable, new.now.canary} - {""}:
         if find(folder, version) is None:
             raise UserError(f"{version}: there is no such version in {folder}")
-    _write(os.path.join(folder, rollout.RECORD), rollout.to_json(new))
+    write(os.path.join(folder, rollout.RECORD), rollout.to_json(new))
     return apply(folder, new)
 
 
@@ -94,12 +94,12 @@ def apply(folder: str, known: Rollout) -> list[str]:
         if find(folder, version):
             _put(folder, LABELLED, version)
             config = server_files.version_config(known.server, version)
-            _write(os.path.join(folder, LABELLED, f"{version}.config"), config)
+            write(os.path.join(folder, LABELLED, server_files.of_version(version)), config)
     _write_server_files(folder, known)
     for version in versions(os.path.join(folder, LABELLED)):
         if version not in loaded:
             _take(folder, LABELLED, version)
-            config = os.path.join(folder, LABELLED, f"{version}.config")
+            config = os.path.join(folder, LABELLED, server_files.of_version(version))
             if tf.io.gfile.exists(config):
                 tf.io.gfile.remove(config)
     stay = {now.stable, now.canary, rollout.before(shown(folder), now.stable)}
@@ -109,10 +109,10 @@ def apply(folder: str, known: Rollout) -> list[str]:
 def _write_server_files(folder: str, known: Rollout) -> None:
     now, server = known.now, known.server
     text = server_files.models_config(server, now.stable, now.canary)
-    _write(os.path.join(folder, server_files.MODELS_CONFIG), text)
+    write(os.path.join(folder, server_files.MODELS_CONFIG), text)
     if server.storage_uri:
         text = server_files.inference_service(server, now.stable, now.canary)
-        _write(os.path.join(folder, server_files.INFERENCE_SERVICE), text)
+        write(os.path.join(folder, server_files.INFERENCE_SERVICE), text)
 
 
 def _sweep(folder: str) -> None:
@@ -185,8 +185,13 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _write(path: str, text: str) -> None:
-    """Replaces a file at once, where it is another; a bucket does so by itself."""
+def write(path: str, text: str) -> None:
+    """Replaces a file at once, where it is another; a bucket does so by itself.
+
+    Args:
+      path: of the file.
+      text: what is to be in it.
+    """
     if tf.io.gfile.exists(path):
         with tf.io.gfile.GFile(path) as file:
             if file.read() == text:

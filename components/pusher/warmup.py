@@ -19,6 +19,8 @@ from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.common import schema
+from components.common.band_tensors import has_png
+from components.common.bands import bands_of, channels_of, to_npy
 from components.common.model_card import read_card
 from components.common.served_model import fit_of
 
@@ -35,14 +37,24 @@ def drawn_pictures(model: str) -> list[bytes]:
       model: the SavedModel.
 
     Returns:
-      A JPEG and a PNG file: each has a decoder of its own.
+      A JPEG and a PNG file: each has a decoder of its own. Of a model that sees other bands, an
+      .npy file, and a PNG where one can hold them.
 
     Raises:
       ValueError: it is no model of segline's.
     """
-    height, width = (_SCALE * side for side in fit_of(read_card(model)).image_size)
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    return [_encoded(pixels, "JPEG"), _encoded(pixels, "PNG")]
+    card = read_card(model)
+    bands = bands_of(card)
+    shape = *(_SCALE * side for side in fit_of(card).image_size), channels_of(bands)
+    noise = np.random.default_rng(0)
+    if bands is None:
+        pixels = noise.integers(0, 256, shape, np.uint8)
+        return [_encoded(pixels, "JPEG"), _encoded(pixels, "PNG")]
+    depth = np.dtype(bands.depth)
+    values = noise.random(shape) if depth.kind == "f" else noise.integers(0, 256, shape)
+    pixels = values.astype(depth)
+    pngs = [tf.io.encode_png(pixels).numpy()] if has_png(bands) else []
+    return [to_npy(pixels), *pngs]
 
 
 def split_pictures(files: Sequence[str]) -> list[bytes]:

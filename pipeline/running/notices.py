@@ -8,9 +8,10 @@ from typing import Any
 from ml_metadata import MetadataStore
 
 from components.common import run_record, schema
+from components.pusher.config import Stage
 from pipeline.config.loading import PipelineConfig
 from pipeline.config.notify import Event
-from pipeline.metadata.artifacts import earlier_blessed
+from pipeline.metadata.artifacts import earlier_blessed, text_of
 from pipeline.metadata.history import Run, list_runs
 
 _LONGEST_REASON = 500
@@ -29,6 +30,7 @@ class Notice:
       mean_iou: of the run's model; None: it was not evaluated.
       mean_iou_before: of the model that was blessed last before it; None: there is none.
       report: where the report is, or how to get it.
+      stage: as what a pushed model is served, `stable` or `canary`.
     """
 
     pipeline: str
@@ -39,13 +41,14 @@ class Notice:
     mean_iou: float | None = None
     mean_iou_before: float | None = None
     report: str = ""
+    stage: Stage = "stable"
 
     def title(self) -> str:
         """One line, for a mail's subject."""
         what = {
             "failed": f"{self.step or 'the run'} failed",
             "refused": "the new model was refused",
-            "pushed": "a new model is served",
+            "pushed": f"a new model is served{' as a canary' if self.stage == 'canary' else ''}",
             "recovered": "well again",
         }
         return f"{self.pipeline}: {', '.join(what[event] for event in self.events)}"
@@ -105,6 +108,7 @@ def of_outcome(store: MetadataStore, config: PipelineConfig, run: Run) -> Notice
     if not reason and _went_wrong(_before(store, run)):
         events.append("recovered")
     report = run.output("Reporter", "report")
+    pushed = run.output("Pusher", "pushed_model")
     blessing = run.output("Evaluator", "blessing")
     return Notice(
         pipeline=config.name,
@@ -115,6 +119,7 @@ def of_outcome(store: MetadataStore, config: PipelineConfig, run: Run) -> Notice
         mean_iou=run.metrics().get(schema.MEAN_IOU),
         mean_iou_before=earlier_blessed(store, config.name, blessing, schema.MEAN_IOU),
         report=report.uri if report else "",
+        stage="canary" if pushed and text_of(pushed, "stage") == "canary" else "stable",
     )
 
 

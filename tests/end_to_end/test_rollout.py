@@ -117,3 +117,18 @@ def test_what_can_not_be_done_is_one_clear_line(place, step, message):
     done = place.call("segline", "serving", *step)
     assert done.returncode == 1
     assert message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_batches_are_measured_on_the_stable_version(place):
+    (stable,) = [row for row in ask(place, "serving", "list") if row["state"] == "stable"]
+    done = place.call("segline", "serving", "batching")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()[:2]] == [
+        "batch of  1",
+        "batch of  2",
+    ]
+    text = (place.root / "serving/batching.config").read_text()
+    assert f"version {stable['version']}, " in text and "max_batch_size { value: " in text
+    missing = place.call("segline", "serving", "batching", "--picture", "none.jpg")
+    assert missing.returncode == 1
+    assert "--picture none.jpg: " in missing.stderr and len(missing.stderr.splitlines()) == 1

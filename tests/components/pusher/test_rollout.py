@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 import yaml
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
@@ -148,6 +149,31 @@ def test_a_volume_without_hard_links_has_copies(source, tmp_path, monkeypatch):
     push(source, serving, "1001")
     push(source, serving, "1002", "canary")
     assert all(is_whole(serving / "rollout" / version) for version in ("1001", "1002"))
+
+
+@pytest.mark.parametrize("action", ["rollback", "promote", "pin", "push stable", "push canary"])
+def test_a_bucket_has_the_same_versions_in_the_same_places(source, tmp_path, clock, action):
+    """By an address all goes through TensorFlow's files: no renames, no links, no locks."""
+    trees = {}
+    for folder in (str(tmp_path / "serving"), f"file://{tmp_path}/bucket"):
+        clock[0] = 1000.0
+        prepared(source, folder, clock)
+        STEPS[action](source, folder)
+        clock[0] += 100  # what is served no longer is taken from the servers
+        version_store.apply(folder, rollout.read(folder))
+        trees[folder] = {
+            os.path.relpath(os.path.join(path, name), folder): content_of(path, name)
+            for path, _, names in tf.io.gfile.walk(folder)
+            for name in names
+        }
+    volume, bucket = trees.values()
+    assert volume == bucket
+    assert "rollout.json" in bucket and sum(name.endswith(".pb") for name in bucket) > 4
+
+
+def content_of(path, name):
+    with tf.io.gfile.GFile(os.path.join(path, name)) as file:
+        return file.read()
 
 
 def test_while_a_version_is_pinned_what_is_pushed_is_a_canary(source, tmp_path, clock):
@@ -390,10 +416,10 @@ def test_the_inference_service_is_that_of_the_manifests():
     model = expected["spec"]["predictor"]["model"]
     model |= {
         "storageUri": f"{uri}/rollout",
-        "args": ["--model_config_file=/mnt/models/1001.config"],
+        "args": ["--model_config_file=/mnt/models/only-1001.config"],
     }
     assert yaml.safe_load(server_files.inference_service(server, "1001", "")) == expected
-    model["args"] = ["--model_config_file=/mnt/models/1002.config"]
+    model["args"] = ["--model_config_file=/mnt/models/only-1002.config"]
     expected["spec"]["predictor"]["canaryTrafficPercent"] = 25
     assert yaml.safe_load(server_files.inference_service(server, "1001", "1002")) == expected
 
@@ -404,7 +430,7 @@ def test_a_revision_of_kserve_serves_one_version(source, tmp_path):
     push(source, serving, "1002", "canary")
     for version in ("1001", "1002"):
         message = model_server_config_pb2.ModelServerConfig()
-        text_format.Parse((serving / "rollout" / f"{version}.config").read_text(), message)
+        text_format.Parse((serving / "rollout" / f"only-{version}.config").read_text(), message)
         (config,) = message.model_config_list.config
         assert list(config.model_version_policy.specific.versions) == [int(version)]
         assert config.base_path == "/mnt/models" and not config.version_labels

@@ -24,6 +24,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from components.common import band_tensors
+from components.common.bands import BandsConfig
+from components.common.model_card import write_card
 from components.common.served_model import ServedModel
 from components.pusher import component, warmup
 from components.trainer import unet
@@ -79,6 +82,22 @@ def test_drawn_pictures_warm_up_both_decoders(model, tmp_path):
         masks = answer(str(tmp_path / "7"), one)["mask_png_bytes"]
         assert {Image.open(io.BytesIO(mask)).size for mask in masks} == {(64, 64)}
     assert warmup.drawn_pictures(model) == warmup.drawn_pictures(model)
+
+
+@pytest.mark.parametrize(
+    ("count", "depth", "forms"), [(4, "uint8", 2), (5, "uint16", 1), (2, "float32", 1)]
+)
+def test_drawn_pictures_have_the_bands_that_the_model_sees(tmp_path, count, depth, forms):
+    bands = BandsConfig(count=count, depth=depth)
+    card = {"image_size": [16, 24], "bands": bands.model_dump(mode="json")}
+    write_card(str(tmp_path), small_models.CLASSES, card)
+    drawn = warmup.drawn_pictures(str(tmp_path))
+    pixels = [band_tensors.decode(tf.constant(one), bands).numpy() for one in drawn]
+    assert len(pixels) == forms
+    for one in pixels:
+        assert one.shape == (32, 48, count) and one.dtype == depth
+        np.testing.assert_array_equal(one, pixels[0])
+        assert one.std() > 0
 
 
 def test_pictures_of_a_split_are_sent_as_they_are(model, tmp_path):

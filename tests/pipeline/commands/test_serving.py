@@ -133,7 +133,7 @@ def test_settings_of_the_servers_are_written_with_the_next_change(config, capsys
     assert f"kubectl apply -f {service}" in shown
     assert "canaryTrafficPercent: 10" in service.read_text()
     push(config, "1003", "canary")  # a push has them from the record
-    assert "/1003.config" in service.read_text()
+    assert "/only-1003.config" in service.read_text()
 
 
 def test_what_is_served_no_longer_goes_after_the_grace(config, capsys, monkeypatch):

@@ -41,6 +41,16 @@ def test_a_new_model_is_compared_with_the_one_before(store):
     assert "mean IoU: 0.7500 (+0.0500 against the last blessed model)" in second.text()
 
 
+def test_a_canary_is_told_as_one(store):
+    canary = [("pushed_model", "PushedModel", {"pushed": 1, "stage": "canary"})]
+    store.run("run-1", good(0.7) | {"Pusher": canary}, run_record.DONE)
+    notice = told(store, "run-1")
+    assert notice.title() == "pets: a new model is served as a canary"
+    assert notice.as_dict()["stage"] == "canary"
+    store.run("run-2", good(0.8), run_record.DONE)
+    assert told(store, "run-2").title() == "pets: a new model is served"
+
+
 def test_a_refused_one_says_why_and_the_next_good_one_that_all_is_well(store):
     store.run("run-1", good(0.7), run_record.DONE)
     store.run("run-2", refused(0.5), run_record.DONE)
