@@ -89,13 +89,13 @@ def test_drawn_pictures_warm_up_both_decoders(model, tmp_path):
 )
 def test_drawn_pictures_have_the_bands_that_the_model_sees(tmp_path, count, depth, forms):
     bands = BandsConfig(count=count, depth=depth)
-    card = {"image_size": [16, 24], "bands": bands.model_dump(mode="json")}
+    card = {"image_size": [32, 64], "bands": bands.model_dump(mode="json")}
     write_card(str(tmp_path), small_models.CLASSES, card)
     drawn = warmup.drawn_pictures(str(tmp_path))
     pixels = [band_tensors.decode(tf.constant(one), bands).numpy() for one in drawn]
     assert len(pixels) == forms
     for one in pixels:
-        assert one.shape == (32, 48, count) and one.dtype == depth
+        assert one.shape == (64, 128, count) and one.dtype == depth
         np.testing.assert_array_equal(one, pixels[0])
         assert one.std() > 0
 
