@@ -74,6 +74,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.commands.serving_view import print_versions
     from pipeline.metadata import serving
 
@@ -100,19 +101,20 @@ def _promote(options: argparse.Namespace) -> None:
 
 
 def _promote_due(options: argparse.Namespace) -> None:
+    console = quiet_console()
     from components.pusher import rollout
     from pipeline.metadata import serving
 
     config, store = config_and_store(options)
     if rollout.read(config.serving_dir) is None:
-        quiet_console().print("nothing is promoted: no canary was ever pushed")
+        console.print("nothing is promoted: no canary was ever pushed")
         return
     runs = serving.runs_that_judge(store, config.name)
     hours = config.pusher.promote_after_hours
 
     def transition(known: Rollout, shown: list[str]) -> Rollout:
         if reason := serving.why_not_due(runs, known, hours):
-            quiet_console().print(f"nothing is promoted: {reason}", soft_wrap=True)
+            console.print(f"nothing is promoted: {reason}", soft_wrap=True)
             return known
         why = options.why or f"no run has refused it for {hours:g} hours"
         return rollout.promoted(known, known.now.canary, why)
