@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pipeline.commands import serving_batching
 from pipeline.commands.common import add_config, answer, config_and_store, quiet_console
 
 if TYPE_CHECKING:
     import rich.console
 
-    from components.common.served_model import ServedModel
     from components.pusher.rollout import Rollout
     from pipeline.config.loading import PipelineConfig
 
@@ -45,18 +45,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "rollback", help="make an older version stable again; withdraw all that is newer"
     )
     rollback.add_argument("--to", metavar="VERSION", help="default: the one that was stable before")
-    batching = verbs.add_parser(
-        "batching", help="measure here what TensorFlow Serving should put into one batch"
-    )
-    batching.add_argument(
-        "--picture",
-        action="append",
-        metavar="FILE",
-        help="as large as those that will come; may be given again (default: drawn, twice the "
-        "size that the network sees)",
-    )
-    add_config(batching)
-    batching.set_defaults(function=_batching)
+    serving_batching.add(verbs)
     for verb, function in (
         (promote, _promote),
         (pin, _pin),
@@ -152,55 +141,6 @@ def _rollback(options: argparse.Namespace) -> None:
         return rollout.rolled_back(known, _number(version), options.why)
 
     _change(options, transition)
-
-
-def _batching(options: argparse.Namespace) -> None:
-    """Measures the stable version, and writes what a server takes."""
-    import os
-
-    console = quiet_console()
-    import tensorflow as tf
-
-    from components.common.cpus import usable_cpus
-    from components.common.served_model import ServedModel
-    from components.pusher import batching, version_store, warmup
-    from pipeline.config.loading import load_config
-
-    config = load_config(options.config)
-    model = ServedModel(config.serving_dir)
-    pictures = _read(options.picture, model) or warmup.drawn_pictures(model.path)
-    gpu = bool(tf.config.list_physical_devices("GPU"))
-    with console.status("measuring"):
-        measured = batching.measure(model.predict, pictures, usable_cpus(), gpu)
-    for size, seconds in measured.seconds.items():
-        console.print(f"batch of {size:2}: {1000 * seconds:8.2f} ms a picture")
-    path = os.path.join(config.serving_dir, batching.FILE)
-    text = batching.to_text(measured, os.path.basename(model.path))
-    version_store.write(path, text)
-    console.print(f"max_batch_size {measured.size}\n  {path}", soft_wrap=True)
-
-
-def _read(paths: list[str] | None, model: ServedModel) -> list[bytes]:
-    """Picture files as the model takes them.
-
-    Raises:
-      UserError: one is no picture, or none that the model takes.
-    """
-    from components.common.errors import UserError
-    from components.common.picture_formats import for_model
-
-    found = []
-    for path in paths or ():
-        try:
-            with open(path, "rb") as file:
-                content = for_model(file.read(), model.pictures, model.bands).encoded
-        except OSError as error:
-            raise UserError(f"--picture {path}: {error}") from error
-        (answer,) = model.predict_each([content])
-        if isinstance(answer, str):
-            raise UserError(f"--picture {path}: {answer}")
-        found.append(content)
-    return found
 
 
 def _number(version: str) -> str:
