@@ -1,0 +1,129 @@
+"""What does a model cost to serve, beside the tutorial's?
+
+    python tests/benchmarks/model_cost.py [--rounds 7] [--batch-size 8]
+
+Of the networks of `pets_tutorial`, `pets_fast` and `pets` at their own picture size: parameters,
+multiply-adds a picture, and processor time a picture as a share of the tutorial's network in the
+same round, by turns, the median of the rounds. Each is in the precision that it is trained and
+served in, and once more in float32; weights are random, since they change no cost.
+`pets_tutorial` comes twice: how far its second share is from 1 is what the others may be wrong
+by. Decoding and encoding the pictures are left out, which are the same for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.trainer.unet import build_unet
+from pipeline.config.loading import load_config
+
+_REFERENCE = "pets_tutorial"
+# Operations whose floating-point operations TensorFlow's profiler counts two by two:
+# a multiplication and an addition.
+_MULTIPLY_ADDS = ("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MatMul")
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch-size", type=int, default=8, help="pictures at a time")
+    options = parser.parse_args()
+    models = {name: network(name) for name in (_REFERENCE, "pets_fast", "pets")}
+    models["pets_tutorial once more"] = network(_REFERENCE)
+    models |= {f"{name} in float32": network(name, "float32") for name in ("pets_fast", "pets")}
+    shares = processor_shares(models, options.rounds, options.batch_size)
+    print(f"{'':<24} parameters    multiply-adds   processor time, share of the tutorial's")
+    for name, model in models.items():
+        print(
+            f"{name:<24} {model.count_params():>10,} {multiply_adds(model) / 1e6:>12,.0f} M"
+            f"      {shares[name]:.2f}"
+        )
+
+
+def network(config_name: str, precision: str | None = None) -> keras.Model:
+    """The network of a config, with random weights; `precision` None: the config's."""
+    config = load_config(config_name, environment={})
+    encoder = config.trainer.encoder.model_copy(
+        update={"weights": "none", "fine_tune_from_epoch": None}
+    )
+    size = config.transform.image_size
+    keras.config.set_dtype_policy(precision or config.trainer.precision)
+    try:
+        return build_unet(len(config.classes), size, encoder, config.trainer.decoder)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Of the convolutions, for a picture; what else a network does is small beside them."""
+    profiler = tf.compat.v1.profiler
+    options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
+    forward = _forward(model, 1)
+    counted = profiler.profile(
+        forward.get_concrete_function().graph,
+        cmd="op",
+        options=options.with_empty_output().build(),
+    )
+    by_type = {child.name: child.float_ops for child in _flattened(counted)}
+    return sum(by_type.get(name, 0) for name in _MULTIPLY_ADDS) // 2
+
+
+def _flattened(node: object) -> list:
+    return [node, *(deeper for child in node.children for deeper in _flattened(child))]
+
+
+def processor_shares(models: dict[str, keras.Model], rounds: int, batch: int) -> dict[str, float]:
+    """Processor time of a forward pass as a share of the first model's, by turns.
+
+    Args:
+      models: by name; the first is the reference.
+      rounds: how often each has its turn.
+      batch: pictures in a pass.
+
+    Returns:
+      For each name the median of the rounds' shares.
+    """
+    passes = {}
+    for name, model in models.items():
+        pictures = np.random.default_rng(0).random((batch, *model.input_shape[1:]), np.float32)
+        passes[name] = _pass(_forward(model, batch), tf.constant(pictures))
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for turn in range(rounds + 1):
+        order = list(passes)[turn % len(passes) :] + list(passes)[: turn % len(passes)]
+        for name in order:
+            begun = time.process_time()
+            passes[name]()
+            if turn:  # the first is for warming up
+                times[name].append(time.process_time() - begun)
+    reference = next(iter(times.values()))
+    return {
+        name: statistics.median(own / other for own, other in zip(found, reference, strict=True))
+        for name, found in times.items()
+    }
+
+
+def _pass(forward: tf.types.experimental.PolymorphicFunction, x: tf.Tensor) -> Callable:
+    return lambda: forward(x).numpy()
+
+
+def _forward(model: keras.Model, batch: int) -> tf.types.experimental.PolymorphicFunction:
+    signature = tf.TensorSpec([batch, *model.input_shape[1:]], tf.float32)
+    return tf.function(lambda x: model(x, training=False), input_signature=[signature])
+
+
+if __name__ == "__main__":
+    main()
