@@ -66,9 +66,9 @@ test-cluster: environment
 
 # Ratios, in docs/benchmarks.md. Those of the data need dataset and weights (README), and
 # those of a finished run its folder: make bench RUN=runs/pets
-BENCHMARKS = training_step unchanged_run lineage
+BENCHMARKS = training_step model_cost unchanged_run lineage
 DATA_BENCHMARKS = data_steps whole_run
-RUN_BENCHMARKS = input_pipeline predict evaluation batch_prediction
+RUN_BENCHMARKS = input_pipeline predict evaluation batch_prediction contours
 bench: environment
 	@set -e; bench() { echo "== $$1"; python tests/benchmarks/$$1.py $$2; }; \
 	for one in $(BENCHMARKS); do bench $$one; done; \

@@ -122,7 +122,7 @@ class Tally:
 
     def all_distances(self) -> np.ndarray:
         """Float64 [pixels of both contours], in pixels; a single NaN where there are none."""
-        found = np.concatenate([*self.to_truth, *self.to_prediction])
+        found = np.concatenate([np.empty(0), *self.to_truth, *self.to_prediction])
         return found if len(found) else np.array([np.nan])
 
     def f_score(self, pixels: float) -> float:
@@ -154,7 +154,7 @@ def distances(of: np.ndarray, to: np.ndarray) -> np.ndarray:
 
 
 def _share(found: Sequence[np.ndarray], pixels: float) -> float:
-    values = np.concatenate(found)
+    values = np.concatenate([np.empty(0), *found])
     return float(np.mean(values <= pixels)) if len(values) else 0.0
 
 
