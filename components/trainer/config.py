@@ -182,7 +182,8 @@ class TrainerConfig(schema.Config):
         "classes) beside the cross-entropy; 0: cross-entropy alone, as in the tutorial",
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        default="float32", description="Keras dtype policy"
+        default="float32",
+        description="Keras dtype policy of the training; what is served computes in float32",
     )
     serving: ServingConfig = ServingConfig()
     seed: int = Field(default=0, ge=0, description="of weights, shuffling and augmentation")

@@ -30,7 +30,7 @@ from components.trainer.export import export_model
 from components.trainer.fitting import fit, reproducible
 from components.trainer.training_data import TrainingData, training_data
 from components.trainer.tuner_config import apply
-from components.trainer.unet import build_unet
+from components.trainer.unet import build_unet, in_single_precision
 
 _LOG = logging.getLogger("segline.trainer")
 
@@ -117,8 +117,12 @@ def _train_and_export(
         checkpoints=checkpoints,
     )
     if distribution.is_chief():
+        served = model
+        if config.precision != "float32":
+            # Few servers compute bfloat16 any faster, and devices have the same masks then.
+            served = in_single_precision(model, config.encoder, config.decoder)
         export_model(
-            model,
+            served,
             data.transform,
             classes,
             fn_args.serving_model_dir,

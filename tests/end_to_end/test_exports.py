@@ -26,16 +26,22 @@ def states(output):
     return dict(re.findall(r"[✓✗] (\w+) +(done|cached|failed)", output))
 
 
+def write(path, config):
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
 @pytest.fixture(scope="module")
 def place(new_workplace):
     """After a run without exports, and one that asks for them."""
     place = new_workplace("exports")
+    path = place.folder / "tiny.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["trainer"]["precision"] = "mixed_bfloat16"
+    write(path, config)
     first = place.run()
     assert first.returncode == 0, first.stdout + first.stderr
     place.plain = first.stdout
-    path = place.folder / "tiny.yaml"
-    config = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump({**config, "pusher": {"exports": WANTED}}, sort_keys=False))
+    write(path, {**config, "pusher": {"exports": WANTED}})
     second = place.run()
     assert second.returncode == 0, second.stdout + second.stderr
     place.ran = second.stdout
