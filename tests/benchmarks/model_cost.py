@@ -4,8 +4,8 @@
 
 Of the networks of `pets_tutorial`, `pets_fast` and `pets` at their own picture size: parameters,
 multiply-adds a picture, and processor time a picture as a share of the tutorial's network in the
-same round, by turns, the median of the rounds. Each is in the precision that it is trained and
-served in, and once more in float32; weights are random, since they change no cost.
+same round, by turns, the median of the rounds. All compute in float32, as they are served;
+weights are random, since they change no cost.
 `pets_tutorial` comes twice: how far its second share is from 1 is what the others may be wrong
 by. Decoding and encoding the pictures are left out, which are the same for all.
 """
@@ -44,7 +44,6 @@ def main() -> None:
     options = parser.parse_args()
     models = {name: network(name) for name in (_REFERENCE, "pets_fast", "pets")}
     models["pets_tutorial once more"] = network(_REFERENCE)
-    models |= {f"{name} in float32": network(name, "float32") for name in ("pets_fast", "pets")}
     shares = processor_shares(models, options.rounds, options.batch_size)
     print(f"{'':<24} parameters    multiply-adds   processor time, share of the tutorial's")
     for name, model in models.items():
@@ -54,18 +53,12 @@ def main() -> None:
         )
 
 
-def network(config_name: str, precision: str | None = None) -> keras.Model:
-    """The network of a config, with random weights; `precision` None: the config's."""
+def network(config_name: str) -> keras.Model:
+    """The network of a config, with random weights."""
     config = load_config(config_name, environment={})
-    encoder = config.trainer.encoder.model_copy(
-        update={"weights": "none", "fine_tune_from_epoch": None}
-    )
+    encoder = config.trainer.encoder.model_copy(update={"weights": "none"})
     size = config.transform.image_size
-    keras.config.set_dtype_policy(precision or config.trainer.precision)
-    try:
-        return build_unet(len(config.classes), size, encoder, config.trainer.decoder)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    return build_unet(len(config.classes), size, encoder, config.trainer.decoder)
 
 
 def multiply_adds(model: keras.Model) -> int:
