@@ -65,7 +65,8 @@ class ExportedModel:
             self.fit = fit_of(self.card)
             self.pictures = reading_of(self.card)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} is no export of segline: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"{path} is no export of segline: {reason}") from error
         self.bands: BandsConfig | None = None
         self._alone = threading.Lock()  # LiteRT's interpreter is for one thread at a time
 

@@ -16,6 +16,7 @@ from PIL import Image
 from components.common import schema
 from components.common.bands import bands_of
 from components.common.errors import UserError
+from components.common.export_files import is_export
 from components.common.model_card import read_card
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
@@ -154,7 +155,15 @@ def find_model(path: str) -> str:
             return folder
         if version := latest_version(folder):
             return version
-    there = "there is no such folder" if not tf.io.gfile.isdir(path) else "it holds none"
+    if not tf.io.gfile.exists(path):
+        there = "there is no such folder"
+    elif not tf.io.gfile.isdir(path):
+        there = "it is a file, and no export (.tflite, .onnx)"
+    else:
+        there = "it holds none"
+        names = [os.path.join(path, name) for name in tf.io.gfile.listdir(path)]
+        if exports := sorted(filter(is_export, names)):
+            there = f"it holds exports: name one of them, {', '.join(exports)}"
     raise UserError(
         f"no model in {path}: {there}. Name a SavedModel, a folder of versions such as "
         "runs/quickstart/serving, or run the pipeline first (make run)."

@@ -224,6 +224,20 @@ def begun(shown: Sequence[str]) -> Rollout:
     return _with(None, PUSH, newest, newest, "", False, "pushed before there was a record")
 
 
+def withdrawn(changes: Sequence[Change], index: int) -> set[str]:
+    """The versions that one of the changes has taken from where they were served: a rollback's.
+
+    Args:
+      changes: oldest first.
+      index: of the change.
+    """
+    change = changes[index]
+    if change.action != ROLLBACK or index == 0:
+        return set()
+    before_it = changes[index - 1]
+    return {before_it.stable, before_it.canary} - {"", change.version}
+
+
 def _newer(canary: str, version: str) -> str:
     """A canary that is older than what has become stable has had its time."""
     return canary if canary and int(canary) > int(version) else ""

@@ -68,7 +68,9 @@ def commit(folder: str, new: Rollout) -> list[str]:
     """
     for version in {new.now.stable, new.now.canary} - {""}:
         if find(folder, version) is None:
-            raise UserError(f"{version}: there is no such version in {folder}")
+            raise UserError(
+                f"{version}: there is no such version in {folder}; `segline serving list` has them"
+            )
     write(os.path.join(folder, rollout.RECORD), rollout.to_json(new))
     return apply(folder, new)
 
@@ -89,6 +91,8 @@ def apply(folder: str, known: Rollout) -> list[str]:
     for version in shown(folder):
         if int(version) > int(now.stable):
             _take(folder, SIGHT, version)
+    for version in set(versions(os.path.join(folder, ASIDE))) & set(shown(folder)):
+        _take(folder, ASIDE, version)
     loaded = known.loaded(shown(folder), int(time.time() * 1000))
     for version in sorted(loaded, key=int):
         if find(folder, version):

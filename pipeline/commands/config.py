@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from pipeline.commands.common import quiet_console
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Adds the command."""
@@ -28,6 +30,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _list_configs(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.config.loading import config_names
 
     del options
@@ -35,6 +38,7 @@ def _list_configs(options: argparse.Namespace) -> None:
 
 
 def _print_reference(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.config.reference import reference
 
     del options
@@ -42,12 +46,14 @@ def _print_reference(options: argparse.Namespace) -> None:
 
 
 def _check_config(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.config.loading import load_config
 
     load_config(options.config)
 
 
 def _show_config(options: argparse.Namespace) -> None:
+    quiet_console()
     import yaml
 
     from pipeline.config.loading import load_config
@@ -57,6 +63,7 @@ def _show_config(options: argparse.Namespace) -> None:
 
 
 def _print_name(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.config.loading import load_config
 
     print(load_config(options.config).name)

@@ -102,6 +102,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _lineage_of_model(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.metadata import artifacts, lineage
     from pipeline.metadata.lineage_view import print_tree
 
@@ -117,6 +118,7 @@ def _lineage_of_model(options: argparse.Namespace) -> None:
 
 
 def _lineage_of_data(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.metadata import lineage
     from pipeline.metadata.lineage_view import print_tree
 
@@ -126,6 +128,7 @@ def _lineage_of_data(options: argparse.Namespace) -> None:
 
 
 def _lineage_of_runs(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.metadata.history import list_runs
     from pipeline.metadata.lineage import DESCRIBED_OUTPUTS_OF, describe_run
     from pipeline.metadata.lineage_view import print_runs
@@ -137,6 +140,7 @@ def _lineage_of_runs(options: argparse.Namespace) -> None:
 
 
 def _lineage_diff(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.metadata.history import find_run
     from pipeline.metadata.lineage import compare
     from pipeline.metadata.lineage_view import print_comparison
@@ -150,6 +154,7 @@ def _lineage_diff(options: argparse.Namespace) -> None:
 
 
 def _lineage_changes(options: argparse.Namespace) -> None:
+    quiet_console()
     from pipeline.changes import changes
 
     config, store = config_and_store(options)

@@ -165,9 +165,9 @@ def _change(options: argparse.Namespace, transition: Transition) -> None:
 
     config, store = config_and_store(options, write=True)
     with serving_lock(config):
-        new, leaving = _commit(config, transition)
+        changed, new, leaving = _commit(config, transition)
         rollouts.record(store, config.name, new.changes)
-    _tell(console, config, new)
+    _tell(console, config, new, changed)
     if leaving and not options.no_wait:
         grace = new.server.grace_seconds
         console.print(
@@ -180,20 +180,24 @@ def _change(options: argparse.Namespace, transition: Transition) -> None:
             _commit(config, lambda known, shown: known)
 
 
-def _commit(config: PipelineConfig, transition: Transition) -> tuple[Rollout, list[str]]:
+def _commit(config: PipelineConfig, transition: Transition) -> tuple[bool, Rollout, list[str]]:
+    """Whether anything has changed, what is the record now, and what stays loaded for a while."""
     import dataclasses
 
     from components.pusher import places, rollout, version_store
 
     folder = config.serving_dir
     shown = places.shown(folder)
-    known = rollout.read(folder) or rollout.begun(shown)
+    before = rollout.read(folder)
+    known = before or rollout.begun(shown)
     known = dataclasses.replace(known, server=config.pusher.rollout)
     new = transition(known, shown)
-    return new, version_store.commit(folder, new)
+    return new != before, new, version_store.commit(folder, new)
 
 
-def _tell(console: rich.console.Console, config: PipelineConfig, new: Rollout) -> None:
+def _tell(
+    console: rich.console.Console, config: PipelineConfig, new: Rollout, changed: bool
+) -> None:
     import os
 
     from components.pusher.server_files import INFERENCE_SERVICE, MODELS_CONFIG
@@ -202,6 +206,8 @@ def _tell(console: rich.console.Console, config: PipelineConfig, new: Rollout) -
     facts: list[Any] = [f"stable {now.stable}{' (pinned)' if now.pinned else ''}"]
     facts += [f"canary {now.canary}"] if now.canary else []
     console.print(", ".join(facts))
+    if not changed:
+        return
     console.print(f"  {os.path.join(config.serving_dir, MODELS_CONFIG)}", soft_wrap=True)
     if new.server.storage_uri:
         path = os.path.join(config.serving_dir, INFERENCE_SERVICE)

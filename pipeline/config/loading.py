@@ -295,8 +295,8 @@ def _describe(problem: Mapping[str, Any], path: str, origins: Mapping[tuple, str
     if problem["type"] == "extra_forbidden":
         allowed = _allowed_keys(shown[:-1])
         close = difflib.get_close_matches(shown[-1], allowed, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return f"{source}: {key}: there is no such key{hint} Allowed: {', '.join(allowed)}"
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        return f"{source}: {key}: there is no such key{hint}. Allowed: {', '.join(allowed)}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         message = "is missing"
@@ -312,9 +312,16 @@ def _short(text: str) -> str:
 def _allowed_keys(sections: list[str]) -> list[str]:
     model: Any = PipelineConfig
     for section in sections:
+        if section.isdigit():  # of a list, whose members' model is already taken
+            continue
         field = getattr(model, "model_fields", {}).get(section)
         if field is None:
             return []
-        kinds = (field.annotation, *typing.get_args(field.annotation))
+        kinds = _kinds(field.annotation)
         model = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
     return sorted(getattr(model, "model_fields", {}))
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """An annotation, and all that it is made of."""
+    return [annotation, *(kind for one in typing.get_args(annotation) for kind in _kinds(one))]

@@ -52,8 +52,8 @@ def find_model(store: MetadataStore, pipeline: str, name: str) -> mlmd.Artifact:
             }:
                 return artifact
     raise UserError(
-        f"{name}: ML Metadata knows no such model; give a pushed version, its path, or the "
-        "path of a Trainer's model (`segline lineage runs --json` has them)"
+        f"{name}: ML Metadata knows no such model; give a pushed version, its path, the "
+        "path of a Trainer's model, or an export's file (`segline lineage runs --json` has them)"
     )
 
 

@@ -53,9 +53,10 @@ def describe(store: MetadataStore, config: PipelineConfig) -> list[dict[str, Any
                 "pinned": bool(is_stable and known and known.now.pinned),
                 "metrics": metrics.get(artifact.id, {}),
                 "changes": [
-                    rollouts.describe(change)
-                    for change in changes
-                    if change.version == version and change.action != rollout.PUSH
+                    rollouts.describe(change, change.version != version)
+                    for index, change in enumerate(changes)
+                    if change.action != rollout.PUSH
+                    and version in {change.version, *rollout.withdrawn(changes, index)}
                 ],
             }
         )

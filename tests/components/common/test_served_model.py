@@ -33,6 +33,12 @@ def test_no_version_at_all(tmp_path):
         find_model(str(tmp_path))
     with pytest.raises(UserError, match="there is no such folder"):
         find_model(str(tmp_path / "nowhere"))
+    for name in ("notes.txt", "model.onnx"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match="it is a file, and no export"):
+        find_model(str(tmp_path / "notes.txt"))
+    with pytest.raises(UserError, match="holds exports: name one of them, .*/model.onnx. Name"):
+        find_model(str(tmp_path))
 
 
 def test_a_saved_model_of_somebody_else(tmp_path):

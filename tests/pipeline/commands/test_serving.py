@@ -83,8 +83,11 @@ def test_each_change_is_listed_with_who_and_why(config, capsys):
     assert states(capsys) == {"1002": "canary", "1001": "stable"}
     shown = segline(capsys, "promote", "canary", "--why", "it sees [roads]")
     assert "stable 1002" in shown and "models.config" in shown and "canary" not in shown
+    assert not (Path(config.serving_dir) / "aside" / "1002").exists()  # where it was as a canary
     segline(capsys, "rollback", "--why", "Friday")
     assert states(capsys) == {"1002": "withdrawn", "1001": "stable"}
+    withdrawn = json.loads(segline(capsys, "list", "--json"))[0]["changes"][-1]
+    assert withdrawn["action"] == "withdrawn by a rollback to 1001" and withdrawn["why"] == "Friday"
     segline(capsys, "pin", "1001")
     text = " ".join(segline(capsys, "list").split())
     assert "it sees [roads]" in text and "Friday" in text and "stable, pinned" in text

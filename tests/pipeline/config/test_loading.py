@@ -85,6 +85,10 @@ def test_no_such_config():
     ("changes", "expected"),
     [
         ({"trainer__epoch": 3}, ["trainer.epoch: there is no such key", "did you mean epochs?"]),
+        (
+            {"pusher": {"exports": [{"format": "onnx", "quantise": "int8"}]}},
+            ["pusher.exports.0.quantise: there is no such key (did you mean quantize?). Allowed:"],
+        ),
         ({"trainer__epochs": "many"}, ["trainer.epochs: ", "integer", "'many'"]),
         ({"trainer__epochs": 0}, ["trainer.epochs: ", "greater than 0"]),
         ({"trainer__precision": "half"}, ["trainer.precision", "mixed_bfloat16"]),

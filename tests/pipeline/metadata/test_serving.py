@@ -65,6 +65,17 @@ def test_a_model_knows_its_changes_and_its_runs_do_not(store):
     assert [set(run.steps) for run in list_runs(store, "pets")] == [{"Evaluator", "Pusher"}] * 2
 
 
+def test_a_withdrawn_model_knows_who_withdrew_it(store):
+    back = change(2, "rollback", version="1001", why="roads are missing")
+    rollouts.record(store, "pets", [change(1, stable="1002"), back])
+    first, second = (
+        rollouts.of_artifact(store, one.id)[-1] for one in pushed_models(store, "pets")
+    )
+    assert first["action"] == "rollback" and first["why"] == second["why"] == "roads are missing"
+    assert second["action"] == "withdrawn by a rollback to 1001"
+    assert second["by"] == "anna on build-3"
+
+
 def artifact(number, **properties):
     made = mlmd.Artifact(id=number)
     for name, value in properties.items():
