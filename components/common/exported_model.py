@@ -18,6 +18,7 @@ from components.common.bands import BandsConfig
 from components.common.errors import UserError
 from components.common.export_files import LITERT_ENDING, is_export
 from components.common.picture_fit import MIDDLE_GREY, PictureFit, content_box, cut_out, place
+from components.common.reliability import confidence_of, temperature_of
 from components.common.served_model import Prediction, ServedModel, fit_of, reading_of
 from components.common.windows import footprint
 
@@ -25,6 +26,7 @@ from components.common.windows import footprint
 IMAGE_INPUT = "image"
 MASK_OUTPUT = "mask"
 PROBABILITIES_OUTPUT = "probabilities"
+CONFIDENCE_OUTPUT = "confidence"  # where the model is calibrated
 
 CARD = "segline.json"  # in LiteRT's files
 CARD_KEY = "segline"  # in ONNX's metadata_props
@@ -68,6 +70,7 @@ class ExportedModel:
             reason = str(error).partition("\n")[0]
             raise UserError(f"{path} is no export of segline: {reason}") from error
         self.bands: BandsConfig | None = None
+        self._temperature = temperature_of(self.card)
         self._alone = threading.Lock()  # LiteRT's interpreter is for one thread at a time
 
     def predict(self, batch: Sequence[bytes]) -> list[Prediction]:
@@ -121,7 +124,7 @@ class ExportedModel:
         # Of what is seen through windows the SavedModel is sure, or not, at the picture's size.
         sure = resized if self.fit.fit == "tiles" else content
         png = tf.io.encode_png(tf.cast(classes, tf.uint8)[..., tf.newaxis]).numpy()
-        return Prediction(png, float(sure.numpy().max(-1).mean()))
+        return Prediction(png, float(confidence_of(sure, self._temperature).numpy().mean()))
 
     def _segment(self, encoded: tf.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         picture, box, size = device_picture(encoded, self.fit)

@@ -51,6 +51,7 @@ PACKED_MASK = "packed_mask"  # as pictures.pack_indices has it
 PACKED_TRUTH = "packed_truth"
 CONFIDENCE = "confidence"
 CONFUSION_MATRIX = "confusion_matrix"
+RELIABILITY = "reliability"  # as reliability.count_bins has it
 
 # The class index of a pixel that does not count: raw value in `ignore_values`.
 IGNORE_INDEX = 255
@@ -61,6 +62,7 @@ MEAN_IOU = "mean_iou"
 PREDICTED_CLASSES = "predicted_classes"  # how many classes are predicted anywhere at all
 GUARDED_MEAN_IOU = "guarded_mean_iou"  # mean_iou, or 0 in a slice with too few pictures
 EXAMPLE_COUNT = "example_count"
+CALIBRATION_ERROR = "expected_calibration_error"
 RANKED_PICTURES = "ranked_pictures"  # JSON: ids of the best, the median and the worst
 PER_CLASS_METRICS = ("iou", "accuracy", "precision", "dice")
 OBJECT_METRICS = ("found", "missed", "invented", "f1", "quality")
@@ -68,6 +70,9 @@ OBJECT_METRICS = ("found", "missed", "invented", "f1", "quality")
 # On blessings in ML Metadata: the size at which pixels were counted, `model` or `picture`; those
 # of before it came have none, and were at the model's.
 EVALUATED_AT = "evaluated_at"
+
+# On evaluations in ML Metadata, beside the metrics: the model's; none: it is not calibrated.
+TEMPERATURE = "temperature"
 
 # On examples in ML Metadata: BandsConfig as JSON; none: red, green and blue of 8 bits.
 BANDS = "bands"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -13,8 +14,11 @@ from tfx.components import Evaluator
 from tfx.components.evaluator import executor as tfx_executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
+from tfx.utils import path_utils
 
 from components.common import beam_engine, counts, schema
+from components.common.model_card import read_card
+from components.common.reliability import temperature_of
 from components.evaluator.eval_config import eval_settings
 from components.evaluator.verdict import Verdict, read_verdict
 
@@ -24,8 +28,8 @@ class Executor(beam_engine.EngineExecutor, tfx_executor.Executor):
 
     The evaluation gets the metrics of the whole split as custom properties (NaN is
     left out, and so are the differences to a baseline, which are no property of the
-    model), the blessing the reason: who asks ML Metadata needs neither TFMA nor the
-    files.
+    model) and the model's temperature, the blessing the reason: who asks ML Metadata
+    needs neither TFMA nor the files.
     """
 
     def Do(
@@ -48,6 +52,11 @@ class Executor(beam_engine.EngineExecutor, tfx_executor.Executor):
         for name, value in verdict.overall.items():
             if not math.isnan(value) and not name.endswith("_diff"):
                 evaluation.set_float_custom_property(name, value)
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        with contextlib.suppress(ValueError):  # of another maker, without a card
+            temperature = temperature_of(read_card(path_utils.serving_model_path(model.uri)))
+            if temperature is not None:
+                evaluation.set_float_custom_property(schema.TEMPERATURE, temperature)
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         reasons = verdict.failures or verdict.checks
         blessing.set_string_custom_property("reason", "; ".join(str(check) for check in reasons))

@@ -1,4 +1,4 @@
-"""TFMA metrics from the confusion matrices that the model's graph counted."""
+"""TFMA metrics from what the model's graph counted: confusion matrices, and confidence."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2 as metrics_pb2
 
 from components.common import confusion, schema
+from components.evaluator import calibration
 from components.evaluator import objects as object_counts
 from components.evaluator.ranking import RankPictures
 
@@ -61,6 +62,7 @@ def _create_computations(
         for model_name in model_names
         for computation in (
             *_computations_of_model(list(class_names), min_slice_examples, model_name),
+            *calibration.computations(model_name),
             *(_computations_of_objects(list(class_names), objects, model_name) if objects else ()),
         )
     ]

@@ -14,6 +14,7 @@ from tensorflow_model_analysis.metrics import metric_specs
 from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
 
 from components.common import schema
+from components.evaluator import calibration
 from components.evaluator.config import At
 from components.evaluator.eval_config import eval_settings
 from components.evaluator.ranking import Ranking
@@ -79,6 +80,8 @@ class Verdict:
       matrix: int64 [C, C] pixel counts of the whole split; rows are the truth.
       ranking: the best, the median and the worst pictures.
       at: the size at which pixels were counted: the model's, or each picture's own.
+      reliability: int64 [BINS, 3] of the whole split, as `reliability.count_bins` counts; None:
+        it was not counted yet.
     """
 
     blessed: bool
@@ -87,6 +90,7 @@ class Verdict:
     matrix: np.ndarray
     ranking: Ranking
     at: At = "model"
+    reliability: np.ndarray | None = None
 
     @property
     def overall(self) -> dict[str, float]:
@@ -138,13 +142,20 @@ def read_verdict(evaluation_uri: str) -> Verdict:
         for suffix in ("", "_diff"):
             values.pop(schema.GUARDED_MEAN_IOU + suffix, None)
     settings = eval_settings(result.config)
-    matrix = _confusion_matrix(result, len(settings.class_names))
-    return Verdict(validation.validation_ok, checks, metrics, matrix, ranking, settings.at)
-
-
-def _confusion_matrix(result: tfma.EvalResult, num_classes: int) -> np.ndarray:
-    """The plot of the whole split, as TFMA keeps it: zeros are left out."""
     plots = next(outputs[""][""] for key, outputs in result.plots if not key)
+    return Verdict(
+        validation.validation_ok,
+        checks,
+        metrics,
+        _confusion_matrix(plots, len(settings.class_names)),
+        ranking,
+        settings.at,
+        calibration.from_plot(plots),
+    )
+
+
+def _confusion_matrix(plots: dict, num_classes: int) -> np.ndarray:
+    """As TFMA keeps it among the plots of the whole split: zeros are left out."""
     (cells,) = plots["multiClassConfusionMatrixAtThresholds"]["matrices"]
     matrix = np.zeros((num_classes, num_classes), np.int64)
     for entry in cells["entries"]:

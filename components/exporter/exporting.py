@@ -17,6 +17,7 @@ from components.common.export_files import sha256_of
 from components.common.exported_model import ExportedModel, device_picture
 from components.common.model_card import read_card
 from components.common.picture_fit import PictureFit
+from components.common.reliability import temperature_of
 from components.common.served_model import fit_of
 from components.exporter.conversion import ConversionError, Source, convert
 from components.exporter.judging import Tally, count
@@ -116,7 +117,8 @@ def _convert_all(
     """File's name -> why there is none; empty where there is one."""
     try:
         network = take_network(model, fit.image_size)
-        module = on_device(network, fit.image_size, len(card["classes"]))
+        classes = len(card["classes"])
+        module = on_device(network, fit.image_size, classes, temperature_of(card))
     except ValueError as error:
         return {config.file: f"the network can't be taken out: {error}" for config in wanted}
     made = dict.fromkeys((config.file for config in wanted), "")
@@ -153,6 +155,7 @@ def export_card(card: dict[str, Any], config: ExportConfig) -> dict[str, Any]:
         "pictures": card.get("pictures") or {},
         "input": f"float32 [1, {height}, {width}, 3]: RGB from 0 to 255, which the graph scales "
         f"itself; {sees}, {_RESIZED[fit.fit]}",
+        "calibration": card.get("calibration"),
         "quantize": config.quantize,
         "segline": provenance.version(),
     }

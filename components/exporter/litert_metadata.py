@@ -16,7 +16,13 @@ from typing import Any
 import flatbuffers
 from tensorflow.lite.python import schema_py_generated as tflite
 
-from components.common.exported_model import CARD, IMAGE_INPUT, MASK_OUTPUT
+from components.common.exported_model import (
+    CARD,
+    CONFIDENCE_OUTPUT,
+    IMAGE_INPUT,
+    MASK_OUTPUT,
+    PROBABILITIES_OUTPUT,
+)
 
 _NAME = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
@@ -28,6 +34,12 @@ _RGB = 1
 _FEATURE, _IMAGE = 1, 2
 _NORMALIZATION = 1
 _MODEL_IDENTIFIER = b"TFL3"
+_TOLD = {
+    MASK_OUTPUT: "index of each pixel's class",
+    PROBABILITIES_OUTPUT: "of each class, at each pixel",
+    CONFIDENCE_OUTPUT: "calibrated probability of each pixel's class",
+}
+_LABELLED = {MASK_OUTPUT: _VALUE_LABELS, PROBABILITIES_OUTPUT: _AXIS_LABELS}
 
 
 def with_metadata(model: bytes, card: dict[str, Any]) -> bytes:
@@ -136,17 +148,17 @@ def _input(tables: _Tables, card: dict[str, Any]) -> int:
 
 
 def _output(tables: _Tables, name: str) -> int:
-    is_mask = name == MASK_OUTPUT
-    told = "index of each pixel's class" if is_mask else "of each class, at each pixel"
-    labels = tables.table(
-        (0, "offset", tables.text(_LABELS)),
-        (1, "offset", tables.text("names of the classes, by index")),
-        (2, "byte", _VALUE_LABELS if is_mask else _AXIS_LABELS),
-    )
     content = tables.table((0, "byte", _FEATURE), (1, "offset", tables.table()))
-    return tables.table(
+    fields = [
         (0, "offset", tables.text(name)),
-        (1, "offset", tables.text(told)),
+        (1, "offset", tables.text(_TOLD[name])),
         (3, "offset", content),
-        (6, "offset", tables.offsets([labels])),  # associated_files
-    )
+    ]
+    if name in _LABELLED:
+        labels = tables.table(
+            (0, "offset", tables.text(_LABELS)),
+            (1, "offset", tables.text("names of the classes, by index")),
+            (2, "byte", _LABELLED[name]),
+        )
+        fields.append((6, "offset", tables.offsets([labels])))  # associated_files
+    return tables.table(*fields)

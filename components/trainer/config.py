@@ -185,6 +185,12 @@ class TrainerConfig(schema.Config):
         default="float32",
         description="Keras dtype policy of the training; what is served computes in float32",
     )
+    calibrate: bool = Field(
+        default=True,
+        description="after the training, fit the temperature that makes `confidence` as high as "
+        "the model is right, on the validation split; no mask changes. false: the network's own "
+        "probabilities, as in the tutorial",
+    )
     serving: ServingConfig = ServingConfig()
     seed: int = Field(default=0, ge=0, description="of weights, shuffling and augmentation")
     sample_pictures: int = Field(

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from components.common import pictures, schema
-from components.trainer.own_size import classes_at
+from components.common.reliability import BINS, confidence_of, count_bins
+from components.trainer.own_size import probabilities_at
 
 Counts = dict[str, tf.Tensor]
 
@@ -72,28 +73,53 @@ def confusion_matrices(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int)
     return tf.reshape(counts, [-1, num_classes, num_classes])
 
 
-# What `count_at_picture` gives.
+# What is counted at the model's size, and what `count_at_picture` gives.
+AT_MODEL = {schema.CONFUSION_MATRIX: tf.int64, schema.RELIABILITY: tf.int64}
 AT_PICTURE = {
-    schema.CONFUSION_MATRIX: tf.int64,
+    **AT_MODEL,
     schema.PACKED_TRUTH: tf.string,
     schema.PACKED_MASK: tf.string,
 }
 
 
-def count_picture(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int) -> Counts:
+def count_pixels(
+    truth: tf.Tensor, predicted: tf.Tensor, confidence: tf.Tensor, num_classes: int
+) -> Counts:
+    """What is told of each picture, whatever its size: AT_MODEL.
+
+    Args:
+      truth: int64 [batch, height, width]; values that are no class are left out.
+      predicted: int64, the same shape, of class indices.
+      confidence: float32, the same shape: probability of the predicted class.
+      num_classes: number of classes C.
+
+    Returns:
+      Confusion matrices, int64 [batch, C, C]; `count_bins`'s counts, int64 [batch, BINS, 3].
+    """
+    return {
+        schema.CONFUSION_MATRIX: confusion_matrices(truth, predicted, num_classes),
+        schema.RELIABILITY: count_bins(confidence, predicted == truth, truth < num_classes),
+    }
+
+
+def count_picture(
+    truth: tf.Tensor, predicted: tf.Tensor, confidence: tf.Tensor, num_classes: int
+) -> Counts:
     """What is told of one picture at its own size: AT_PICTURE.
 
     Args:
       truth: int64 [height, width] of class indices.
       predicted: the same.
+      confidence: float32 [height, width].
       num_classes: number of classes C.
 
     Returns:
-      Its confusion matrix, int64 [C, C]; both masks as they are packed, string
-      scalars: to encode them as PNGs takes longer than to make them.
+      Its confusion matrix, int64 [C, C]; int64 [BINS, 3]; both masks as they are packed,
+      string scalars: to encode them as PNGs takes longer than to make them.
     """
+    counts = count_pixels(truth[None], predicted[None], confidence[None], num_classes)
     return {
-        schema.CONFUSION_MATRIX: confusion_matrices(truth[None], predicted[None], num_classes)[0],
+        **{name: of_all[0] for name, of_all in counts.items()},
         schema.PACKED_TRUTH: pictures.pack_indices(truth),
         schema.PACKED_MASK: pictures.pack_indices(predicted),
     }
@@ -101,10 +127,13 @@ def count_picture(truth: tf.Tensor, predicted: tf.Tensor, num_classes: int) -> C
 
 def picture_signature(num_classes: int) -> dict[str, tf.TensorSpec]:
     """Of what `count_picture` gives."""
-    return {
-        name: tf.TensorSpec([num_classes] * 2 if dtype == tf.int64 else [], dtype)
-        for name, dtype in AT_PICTURE.items()
-    }
+    shapes = counts_shapes(num_classes)
+    return {name: tf.TensorSpec(shapes.get(name, []), dtype) for name, dtype in AT_PICTURE.items()}
+
+
+def counts_shapes(num_classes: int) -> dict[str, list[int]]:
+    """Of one picture's counts."""
+    return {schema.CONFUSION_MATRIX: [num_classes] * 2, schema.RELIABILITY: [BINS, 3]}
 
 
 def count_at_picture(
@@ -112,6 +141,7 @@ def count_at_picture(
     probabilities: tf.Tensor,
     boxes: tf.Tensor,
     classes: schema.ClassTable,
+    temperature: float | None,
 ) -> Counts:
     """Counts at the size that each mask has itself.
 
@@ -122,6 +152,7 @@ def count_at_picture(
       probabilities: float32 [batch, height, width, classes], of the model.
       boxes: int64 [batch, 4], where in them the pictures lie.
       classes: the class table.
+      temperature: of the confidence; None: as it is.
 
     Returns:
       AT_PICTURE, of each picture.
@@ -130,8 +161,9 @@ def count_at_picture(
 
     def count(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> Counts:
         truth = pictures.class_indices(pictures.decode_mask(one[0]), lookup)
-        predicted = classes_at(one[1], one[2], tf.shape(truth, out_type=tf.int64))
-        return count_picture(truth, predicted, len(classes))
+        resized = probabilities_at(one[1], one[2], tf.shape(truth, out_type=tf.int64))
+        predicted = tf.argmax(resized, axis=-1)
+        return count_picture(truth, predicted, confidence_of(resized, temperature), len(classes))
 
     return tf.map_fn(
         count,

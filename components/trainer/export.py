@@ -14,8 +14,15 @@ from components.common.bands import bands_of, channels_of
 from components.common.model_card import write_card
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
+from components.common.reliability import temperature_of
 from components.trainer.config import ServingConfig
-from components.trainer.counting import AT_PICTURE, Counts, in_chunks
+from components.trainer.counting import (
+    AT_MODEL,
+    AT_PICTURE,
+    Counts,
+    counts_shapes,
+    in_chunks,
+)
 from components.trainer.request_check import check_bands, check_request
 from components.trainer.tiled_pictures import TiledPictures
 from components.trainer.whole_pictures import Network, WholePictures
@@ -39,11 +46,13 @@ def export_model(
       serving_default: image_bytes string [B] (JPEG, PNG, GIF; of other bands .npy or PNG)
         -> mask uint8 [B, H, W] (padding is
         IGNORE_INDEX), mask_png_bytes string [B] (PNG of class indices at the picture's
-        own size), confidence float32 [B] (mean probability of the winning class).
+        own size), confidence float32 [B] (mean probability of the winning class, at the
+        card's temperature).
       serving_flipped: the same, from the mean of the probabilities of the picture and of
         its mirror image; twice the work.
       evaluate: examples string [B] -> confusion_matrix int64 [B, C, C] (rows:
-        truth, columns: prediction, ignored pixels left out), example_id string [B].
+        truth, columns: prediction, ignored pixels left out), reliability int64 [B, 15, 3]
+        (`reliability.count_bins`), example_id string [B].
       evaluate_at_picture: the same, counted at the size that each mask has itself, on
         what mask_png_bytes would be there; and packed_mask and packed_truth, string [B],
         whose objects the Evaluator counts.
@@ -63,12 +72,11 @@ def export_model(
     bands = bands_of(card)
     shown: TiledPictures | WholePictures
     if fit.fit == "tiles":
-        shown = TiledPictures(fit, classes, channels_of(bands))
+        shown = TiledPictures(fit, classes, channels_of(bands), temperature_of(card))
     else:
-        shown = WholePictures(fit, classes)
+        shown = WholePictures(fit, classes, temperature_of(card))
     layer = transform.transform_features_layer()
     raw_spec = transform.raw_feature_spec()
-    num_classes = len(classes)
     settings = PictureSettings.model_validate(card.get("pictures") or {})
 
     def parse(examples: tf.Tensor, *names: str) -> dict[str, tf.Tensor]:
@@ -103,7 +111,7 @@ def export_model(
         return shown.answer(layer({schema.IMAGE: accepted[:, tf.newaxis]}), segment)
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return counted(examples, count, {schema.CONFUSION_MATRIX: tf.int64})
+        return counted(examples, count, AT_MODEL)
 
     def evaluate_at_picture(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return counted(examples, count_at_picture, AT_PICTURE)
@@ -113,10 +121,13 @@ def export_model(
     ) -> dict[str, tf.Tensor]:
         # Beam's batches grow to whatever takes it a second; the activations must not.
         found = in_chunks(count, examples, _EVALUATION_CHUNK, dtypes)
-        matrices = found[schema.CONFUSION_MATRIX]
+        shaped = {
+            name: tf.ensure_shape(found[name], [None, *shape])
+            for name, shape in counts_shapes(len(classes)).items()
+        }
         return {
             **found,
-            schema.CONFUSION_MATRIX: tf.ensure_shape(matrices, [None, num_classes, num_classes]),
+            **shaped,
             schema.EXAMPLE_ID: parse(examples, schema.EXAMPLE_ID)[schema.EXAMPLE_ID][:, 0],
         }
 

@@ -7,10 +7,10 @@ import tensorflow as tf
 from components.common.picture_fit import cut_out
 
 
-def classes_at(probabilities: tf.Tensor, box: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """The class of each pixel of one picture.
+def probabilities_at(probabilities: tf.Tensor, box: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """The probabilities of each pixel of one picture.
 
-    The probabilities are resized, not the mask: edges stay smooth.
+    They are resized, and not the mask: edges stay smooth.
 
     Args:
       probabilities: float32 [height, width, classes], at the model's size.
@@ -18,10 +18,9 @@ def classes_at(probabilities: tf.Tensor, box: tf.Tensor, size: tf.Tensor) -> tf.
       size: int64 [2], height and width wanted.
 
     Returns:
-      int64 of that size.
+      float32 [*size, classes].
     """
-    resized = tf.image.resize(cut_out(probabilities, box), tf.cast(size, tf.int32))
-    return tf.argmax(resized, axis=-1)
+    return tf.image.resize(cut_out(probabilities, box), tf.cast(size, tf.int32))
 
 
 def masks_at_size(probabilities: tf.Tensor, boxes: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
@@ -37,7 +36,8 @@ def masks_at_size(probabilities: tf.Tensor, boxes: tf.Tensor, sizes: tf.Tensor) 
     """
 
     def encode(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        return tf.io.encode_png(tf.cast(classes_at(*one), tf.uint8)[..., tf.newaxis])
+        classes = tf.argmax(probabilities_at(*one), axis=-1)
+        return tf.io.encode_png(tf.cast(classes, tf.uint8)[..., tf.newaxis])
 
     return tf.map_fn(
         encode, (probabilities, boxes, sizes), fn_output_signature=tf.TensorSpec([], tf.string)

@@ -77,6 +77,18 @@ def write_training(folder: str, values: Mapping[str, Any]) -> None:
         )
 
 
+def write_calibration(folder: str, values: Mapping[str, Any]) -> None:
+    """Adds what the training's end has told of the model's confidence, as `calibration`.
+
+    Args:
+      folder: the run's log folder, into which `write_training` has written.
+      values: JSON values.
+    """
+    training = {**read_training(folder), "calibration": dict(values)}
+    with tf.io.gfile.GFile(os.path.join(folder, _TRAINING_FILE), "w") as file:
+        json.dump(training, file, indent=2)
+
+
 def read_training(folder: str) -> dict[str, Any]:
     """Reads it back; empty where an older version of segline has trained."""
     path = os.path.join(folder, _TRAINING_FILE)

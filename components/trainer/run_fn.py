@@ -24,6 +24,7 @@ from components.trainer import (
     sample_weights,
     warm_start,
 )
+from components.trainer.calibration import calibrate
 from components.trainer.checkpoints import Checkpoints, checkpoint_folder
 from components.trainer.config import TrainerConfig
 from components.trainer.export import export_model
@@ -121,6 +122,12 @@ def _train_and_export(
         if config.precision != "float32":
             # Few servers compute bfloat16 any faster, and devices have the same masks then.
             served = in_single_precision(model, config.encoder, config.decoder)
+        if config.calibrate:
+            batches = input_pipeline.validation_batches(data.validation, config)
+            elements = data.validation_elements()
+            found = calibrate(served, batches, elements, len(classes), config.seed)
+            facts["calibration"] = found.to_json()
+            record.write_calibration(fn_args.model_run_dir, found.to_json())
         export_model(
             served,
             data.transform,

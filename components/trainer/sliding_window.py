@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from components.common import windows
 from components.common.picture_fit import enlarged
+from components.common.reliability import confidence_of
 from components.common.windows import TilesConfig
 
 _AT_A_TIME = 8  # windows that go through the network together
@@ -25,15 +26,22 @@ class SlidingWindow:
       tiles: overlap and scale.
       num_classes: C.
       padding: value of the pixels around a picture that is smaller than a window.
+      temperature: of the confidence, behind the blending and the mask; None: as it is.
     """
 
     def __init__(
-        self, model_size: tuple[int, int], tiles: TilesConfig, num_classes: int, padding: float
+        self,
+        model_size: tuple[int, int],
+        tiles: TilesConfig,
+        num_classes: int,
+        padding: float,
+        temperature: float | None = None,
     ) -> None:
         self._model_size = model_size
         self._size, self._overlap = windows.footprint(model_size, tiles)
         self._num_classes = num_classes
         self._padding = padding
+        self._temperature = temperature
         self._weights = [
             windows.weights(*one) for one in zip(self._size, self._overlap, strict=True)
         ]
@@ -51,6 +59,20 @@ class SlidingWindow:
           uint8 [height, width] of class indices; float32 scalar, the mean probability of
           the winning class.
         """
+        mask, _, mean = self._segment(picture, network, keep=False)
+        return mask, mean
+
+    def segment_surely(
+        self, picture: tf.Tensor, network: Callable[[tf.Tensor], tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The same, and in place of the mean each pixel's: float32 [height, width]."""
+        mask, confidence, _ = self._segment(picture, network, keep=True)
+        return mask, confidence
+
+    def _segment(
+        self, picture: tf.Tensor, network: Callable[[tf.Tensor], tf.Tensor], keep: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Mask, confidence of each pixel if it is to be kept, mean confidence."""
         size = tf.shape(picture, tf.int64)[:2]
         picture = enlarged(picture, self._size, self._padding)
         height, width = tf.unstack(tf.shape(picture, tf.int64)[:2])
@@ -59,37 +81,49 @@ class SlidingWindow:
         across = _sums(columns, self._weights[1], width)
         down = _sums(rows, self._weights[0], height)
         masks = tf.TensorArray(tf.uint8, tf.size(rows), infer_shape=False)
+        kept = tf.TensorArray(tf.float32, tf.size(rows) if keep else 0, infer_shape=False)
         ends = tf.concat([rows[1:], height[tf.newaxis]], 0)
 
         def step(
-            index: tf.Tensor, unfinished: tf.Tensor, masks: tf.TensorArray, sure: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.Tensor]:
+            index: tf.Tensor,
+            unfinished: tf.Tensor,
+            masks: tf.TensorArray,
+            kept: tf.TensorArray,
+            sure: tf.Tensor,
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.TensorArray, tf.Tensor]:
             begin, end = rows[index], ends[index]
             strip = picture[begin : begin + self._size[0]]
             unfinished += self._row(strip, columns, width, network) / across[:, None, None]
             # No later window reaches above the next one's start.
             done = unfinished[:, : end - begin]
             mask = tf.cast(tf.argmax(done, axis=-1), tf.uint8)
+            winning = confidence_of(done / down[begin:end, None], self._temperature)
+            if keep:
+                kept = kept.write(index, tf.transpose(winning))
             # Of the picture alone, without what pads it.
-            winning = tf.reduce_max(done, -1) / down[begin:end]
             winning = winning[: size[1], : size[0] - begin]
             unfinished = tf.concat([unfinished[:, end - begin :], tf.zeros_like(done)], axis=1)
             return (
                 index + 1,
                 tf.ensure_shape(unfinished, [None, self._size[0], self._num_classes]),
                 masks.write(index, tf.transpose(mask)),
+                kept,
                 sure + tf.reduce_sum(winning),
             )
 
         nothing = tf.zeros([width, self._size[0], self._num_classes])
-        _, _, masks, sure = tf.while_loop(
+        _, _, masks, kept, sure = tf.while_loop(
             lambda index, *_: index < tf.size(rows),
             step,
-            (0, tf.ensure_shape(nothing, [None, *nothing.shape[1:]]), masks, 0.0),
+            (0, tf.ensure_shape(nothing, [None, *nothing.shape[1:]]), masks, kept, 0.0),
             parallel_iterations=1,
         )
-        mask = tf.ensure_shape(masks.concat()[: size[0], : size[1]], [None, None])
-        return mask, sure / tf.cast(tf.reduce_prod(size), tf.float32)
+
+        def whole(parts: tf.TensorArray) -> tf.Tensor:
+            return tf.ensure_shape(parts.concat()[: size[0], : size[1]], [None, None])
+
+        mean = sure / tf.cast(tf.reduce_prod(size), tf.float32)
+        return whole(masks), whole(kept) if keep else mean, mean
 
     def _row(
         self,

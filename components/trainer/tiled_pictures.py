@@ -21,12 +21,21 @@ class TiledPictures:
       fit: size of the windows, their overlap and scale.
       classes: the class table.
       channels: of a picture.
+      temperature: of the confidence, which no class depends on; None: as it is.
     """
 
-    def __init__(self, fit: PictureFit, classes: schema.ClassTable, channels: int = 3) -> None:
+    def __init__(
+        self,
+        fit: PictureFit,
+        classes: schema.ClassTable,
+        channels: int = 3,
+        temperature: float | None = None,
+    ) -> None:
         self._classes = classes
         self._channels = channels
-        self._slide = SlidingWindow(fit.image_size, fit.tiles, len(classes), MIDDLE_GREY)
+        self._slide = SlidingWindow(
+            fit.image_size, fit.tiles, len(classes), MIDDLE_GREY, temperature
+        )
 
     def answer(self, features: Features, probabilities_of: Network) -> dict[str, tf.Tensor]:
         """MASK_PNG_BYTES string [B], CONFIDENCE float32 [B], and MASK uint8 [B, H, W].
@@ -64,9 +73,9 @@ class TiledPictures:
             return tf.nn.softmax(logits_of(pictures))
 
         def one(pair: tuple[tf.Tensor, tf.Tensor]) -> Counts:
-            predicted, _ = self._slide.segment(self._unpacked(pair[0]), probabilities_of)
+            predicted, sure = self._slide.segment_surely(self._unpacked(pair[0]), probabilities_of)
             truth = tf.cast(unpack_indices(pair[1]), tf.int64)
-            return count_picture(truth, tf.cast(predicted, tf.int64), len(self._classes))
+            return count_picture(truth, tf.cast(predicted, tf.int64), sure, len(self._classes))
 
         return tf.map_fn(
             one,

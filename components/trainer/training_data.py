@@ -81,10 +81,14 @@ class TrainingData:
         """Validation batches after an epoch; None: all."""
         if config.validation_subsplits == 1:
             return None
-        elements = self.validation_count
-        if self.tiled:
-            elements = input_pipeline.count_examples(self.validation)
+        elements = self.validation_elements()
         return max(1, elements // config.batch_size // config.validation_subsplits)
+
+    def validation_elements(self) -> int:
+        """Pictures of the validation split, or windows that cover them."""
+        if self.tiled:
+            return input_pipeline.count_examples(self.validation)
+        return self.validation_count
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from components.common import schema
 from components.common.picture_fit import PictureFit, inside
-from components.trainer.counting import Counts, confusion_matrices, count_at_picture
+from components.common.reliability import confidence_of
+from components.trainer.counting import Counts, count_at_picture, count_pixels
 from components.trainer.own_size import masks_at_size
 
 Features = Mapping[str, tf.Tensor]
@@ -23,18 +24,22 @@ class WholePictures:
     Args:
       fit: size of what the network sees, and how pictures are fitted in.
       classes: the class table.
+      temperature: of the confidence, which no class depends on; None: as it is.
     """
 
-    def __init__(self, fit: PictureFit, classes: schema.ClassTable) -> None:
+    def __init__(
+        self, fit: PictureFit, classes: schema.ClassTable, temperature: float | None = None
+    ) -> None:
         self._fit = fit
         self._classes = classes
+        self._temperature = temperature
 
     def answer(self, features: Features, probabilities_of: Network) -> dict[str, tf.Tensor]:
         """MASK uint8 [B, H, W], MASK_PNG_BYTES string [B], CONFIDENCE float32 [B]."""
         probabilities = probabilities_of(features[schema.IMAGE])
         boxes, sizes = features[schema.CONTENT_BOX], features[schema.ORIGINAL_SIZE]
         mask = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
-        winning = tf.reduce_max(probabilities, -1)
+        winning = confidence_of(probabilities, self._temperature)
         if self._fit.fit == "stretch":
             confidence = tf.reduce_mean(winning, [1, 2])
         else:
@@ -49,7 +54,7 @@ class WholePictures:
         }
 
     def count(self, layer: Layer, raw: Features, logits_of: Network) -> Counts:
-        """CONFUSION_MATRIX at the model's size: int64 [B, C, C].
+        """AT_MODEL, at the model's size.
 
         Args:
           layer: the Transform step's.
@@ -57,16 +62,17 @@ class WholePictures:
           logits_of: the network.
         """
         features = layer(raw)
-        predicted = tf.argmax(logits_of(features[schema.IMAGE]), axis=-1)
-        matrices = confusion_matrices(features[schema.MASK], predicted, len(self._classes))
-        return {schema.CONFUSION_MATRIX: matrices}
+        logits = logits_of(features[schema.IMAGE])
+        predicted = tf.argmax(logits, axis=-1)
+        confidence = confidence_of(tf.nn.softmax(logits), self._temperature)
+        return count_pixels(features[schema.MASK], predicted, confidence, len(self._classes))
 
     def count_at_picture(self, layer: Layer, raw: Features, logits_of: Network) -> Counts:
         """Likewise at the size that each mask has itself, and both masks there: AT_PICTURE."""
         features = layer({schema.IMAGE: raw[schema.IMAGE]})
         probabilities = tf.nn.softmax(logits_of(features[schema.IMAGE]))
         masks, boxes = raw[schema.MASK][:, 0], features[schema.CONTENT_BOX]
-        return count_at_picture(masks, probabilities, boxes, self._classes)
+        return count_at_picture(masks, probabilities, boxes, self._classes, self._temperature)
 
     def prepared(self, features: Features) -> dict[str, tf.Tensor]:
         """What the network sees and is held against."""

@@ -15,8 +15,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "metrics",
         help="the pipeline's state as numbers, for Prometheus",
         description="Prints the numbers in the OpenMetrics format: last success, duration, "
-        "failure and refusal of the last run, mean IoU of the model that was blessed last, "
-        "examples set aside, drifted features.",
+        "failure and refusal of the last run, mean IoU and expected calibration error of the "
+        "model that was blessed last, examples set aside, drifted features.",
     )
     where = command.add_mutually_exclusive_group()
     where.add_argument(

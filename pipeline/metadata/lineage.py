@@ -88,6 +88,7 @@ def describe_model(store: MetadataStore, model: mlmd.Artifact) -> dict[str, Any]
             "weights_fingerprint": settings.get("weights", ""),
             "base_model": _earlier_model(store, graph, trainer, "base_model"),
             "settings": settings.get("trainer", {}),
+            "temperature": _temperature(graph, trained),
             "found_by_tuner": _found_by_tuner(graph, trainer),
         },
         "code": {
@@ -263,6 +264,15 @@ def _evaluation(store: MetadataStore, graph: Lineage, evaluator: Node) -> dict[s
         "baseline": _earlier_model(store, graph, evaluator, "baseline_model"),
         "metrics": evaluation.properties,
     }
+
+
+def _temperature(graph: Lineage, trained: Node) -> float | None:
+    """Of a model's confidence, as its evaluations have it; None: not calibrated, or evaluated."""
+    for node in graph.executions:
+        if node.name == "Evaluator" and trained in graph.inputs(node, "model"):
+            value = graph.outputs(node, "evaluation")[0].properties.get(schema.TEMPERATURE)
+            return None if value is None else float(value)
+    return None
 
 
 def _earlier_model(

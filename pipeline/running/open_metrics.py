@@ -51,9 +51,10 @@ class PipelineCollector(Collector):
             yield self._gauge("last_success_timestamp_seconds", text, max(ends) / 1000)
         if ended:
             yield from self._last(ended[0])
-        value = earlier_blessed(store, self._pipeline, None, schema.MEAN_IOU)
-        if value is not None:
-            yield self._gauge("blessed_mean_iou", "of the model that was blessed last", value)
+        for metric in (schema.MEAN_IOU, schema.CALIBRATION_ERROR):
+            value = earlier_blessed(store, self._pipeline, None, metric)
+            if value is not None:
+                yield self._gauge(f"blessed_{metric}", "of the model that was blessed last", value)
         examples = _latest(good, "TfdsExampleGen", "examples")
         counts = {split: examples.get(f"{split}_set_aside") for split in schema.SPLITS}
         known = {split: count for split, count in counts.items() if count is not None}
