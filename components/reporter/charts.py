@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from components.common import palette
+from components.common.reliability import CORRECT, PIXELS
 
 # Replaced in the SVG by what the page's style says.
 INK, FAINT = "#010203", "#040506"
@@ -161,6 +162,39 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> str:
                 text = f"{share:.1%}" if count <= 6 else f"{share:.0%}"
                 axes.text(column, row, text, ha="center", va="center", color=color)
         return svg(figure, "confusion matrix")
+
+
+def reliability(bins: np.ndarray) -> str:
+    """How often the model is right, by how sure it is; below, how many pixels that is.
+
+    The reliability diagram of Guo et al. (ICML 2017).
+
+    Args:
+      bins: int64 [BINS, 3], as `components.common.reliability` counts.
+
+    Returns:
+      An SVG element.
+    """
+    pixels = bins[:, PIXELS]
+    right = np.divide(bins[:, CORRECT], pixels, out=np.zeros(len(bins)), where=pixels > 0)
+    middles = (np.arange(len(bins)) + 0.5) / len(bins)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((_WIDTH, 3.6), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        above.bar(middles, right, 0.9 / len(bins), color=_BAR_COLOR)
+        above.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=0.9)
+        above.set_ylabel("right")
+        below.bar(middles, pixels / max(1, pixels.sum()), 0.9 / len(bins), color=_BAR_COLOR)
+        below.set_ylabel("pixels")
+        below.set_xlabel("confidence")
+        for axes in (above, below):
+            axes.set_xlim(0, 1)
+            axes.set_ylim(0, 1)
+            axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+            axes.grid(axis="y")
+        below.set_yticks([0, 0.5, 1])
+        figure.align_ylabels()
+        return svg(figure, "reliability")
 
 
 def bars(label: str, values: Mapping[str, float]) -> str:

@@ -16,6 +16,7 @@ from components.common import schema
 from components.common.bands import bands_of, shown_channels
 from components.common.examples import bytes_of
 from components.common.model_card import read_card
+from components.common.reliability import UNIT
 from components.evaluator.verdict import Verdict, slice_name
 from components.reporter import charts, images
 from components.reporter.data_section import split_files
@@ -37,6 +38,7 @@ class SliceRow:
     pictures: int
     mean_iou: float
     pixel_accuracy: float
+    calibration_error: float
     mean_iou_change: float | None
 
 
@@ -71,6 +73,9 @@ class EvaluationSection:
       classes: class name -> metric's label -> value.
       metrics_chart: SVG.
       matrix_chart: SVG.
+      confidence: (name, value) pairs: what there is to say of the model's confidence; empty: it
+        was not counted.
+      reliability_chart: SVG; empty likewise.
       objects: class name -> what was counted of its objects, by metric; empty: nothing was.
       slices: feature -> its slices.
       slice_charts: SVGs, feature by feature.
@@ -83,6 +88,8 @@ class EvaluationSection:
     classes: dict[str, dict[str, float]]
     metrics_chart: str
     matrix_chart: str
+    confidence: list[tuple[str, str]]
+    reliability_chart: str
     objects: dict[str, dict[str, float]]
     slices: dict[str, list[SliceRow]]
     slice_charts: list[str]
@@ -129,6 +136,10 @@ def make(
         },
         metrics_chart=charts.class_metrics(by_metric, classes.names),
         matrix_chart=charts.confusion_matrix(verdict.matrix, classes.names),
+        confidence=_confidence(verdict),
+        reliability_chart=""
+        if verdict.reliability is None
+        else charts.reliability(verdict.reliability),
         objects=_objects(values, classes),
         slices=slices,
         slice_charts=[
@@ -140,6 +151,18 @@ def make(
         ],
         ranked=_ranked(artifacts, verdict, split, len(classes)),
     )
+
+
+def _confidence(verdict: Verdict) -> list[tuple[str, str]]:
+    bins = verdict.reliability
+    if bins is None:
+        return []
+    pixels, right, sure = bins.sum(axis=0)
+    return [
+        ("right", f"{right / pixels:.2%} of {pixels:,} pixels"),
+        ("mean confidence", f"{sure / UNIT / pixels:.2%}"),
+        ("expected calibration error", f"{verdict.overall[schema.CALIBRATION_ERROR]:.4f}"),
+    ]
 
 
 def _objects(
@@ -164,6 +187,7 @@ def _slices(verdict: Verdict) -> dict[str, list[SliceRow]]:
                     pictures=int(values[schema.EXAMPLE_COUNT]),
                     mean_iou=values[schema.MEAN_IOU],
                     pixel_accuracy=values[schema.PIXEL_ACCURACY],
+                    calibration_error=values.get(schema.CALIBRATION_ERROR, math.nan),
                     mean_iou_change=values.get(f"{schema.MEAN_IOU}_diff"),
                 )
             )

@@ -17,6 +17,7 @@ from components.common.bands import bands_of
 from components.common.windows import TilesConfig
 from components.reporter import architecture, charts, images
 from components.trainer import record
+from components.trainer.calibration import Calibration
 
 _MOST_EPOCHS_SHOWN = 7
 
@@ -214,4 +215,9 @@ def _facts(training: dict[str, Any]) -> list[tuple[str, str]]:
             "class weights",
             ", ".join(f"{name} {value}" for name, value in weights.items()) if weights else "none",
         ),
+        ("calibration", _calibration(training.get("calibration"))),
     ]
+
+
+def _calibration(found: dict[str, Any] | None) -> str:
+    return str(Calibration(**found)) if found else "none"

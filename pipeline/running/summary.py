@@ -35,7 +35,7 @@ def print_summary(console: Console, config: PipelineConfig, run: Run) -> None:
     verdict = read_verdict(run.made("Evaluator", "evaluation").uri)
     console.print()
     console.print(metrics_table(config, verdict))
-    for line in objects_lines(config, verdict):
+    for line in [*confidence_lines(verdict), *objects_lines(config, verdict)]:
         console.print(line, soft_wrap=True, markup=False)
     if len(verdict.metrics) > 1:
         console.print()
@@ -95,6 +95,12 @@ def metrics_table(config: PipelineConfig, verdict: Verdict) -> Table:
         label = "IoU" if metric == "iou" else metric.capitalize()
         table.add_row(label, *row, overall.get(metric, ""))
     return table
+
+
+def confidence_lines(verdict: Verdict) -> list[str]:
+    """How far the model's confidence is from the share of pixels that are right."""
+    error = verdict.overall.get(schema.CALIBRATION_ERROR, math.nan)
+    return [] if math.isnan(error) else [f"expected calibration error {error:.4f}"]
 
 
 def objects_lines(config: PipelineConfig, verdict: Verdict) -> list[str]:

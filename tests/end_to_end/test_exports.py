@@ -1,5 +1,6 @@
 """Exports through the whole chain: made, judged, pushed, told of, found again, used."""
 
+import csv
 import json
 import re
 import shutil
@@ -9,10 +10,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from components.common.model_card import read_card
 from components.datasets.synthetic_pets import draw_pet
 from components.exporter.result import read_result
 
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 WANTED = [
     {"format": "litert", "quantize": "int8", "max_drop": 1.0},
@@ -127,7 +129,7 @@ def test_predict_gives_the_models_masks(place, version, tmp_path, name):
     for number in range(3):
         picture, _, _ = draw_pet(number)
         Image.fromarray(picture).save(tmp_path / "in" / f"{number}.png")
-    masks = {}
+    masks, confidence = {}, {}
     for model in (version, version / "assets.extra" / "exports" / name):
         out = tmp_path / f"of {model.name}"
         done = place.call(
@@ -137,8 +139,28 @@ def test_predict_gives_the_models_masks(place, version, tmp_path, name):
         masks[model.name] = np.concatenate(
             [np.asarray(Image.open(out / f"{number}_mask.png")).ravel() for number in range(3)]
         )
+        with open(out / "predictions.csv") as file:
+            confidence[model.name] = [float(row["confidence"]) for row in csv.DictReader(file)]
     agreement = np.mean(masks[version.name] == masks[name])
     assert agreement >= (0.999 if name == "model.onnx" else 0.9)
+    near = 1e-3 if name == "model.onnx" else 0.05
+    assert confidence[name] == pytest.approx(confidence[version.name], abs=near)
+
+
+def test_a_file_says_how_sure_it_is_of_its_mask(version):
+    """By the bare runtime: its probabilities are the network's own, its confidence calibrated."""
+    path = version / "assets.extra" / "exports" / "model.onnx"
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    card = json.loads(session.get_modelmeta().custom_metadata_map["segline"])
+    assert card["calibration"] == read_card(str(version))["calibration"]
+    picture = np.asarray(Image.fromarray(draw_pet(0)[0]).resize((64, 32)))
+    outputs = [one.name for one in session.get_outputs()]
+    told = session.run(None, {"image": picture[None].astype(np.float32)})
+    told = dict(zip(outputs, told, strict=True))
+    powers = told["probabilities"].astype(float) ** (1 / card["calibration"]["temperature"])
+    calibrated = powers / powers.sum(-1, keepdims=True)
+    np.testing.assert_array_equal(told["mask"], calibrated.argmax(-1))
+    np.testing.assert_allclose(told["confidence"], calibrated.max(-1), atol=1e-5)
 
 
 def test_upkeep_keeps_what_is_pushed(place, version):

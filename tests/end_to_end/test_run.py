@@ -17,9 +17,12 @@ import forked
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import scipy.special
 
 from components.common import confusion
+from components.common.model_card import read_card
 from components.datasets.synthetic_pets import SyntheticPets, draw_pet
+from components.exporter.network import take_network
 
 PROJECT = Path(__file__).resolve().parents[2]
 STEPS = [
@@ -179,6 +182,23 @@ def test_the_model_describes_itself(first_run):
     assert card["class_weights"]["border"] == max(card["class_weights"].values())
 
 
+def test_the_temperature_is_the_same_wherever_it_is_told(first_run):
+    (version,) = first_run.served()
+    card = read_card(str(first_run.root / "serving" / version))
+    found = card["calibration"]
+    assert found["pixels"] == 16 * 32 * 64 and found["nll"] < found["nll_before"]
+    (run,) = (first_run.root / "artifacts/Trainer/model_run").iterdir()
+    assert json.loads((run / "training.json").read_text())["calibration"] == found
+    done = first_run.call("segline", "lineage", "model", version, "--json")
+    told = json.loads(done.stdout)["training"]["temperature"]
+    assert told == pytest.approx(found["temperature"], abs=1e-5)
+    report = (first_run.root / "report.html").read_text()
+    assert f"temperature {found['temperature']:.4g}: on 32,768 pixels of the" in report
+    error = f"{first_run.verdict().overall['expected_calibration_error']:.4f}"
+    assert f"<dt>expected calibration error</dt><dd>{error}</dd>" in report
+    assert f"expected calibration error {error}" in first_run.ran
+
+
 def test_metrics_equal_numpy_on_the_served_predictions(first_run):
     """TFMA's numbers against masks from `serving_default` and counts by NumPy."""
     import tensorflow as tf
@@ -189,10 +209,16 @@ def test_metrics_equal_numpy_on_the_served_predictions(first_run):
     files = sorted(
         glob.glob(str(first_run.root / "artifacts/TfdsExampleGen/examples/*/Split-test/*"))
     )
+    network = tf.function(take_network(model, (32, 64)))
+    temperature = read_card(str(first_run.root / "serving" / version))["calibration"]["temperature"]
     matrices = {(): np.zeros((3, 3), np.int64)}
+    sure = {}
     for record in tf.data.TFRecordDataset(files, "GZIP"):
         feature = tf.train.Example.FromString(record.numpy()).features.feature
-        truth = prepare(examples=record[None])["mask"].numpy().ravel()
+        prepared = prepare(examples=record[None])
+        truth = prepared["mask"].numpy().ravel()
+        logits = network(prepared["image"]).numpy().reshape(-1, 3).astype(float)
+        confidence = scipy.special.softmax(logits / temperature, -1).max(-1)
         image = tf.constant([feature["image"].bytes_list.value[0]])
         predicted = serve(image_bytes=image)["mask"].numpy().ravel()
         matrix = np.zeros((3, 3), np.int64)
@@ -202,12 +228,21 @@ def test_metrics_equal_numpy_on_the_served_predictions(first_run):
         size = "small" if share < 0.3 else "large" if share >= 0.4 else "medium"
         for key in ((), (("species", species),), (("object_size", size),)):
             matrices[key] = matrices.get(key, 0) + matrix
+            sure.setdefault(key, []).append((confidence, truth == predicted))
     verdict = first_run.verdict()
     assert set(verdict.metrics) == set(matrices) and len(matrices) >= 5
     assert verdict.overall["example_count"] == 24
     for key, matrix in matrices.items():
         for name, value in confusion.scores(matrix, NAMES).items():
             assert verdict.metrics[key][name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
+        confidence, right = (np.concatenate(one) for one in zip(*sure[key], strict=True))
+        bins = np.ceil(confidence * 15)
+        error = sum(
+            np.mean(bins == one) * abs(np.mean((right - confidence)[bins == one]))
+            for one in np.unique(bins)
+        )
+        found = verdict.metrics[key]["expected_calibration_error"]
+        assert found == pytest.approx(error, abs=1e-5)  # (a pixel on a bin's edge)
 
 
 def test_the_pushed_model_predicts_a_split_of_its_dataset(first_run):

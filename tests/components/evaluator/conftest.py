@@ -16,6 +16,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.common import schema
 from components.common.pictures import pack_indices
+from components.common.reliability import count_bins
 from components.evaluator import component
 from components.trainer.counting import confusion_matrices
 from pipeline.config.beam import BeamStepConfig
@@ -52,7 +53,25 @@ class RecordedPredictions(tf.Module):
             (parsed["truth"], parsed[self._feature]),
             fn_output_signature=tf.TensorSpec(size, tf.int64),
         )
-        return {schema.CONFUSION_MATRIX: matrices, schema.EXAMPLE_ID: parsed["id"]}
+        counts = {schema.CONFUSION_MATRIX: matrices, schema.EXAMPLE_ID: parsed["id"]}
+        return counts if self._feature == "before" else counts | self._reliability(examples)
+
+    def _reliability(self, examples):
+        """Of a model of today, where the examples say how sure it was: PNGs of 0 to 255."""
+        features = {
+            name: tf.io.FixedLenFeature([], tf.string)
+            for name in ("truth", "predicted", "confidence")
+        }
+
+        def count(one):
+            truth, predicted, sure = (
+                tf.io.decode_png(one[name])[None, ..., 0] for name in features
+            )
+            confidence = tf.cast(sure, tf.float32) / 255
+            return count_bins(confidence, predicted == truth, truth < self._num_classes)[0]
+
+        parsed = tf.io.parse_example(examples, features)
+        return {schema.RELIABILITY: tf.map_fn(count, parsed, fn_output_signature=tf.int64)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def evaluate_at_picture(self, examples):
@@ -119,7 +138,8 @@ def evaluate(tmp_path):
         with tf.io.TFRecordWriter(str(folder / "data.gz"), "GZIP") as writer:
             for index, example in enumerate(examples):
                 feature = {"id": str(index).encode()}
-                for key, value in example.items():
+                sure = np.full_like(example["truth"], 255)
+                for key, value in {"confidence": sure, **example}.items():
                     feature[key] = value.encode() if isinstance(value, str) else png(value)
                 features = {
                     key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))

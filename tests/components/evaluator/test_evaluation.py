@@ -10,6 +10,7 @@ from lossy_engine import losing
 
 from components.common import schema
 from components.common.errors import UserError
+from components.common.reliability import UNIT
 from components.evaluator.component import check_pictures
 from components.evaluator.config import EvaluatorConfig, ObjectSizeConfig
 from components.evaluator.eval_config import make_eval_config
@@ -31,25 +32,40 @@ def definitions():
     return module
 
 
+def calibration_error(truth, guess, sure):
+    """By the paper's definition (Guo et al., ICML 2017), bin by bin."""
+    right, sure = (guess == truth)[truth < 3], sure[truth < 3]
+    if not right.size:
+        return np.nan
+    found = 0
+    for number in range(15):
+        here = (sure > number / 15) & (sure <= (number + 1) / 15)
+        if here.any():
+            found += here.mean() * abs(right[here].mean() - sure[here].mean())
+    return found
+
+
 def test_tfma_gives_the_metrics_of_every_slice(evaluate, pet_classes):
     """Random and degenerate masks, one slice each, against NumPy's values."""
     reference = definitions()
+    rng = np.random.default_rng(2)
     examples, masks = [], {}
     for case, make in reference.CASES.items():
         truths, guesses = make(np.random.default_rng(1))
-        masks[(("case", case),)] = list(zip(truths, guesses, strict=True))
+        sure = [rng.integers(85, 256, truth.shape) for truth in truths]
+        masks[(("case", case),)] = list(zip(truths, guesses, sure, strict=True))
         examples += [
-            {"truth": truth, "predicted": guess, "case": case}
-            for truth, guess in masks[(("case", case),)]
+            {"truth": truth, "predicted": guess, "confidence": sure, "case": case}
+            for truth, guess, sure in masks[(("case", case),)]
         ]
     masks[OVERALL] = [pair for pairs in list(masks.values()) for pair in pairs]
     sizes = ObjectSizeConfig(classes=("pet", "border"), small_below=0.4, large_from=0.7)
-    for truth, guess in masks[OVERALL]:
+    for truth, guess, sure in masks[OVERALL]:
         counted = truth[truth != schema.IGNORE_INDEX]
         share = np.mean(counted != NAMES.index("background")) if counted.size else 0
         size = "small" if share < 0.4 else "large" if share >= 0.7 else "medium"
         size = size if share else "none"
-        masks.setdefault(((schema.OBJECT_SIZE, size),), []).append((truth, guess))
+        masks.setdefault(((schema.OBJECT_SIZE, size),), []).append((truth, guess, sure))
 
     config = make_eval_config(EvaluatorConfig(object_size=sizes), pet_classes, ["case"])
     uri, blessed = evaluate(examples, config)
@@ -61,9 +77,13 @@ def test_tfma_gives_the_metrics_of_every_slice(evaluate, pet_classes):
         f"{feature} {value}" for key in verdict.metrics for feature, value in key
     }
     for key, pairs in masks.items():
-        truth = np.concatenate([truth.ravel() for truth, _ in pairs])
-        guess = np.concatenate([guess.ravel() for _, guess in pairs])
-        expected = reference.by_hand(truth, guess, NAMES) | {"example_count": len(pairs)}
+        truth, guess, sure = (
+            np.concatenate([a.ravel() for a in one]) for one in zip(*pairs, strict=True)
+        )
+        expected = reference.by_hand(truth, guess, NAMES) | {
+            "example_count": len(pairs),
+            "expected_calibration_error": calibration_error(truth, guess, sure / 255),
+        }
         assert verdict.metrics[key].keys() == expected.keys()
         for name, value in expected.items():
             found = verdict.metrics[key][name]
@@ -77,17 +97,23 @@ def test_tfma_gives_the_metrics_of_every_slice(evaluate, pet_classes):
         cell = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
         found[cell] = entry.get("numWeightedExamples", 0)
     expected = np.zeros((3, 3))
-    for truth, guess in masks[OVERALL]:
+    for truth, guess, _ in masks[OVERALL]:
         keep = truth != schema.IGNORE_INDEX
         np.add.at(expected, (truth[keep], guess[keep]), 1)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(verdict.matrix, expected)
 
+    # How sure it was, as TFMA's loader gives it.
+    pixels, right, sure = verdict.reliability.sum(axis=0)
+    assert pixels == expected.sum() and right == np.trace(expected)
+    told = [one[(one_truth < 3)] for one_truth, _, one in masks[OVERALL]]
+    assert sure / UNIT == pytest.approx(np.concatenate(told).sum() / 255, rel=1e-6)
+
     # The ranking, against the mean IoU of each picture by itself. (Its id is its position.)
     def alone(truth, guess):
         return reference.by_hand(truth, guess, NAMES)["mean_iou"]
 
-    own = {str(i): alone(truth, guess) for i, (truth, guess) in enumerate(masks[OVERALL])}
+    own = {str(i): alone(truth, guess) for i, (truth, guess, _) in enumerate(masks[OVERALL])}
     ranked = sorted(score for score in own.values() if not np.isnan(score))
     assert len(ranked) > 12
     for pictures in (verdict.ranking.best, verdict.ranking.median, verdict.ranking.worst):

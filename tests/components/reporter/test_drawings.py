@@ -49,6 +49,14 @@ def test_any_number_of_classes_can_be_drawn(count):
     assert set(names) <= set(texts(charts.confusion_matrix(np.eye(count, dtype=int), names)))
 
 
+def test_bins_without_pixels_are_drawn_too():
+    bins = np.zeros((15, 3), np.int64)
+    bins[9], bins[14] = (10, 6, 6 << 24), (90, 80, 88 << 24)
+    drawn = charts.reliability(bins)
+    assert {"right", "pixels", "confidence", "100%"} <= set(texts(drawn))
+    charts.reliability(np.zeros((15, 3), np.int64))
+
+
 def test_charts_follow_the_page_and_are_the_same_each_time():
     drawn = charts.curves("Loss", [1, 2, 3], [3, 2, 1], [3, 2.5, 2])
     assert drawn == charts.curves("Loss", [1, 2, 3], [3, 2, 1], [3, 2.5, 2])
