@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.proto import metrics_for_slice_pb2 as metrics_pb2
 
 from components.common import schema
-from components.common.reliability import BINS, CONFIDENCE, CORRECT, PIXELS, UNIT, calibration_error
+from components.common.reliability import BINS, calibration_error
 
 
 def computations(model_name: str) -> list:
-    """TFMA's computations for one model: the sums, the error, the bins as TFMA's calibration plot.
+    """TFMA's computations for one model: the sums, and what is published of them.
+
+    That is the error, and the bins as JSON. (As one of TFMA's plots they would take the confusion
+    matrix's place: its loader knows one for each model, and no names of theirs.)
 
     Args:
       model_name: TFMA's.
     """
     summed = _key(f"_{schema.RELIABILITY}", model_name)
     error = _key(schema.CALIBRATION_ERROR, model_name)
-    plot = tfma.metrics.PlotKey(schema.RELIABILITY, model_name=model_name)
+    told = _key(schema.RELIABILITY, model_name)
 
     def derive(metrics: dict) -> dict:
         bins = metrics[summed]
-        return {error: calibration_error(bins), plot: to_plot(bins)}
+        return {error: calibration_error(bins), told: json.dumps(bins.tolist()).encode()}
 
     return [
         tfma.metrics.MetricComputation(
             keys=[summed], preprocessors=None, combiner=SumReliability(summed)
         ),
-        tfma.metrics.DerivedMetricComputation(keys=[error, plot], result=derive),
+        tfma.metrics.DerivedMetricComputation(keys=[error, told], result=derive),
     ]
 
 
@@ -40,41 +43,16 @@ def _key(name: str, model_name: str) -> tfma.metrics.MetricKey:
     return tfma.metrics.MetricKey(name, model_name=model_name, example_weighted=None)
 
 
-def to_plot(bins: np.ndarray) -> metrics_pb2.CalibrationHistogramBuckets:
-    """The bins as TFMA's calibration histogram; a "label" is whether the pixel is right.
+def from_bytes(content: bytes) -> np.ndarray | None:
+    """Reads the bins of a slice back.
 
     Args:
-      bins: int64 [BINS, 3], of `count_bins`.
-    """
-    message = metrics_pb2.CalibrationHistogramBuckets()
-    for index, counts in enumerate(bins):
-        bucket = message.buckets.add(
-            lower_threshold_inclusive=index / BINS, upper_threshold_exclusive=(index + 1) / BINS
-        )
-        bucket.num_weighted_examples.value = counts[PIXELS]
-        bucket.total_weighted_label.value = counts[CORRECT]
-        bucket.total_weighted_refined_prediction.value = counts[CONFIDENCE] / UNIT
-    return message
-
-
-def from_plot(plots: dict) -> np.ndarray | None:
-    """Inverse of `to_plot`.
-
-    Args:
-      plots: of a slice, as `tfma.load_eval_result` gives them.
+      content: value of the metric `reliability`.
 
     Returns:
-      int64 [BINS, 3]; None: an earlier version of segline has evaluated, or an earlier one's model
-      has counted nothing.
+      int64 [BINS, 3]; None: a model of an earlier segline has counted nothing.
     """
-    if "calibrationHistogramBuckets" not in plots:
-        return None
-    bins = np.zeros((BINS, 3), np.int64)
-    # TFMA's JSON leaves nothing out of a bucket, but for a threshold of 0.
-    for row, bucket in zip(bins, plots["calibrationHistogramBuckets"]["buckets"], strict=True):
-        row[PIXELS] = bucket["numWeightedExamples"]
-        row[CORRECT] = bucket["totalWeightedLabel"]
-        row[CONFIDENCE] = round(bucket["totalWeightedRefinedPrediction"] * UNIT)
+    bins = np.array(json.loads(content), np.int64)
     return bins if bins.any() else None
 
 

@@ -135,27 +135,34 @@ def read_verdict(evaluation_uri: str) -> Verdict:
         for key, outputs in result.slicing_metrics
     }
     whole = next(outputs[""][""] for key, outputs in result.slicing_metrics if not key)
-    ranking = Ranking.from_json(base64.b64decode(whole[schema.RANKED_PICTURES]["bytesValue"]))
+    ranking = Ranking.from_json(_bytes(whole[schema.RANKED_PICTURES]))
     validation = tfma.load_validation_result(evaluation_uri)
     checks = tuple(_checks(result.config, metrics, validation))
     for values in metrics.values():  # has served its purpose
         for suffix in ("", "_diff"):
             values.pop(schema.GUARDED_MEAN_IOU + suffix, None)
     settings = eval_settings(result.config)
-    plots = next(outputs[""][""] for key, outputs in result.plots if not key)
+    reliability = None
+    if schema.RELIABILITY in whole:  # not where an earlier version of segline has evaluated
+        reliability = calibration.from_bytes(_bytes(whole[schema.RELIABILITY]))
     return Verdict(
         validation.validation_ok,
         checks,
         metrics,
-        _confusion_matrix(plots, len(settings.class_names)),
+        _confusion_matrix(result, len(settings.class_names)),
         ranking,
         settings.at,
-        calibration.from_plot(plots),
+        reliability,
     )
 
 
-def _confusion_matrix(plots: dict, num_classes: int) -> np.ndarray:
-    """As TFMA keeps it among the plots of the whole split: zeros are left out."""
+def _bytes(value: dict[str, Any]) -> bytes:
+    return base64.b64decode(value["bytesValue"])
+
+
+def _confusion_matrix(result: tfma.EvalResult, num_classes: int) -> np.ndarray:
+    """The plot of the whole split, as TFMA keeps it: zeros are left out."""
+    plots = next(outputs[""][""] for key, outputs in result.plots if not key)
     (cells,) = plots["multiClassConfusionMatrixAtThresholds"]["matrices"]
     matrix = np.zeros((num_classes, num_classes), np.int64)
     for entry in cells["entries"]:

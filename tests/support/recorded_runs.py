@@ -66,10 +66,13 @@ class Store:
             )
 
 
-def evaluated(mean_iou, blessed, reason=""):
-    """What an Evaluator has made."""
+def evaluated(mean_iou, blessed, reason="", calibration_error=None):
+    """What an Evaluator has made; one of an earlier segline has no calibration error."""
+    metrics = {"mean_iou": mean_iou}
+    if calibration_error is not None:
+        metrics["expected_calibration_error"] = calibration_error
     return [
-        ("evaluation", "ModelEvaluation", {"mean_iou": mean_iou}),
+        ("evaluation", "ModelEvaluation", metrics),
         ("blessing", "ModelBlessing", {"blessed": blessed, "reason": reason}),
     ]
 

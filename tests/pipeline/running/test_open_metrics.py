@@ -22,7 +22,7 @@ def numbers():
     good = {
         "TfdsExampleGen": [("examples", "Examples", data)],
         "DriftValidator": [("anomalies", "ExampleAnomalies", {"drifted": 2})],
-        "Evaluator": evaluated(0.75, 1),
+        "Evaluator": evaluated(0.75, 1, calibration_error=0.03125),
     }
     store.run("run-1", good, run_record.DONE)
     store.run("run-2", {"Evaluator": evaluated(0.5, 0)}, run_record.DONE)
@@ -43,6 +43,7 @@ def test_the_numbers(numbers):
     store, registry = numbers
     found = read(open_metrics.text(registry))
     assert found["segline_blessed_mean_iou", None] == 0.75
+    assert found["segline_blessed_expected_calibration_error", None] == 0.03125
     assert found["segline_last_run_refused", None] == 1
     assert found["segline_last_run_failed", None] == 0
     assert found["segline_examples_set_aside", "train"] == 3
