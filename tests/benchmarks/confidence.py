@@ -73,7 +73,8 @@ def network_answers(folder: str, files: list[str], size: tuple[int, int]):
     from components.exporter.network import take_network
 
     model = tf.saved_model.load(folder)
-    network = tf.function(take_network(model, size))
+    taken = take_network(model, size)
+    network = tf.function(lambda images: taken(images))
     prepare = model.signatures[schema.TRANSFORM_SIGNATURE]
     for batch in tf.data.TFRecordDataset(files, "GZIP").batch(16):
         seen = prepare(**{schema.EXAMPLES: batch})
