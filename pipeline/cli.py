@@ -23,6 +23,7 @@ from pipeline.commands import (
     metrics,
     predict,
     serving,
+    watch,
 )
 
 
@@ -53,6 +54,8 @@ def make_parser() -> argparse.ArgumentParser:
     version = f"segline {provenance.version()} ({provenance.stack()})"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for module in (init, data, config, predict, export, lineage, serving, gc, metrics, kubeflow):
+    for module in (
+        *(init, data, config, predict, export, lineage, serving, watch, gc, metrics, kubeflow),
+    ):
         module.add(commands)
     return parser

@@ -50,6 +50,11 @@ MASK_PNG_BYTES = "mask_png_bytes"
 PACKED_MASK = "packed_mask"  # as pictures.pack_indices has it
 PACKED_TRUTH = "packed_truth"
 CONFIDENCE = "confidence"
+# With trainer.serving.telemetry, besides BRIGHTNESS:
+CONTRAST = "contrast"
+SHARPNESS = "sharpness"
+CLASS_SHARES = "class_shares"
+SIZE = "size"  # height and width of the picture as it was sent
 CONFUSION_MATRIX = "confusion_matrix"
 RELIABILITY = "reliability"  # as reliability.count_bins has it
 

@@ -130,13 +130,19 @@ class AugmentationConfig(schema.Config):
 
 
 class ServingConfig(schema.Config):
-    """What the served model takes; a larger request is refused before anything is decoded."""
+    """What the served model takes and gives; a larger request is refused undecoded."""
 
     max_megabytes: pydantic.PositiveInt = Field(
         default=64, description="of all pictures of a request together, in 10^6 bytes"
     )
     max_megapixels: pydantic.PositiveInt = Field(
         default=100, description="of a picture, by its header, in 10^6 pixels"
+    )
+    telemetry: bool = Field(
+        default=False,
+        description="answers also have each class's share, brightness, contrast and sharpness of "
+        "the picture as the network sees it, and its size as sent: what `segline watch` reads in "
+        "a log that has no pictures",
     )
 
 

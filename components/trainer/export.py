@@ -47,7 +47,9 @@ def export_model(
         -> mask uint8 [B, H, W] (padding is
         IGNORE_INDEX), mask_png_bytes string [B] (PNG of class indices at the picture's
         own size), confidence float32 [B] (mean probability of the winning class, at the
-        card's temperature).
+        card's temperature). With `limits.telemetry` also class_shares float32 [B, C], brightness,
+        contrast and sharpness float32 [B] (`components.common.telemetry`), size int64 [B, 2]
+        (height, width as sent).
       serving_flipped: the same, from the mean of the probabilities of the picture and of
         its mirror image; twice the work.
       evaluate: examples string [B] -> confusion_matrix int64 [B, C, C] (rows:
@@ -66,15 +68,17 @@ def export_model(
       classes: the class table.
       folder: where the SavedModel goes.
       card: what the model's card says besides its classes.
-      limits: of a request.
+      limits: of a request, and whether answers have telemetry.
       fit: how the Transform step fits pictures in.
     """
     bands = bands_of(card)
     shown: TiledPictures | WholePictures
     if fit.fit == "tiles":
-        shown = TiledPictures(fit, classes, channels_of(bands), temperature_of(card))
+        shown = TiledPictures(
+            fit, classes, channels_of(bands), temperature_of(card), limits.telemetry
+        )
     else:
-        shown = WholePictures(fit, classes, temperature_of(card))
+        shown = WholePictures(fit, classes, temperature_of(card), limits.telemetry)
     layer = transform.transform_features_layer()
     raw_spec = transform.raw_feature_spec()
     settings = PictureSettings.model_validate(card.get("pictures") or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from components.common.picture_fit import cut_out
+from components.common.telemetry import class_shares
 
 
 def probabilities_at(probabilities: tf.Tensor, box: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
@@ -41,4 +42,25 @@ def masks_at_size(probabilities: tf.Tensor, boxes: tf.Tensor, sizes: tf.Tensor) 
 
     return tf.map_fn(
         encode, (probabilities, boxes, sizes), fn_output_signature=tf.TensorSpec([], tf.string)
+    )
+
+
+def masks_and_shares_at_size(
+    probabilities: tf.Tensor, boxes: tf.Tensor, sizes: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same, and each class's share of each mask: float32 [batch, classes]."""
+    num_classes = probabilities.shape[-1]
+
+    def encode(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        mask = classes_at(*one)
+        png = tf.io.encode_png(tf.cast(mask, tf.uint8)[..., tf.newaxis])
+        return png, class_shares(mask, num_classes)
+
+    return tf.map_fn(
+        encode,
+        (probabilities, boxes, sizes),
+        fn_output_signature=(
+            tf.TensorSpec([], tf.string),
+            tf.TensorSpec([num_classes], tf.float32),
+        ),
     )

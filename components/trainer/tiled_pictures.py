@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components.common import schema
+from components.common import schema, telemetry
 from components.common.picture_fit import MIDDLE_GREY, PictureFit, enlarged
 from components.common.pictures import unpack_image, unpack_indices
 from components.trainer.counting import Counts, count_picture, picture_signature
 from components.trainer.sliding_window import SlidingWindow
 from components.trainer.whole_pictures import Features, Layer, Network
+
+_LOOKS = "looks"  # until they have their names
 
 
 class TiledPictures:
@@ -22,6 +24,7 @@ class TiledPictures:
       classes: the class table.
       channels: of a picture.
       temperature: of the confidence, which no class depends on; None: as it is.
+      watched: whether answers have telemetry.
     """
 
     def __init__(
@@ -30,9 +33,11 @@ class TiledPictures:
         classes: schema.ClassTable,
         channels: int = 3,
         temperature: float | None = None,
+        watched: bool = False,
     ) -> None:
         self._classes = classes
         self._channels = channels
+        self._watched = watched
         self._slide = SlidingWindow(
             fit.image_size, fit.tiles, len(classes), MIDDLE_GREY, temperature
         )
@@ -41,29 +46,41 @@ class TiledPictures:
         """MASK_PNG_BYTES string [B], CONFIDENCE float32 [B], and MASK uint8 [B, H, W].
 
         H and W are those of the largest picture; what is beyond a smaller one is IGNORE_INDEX.
+        Telemetry as that of `WholePictures.answer`.
         """
         largest = _largest(features)
+        signature = {
+            schema.MASK: tf.TensorSpec([None, None], tf.uint8),
+            schema.MASK_PNG_BYTES: tf.TensorSpec([], tf.string),
+            schema.CONFIDENCE: tf.TensorSpec([], tf.float32),
+        }
+        if self._watched:
+            signature[schema.CLASS_SHARES] = tf.TensorSpec([len(self._classes)], tf.float32)
+            signature[_LOOKS] = tf.TensorSpec([3], tf.float32)
 
-        def segment(packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            mask, confidence = self._slide.segment(self._unpacked(packed), probabilities_of)
-            png = tf.io.encode_png(mask[..., tf.newaxis])
-            return enlarged(mask, largest, schema.IGNORE_INDEX), png, confidence
+        def segment(packed: tf.Tensor) -> dict[str, tf.Tensor]:
+            picture = self._unpacked(packed)
+            mask, confidence = self._slide.segment(picture, probabilities_of)
+            answer = {
+                schema.MASK: enlarged(mask, largest, schema.IGNORE_INDEX),
+                schema.MASK_PNG_BYTES: tf.io.encode_png(mask[..., tf.newaxis]),
+                schema.CONFIDENCE: confidence,
+            }
+            if self._watched:
+                answer[schema.CLASS_SHARES] = telemetry.class_shares(mask, len(self._classes))
+                answer[_LOOKS] = telemetry.look_at(picture)
+            return answer
 
-        masks, pngs, confidence = tf.map_fn(
+        answer = tf.map_fn(
             segment,
             features[schema.IMAGE],
-            fn_output_signature=(
-                tf.TensorSpec([None, None], tf.uint8),
-                tf.TensorSpec([], tf.string),
-                tf.TensorSpec([], tf.float32),
-            ),
+            fn_output_signature=signature,
             parallel_iterations=1,
         )
-        return {
-            schema.MASK: masks,
-            schema.MASK_PNG_BYTES: pngs,
-            schema.CONFIDENCE: confidence,
-        }
+        if self._watched:
+            answer |= telemetry.named(answer.pop(_LOOKS))
+            answer[schema.SIZE] = features[schema.ORIGINAL_SIZE]
+        return answer
 
     def count_at_picture(self, layer: Layer, raw: Features, logits_of: Network) -> Counts:
         """AT_PICTURE, each pixel counted once; as `WholePictures.count_at_picture`."""

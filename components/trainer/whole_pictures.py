@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from components.common import schema
+from components.common import schema, telemetry
 from components.common.picture_fit import PictureFit, inside
 from components.common.reliability import confidence_of
 from components.trainer.counting import Counts, count_at_picture, count_pixels
-from components.trainer.own_size import masks_at_size
+from components.trainer.own_size import masks_and_shares_at_size, masks_at_size
 
 Features = Mapping[str, tf.Tensor]
 Layer = Callable[[Features], Features]
@@ -25,17 +25,27 @@ class WholePictures:
       fit: size of what the network sees, and how pictures are fitted in.
       classes: the class table.
       temperature: of the confidence, which no class depends on; None: as it is.
+      watched: whether answers have telemetry.
     """
 
     def __init__(
-        self, fit: PictureFit, classes: schema.ClassTable, temperature: float | None = None
+        self,
+        fit: PictureFit,
+        classes: schema.ClassTable,
+        temperature: float | None = None,
+        watched: bool = False,
     ) -> None:
         self._fit = fit
         self._classes = classes
         self._temperature = temperature
+        self._watched = watched
 
     def answer(self, features: Features, probabilities_of: Network) -> dict[str, tf.Tensor]:
-        """MASK uint8 [B, H, W], MASK_PNG_BYTES string [B], CONFIDENCE float32 [B]."""
+        """MASK uint8 [B, H, W], MASK_PNG_BYTES string [B], CONFIDENCE float32 [B].
+
+        Telemetry: CLASS_SHARES float32 [B, C]; BRIGHTNESS, CONTRAST, SHARPNESS float32 [B]; SIZE
+        int64 [B, 2].
+        """
         probabilities = probabilities_of(features[schema.IMAGE])
         boxes, sizes = features[schema.CONTENT_BOX], features[schema.ORIGINAL_SIZE]
         mask = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
@@ -47,10 +57,16 @@ class WholePictures:
             mask = tf.where(shown, mask, schema.IGNORE_INDEX)
             counted = tf.cast(shown, tf.float32)
             confidence = tf.reduce_sum(winning * counted, [1, 2]) / tf.reduce_sum(counted, [1, 2])
+        answer = {schema.MASK: mask, schema.CONFIDENCE: confidence}
+        if not self._watched:
+            return {**answer, schema.MASK_PNG_BYTES: masks_at_size(probabilities, boxes, sizes)}
+        pngs, shares = masks_and_shares_at_size(probabilities, boxes, sizes)
         return {
-            schema.MASK: mask,
-            schema.MASK_PNG_BYTES: masks_at_size(probabilities, boxes, sizes),
-            schema.CONFIDENCE: confidence,
+            **answer,
+            schema.MASK_PNG_BYTES: pngs,
+            schema.CLASS_SHARES: shares,
+            schema.SIZE: sizes,
+            **telemetry.named(telemetry.look_at_each(features[schema.IMAGE], boxes)),
         }
 
     def count(self, layer: Layer, raw: Features, logits_of: Network) -> Counts:

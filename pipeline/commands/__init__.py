@@ -1,5 +1,5 @@
 """The subcommands of `segline`: each module adds its own to the parser.
 
 For `pipeline.cli` alone: `init`, `data`, `config`, `predict`, `export`, `lineage`, `serving`,
-`gc`, `metrics` and `kubeflow`. Nothing heavy is imported before a command is called.
+`watch`, `gc`, `metrics` and `kubeflow`. Nothing heavy is imported before a command is called.
 """

@@ -77,10 +77,7 @@ def add(commands: argparse._SubParsersAction) -> None:
             help="overrides for these runs, such as trainer.epochs=2",
         )
     for verb in (submit, schedule, status, stop):
-        verb.add_argument("--host", help="default: KF_PIPELINES_ENDPOINT, or kfp's configuration")
-        verb.add_argument("--namespace", help="of the user; default: kfp's configuration")
-        verb.add_argument("--token", metavar="FILE", help="file with a bearer token")
-        verb.add_argument("--experiment", help="default: the pipeline's name")
+        add_cluster(verb)
     for verb in (compile_, submit, schedule):
         verb.add_argument(
             "--only-if-changed",
@@ -100,18 +97,40 @@ def _compile(options: argparse.Namespace) -> None:
     console.print(path, soft_wrap=True)
 
 
+def add_cluster(command: argparse._ActionsContainer) -> None:
+    """Adds what says where Kubeflow Pipelines is."""
+    command.add_argument("--host", help="default: KF_PIPELINES_ENDPOINT, or kfp's configuration")
+    command.add_argument("--namespace", help="of the user; default: kfp's configuration")
+    command.add_argument("--token", metavar="FILE", help="file with a bearer token")
+    command.add_argument("--experiment", help="default: the pipeline's name")
+
+
+def submit(
+    options: argparse.Namespace,
+    config: PipelineConfig,
+    name: str,
+    only_if_changed: bool,
+    parameters: dict[str, str],
+) -> str:
+    """Starts a run and returns its id.
+
+    Args:
+      options: what `add_cluster` has added.
+      config: of the pipeline.
+      name: of the run, for people.
+      only_if_changed: whether its first task decides.
+      parameters: of the run.
+    """
+    cluster = _cluster(options)
+    with _package(config, only_if_changed) as package:
+        return cluster.submit(package, options.experiment or config.name, name, parameters)
+
+
 def _submit(options: argparse.Namespace) -> None:
     console = quiet_console()
     config = _config(options)
-    cluster = _cluster(options)
-    with _package(config, options.only_if_changed) as package:
-        run_id = cluster.submit(
-            package,
-            options.experiment or config.name,
-            options.run_name or config.name,
-            _parameters(options),
-        )
-    console.print(run_id)
+    name = options.run_name or config.name
+    console.print(submit(options, config, name, options.only_if_changed, _parameters(options)))
 
 
 def _schedule(options: argparse.Namespace) -> None:

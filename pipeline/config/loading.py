@@ -26,6 +26,7 @@ from components.infra_validator.config import InfraValidatorConfig
 from components.pusher.config import PusherConfig
 from components.trainer.config import TrainerConfig
 from components.trainer.tuner_config import TunerConfig
+from components.watcher.config import WatchConfig
 from pipeline.config.beam import BeamConfig
 from pipeline.config.kubeflow import KubeflowConfig
 from pipeline.config.metadata import MetadataConfig
@@ -90,6 +91,7 @@ class PipelineConfig(schema.Config):
     evaluator: EvaluatorConfig = EvaluatorConfig()
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()
     pusher: PusherConfig = PusherConfig()
+    watch: WatchConfig = WatchConfig()
     run: RunConfig = RunConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
     _decisions: tuple[str, ...] = pydantic.PrivateAttr(default=())

@@ -10,7 +10,7 @@ from pydantic import Field
 from components.common import schema
 from pipeline.config.metadata import Secret
 
-Event = Literal["failed", "refused", "pushed", "recovered"]
+Event = Literal["failed", "refused", "pushed", "recovered", "drifted"]
 
 
 class WebhookConfig(schema.Config):
@@ -57,11 +57,12 @@ class NotifyConfig(schema.Config):
         default=(), description="program and arguments; it gets the notice as JSON on its stdin"
     )
     events: tuple[Event, ...] = Field(
-        default=("failed", "refused", "recovered"),
+        default=("failed", "refused", "recovered", "drifted"),
         min_length=1,
         description="`failed`: a step has; `refused`: a new model was not blessed or can't be "
         "served; `pushed`: a new model is served; `recovered`: the run before had failed or was "
-        "refused, this one is well",
+        "refused, this one is well; `drifted`: `segline watch --notify` has found that requests "
+        "are no longer like the data of the served version",
     )
 
     @pydantic.model_validator(mode="after")

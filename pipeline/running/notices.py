@@ -1,4 +1,4 @@
-"""What the owner of a pipeline is told about a run that has ended."""
+"""What the owner of a pipeline is told: how a run has ended, or that requests have drifted."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LONGEST_REASON = 500
 
 @dataclasses.dataclass(frozen=True)
 class Notice:
-    """How a run has ended.
+    """How a run has ended, or what a watch has found.
 
     Attributes:
       pipeline: its name.
-      run: the run's id; empty: it could not begin.
+      run: the run's id; empty: it could not begin, or it is about no run.
       events: what has happened, most important first; empty: nothing that one would tell.
       step: which step has failed or refused; empty: none.
       reason: in one line.
@@ -50,12 +50,15 @@ class Notice:
             "refused": "the new model was refused",
             "pushed": f"a new model is served{' as a canary' if self.stage == 'canary' else ''}",
             "recovered": "well again",
+            "drifted": "requests have drifted from what the served version was trained on",
         }
         return f"{self.pipeline}: {', '.join(what[event] for event in self.events)}"
 
     def text(self) -> str:
         """A few lines, for people."""
-        lines = [self.title(), f"run: {self.run or '(none)'}"]
+        lines = [self.title()]
+        if "drifted" not in self.events:
+            lines.append(f"run: {self.run or '(none)'}")
         if self.step:
             lines.append(f"step: {self.step}")
         if self.reason:
@@ -88,6 +91,17 @@ def of_failure(config: PipelineConfig, run_id: str, step: str, reason: str) -> N
     """
     report = f"segline report {run_id}" if run_id else ""
     return Notice(config.name, run_id, ("failed",), step, _one_line(reason), report=report)
+
+
+def of_drift(config: PipelineConfig, reason: str, page: str) -> Notice:
+    """Requests that are no longer like the data of the served version.
+
+    Args:
+      config: of the pipeline.
+      reason: what has drifted, for people.
+      page: where it is shown.
+    """
+    return Notice(config.name, "", ("drifted",), reason=_one_line(reason), report=page)
 
 
 def of_outcome(store: MetadataStore, config: PipelineConfig, run: Run) -> Notice:

@@ -1,0 +1,132 @@
+"""The served version, asked for what requests are compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from components.common import picture_formats, pictures, schema, telemetry
+from components.common.bands import bands_of
+from components.common.errors import UserError
+from components.common.model_card import read_card
+from components.common.served_model import fit_of, reading_of
+from components.watcher.payloads import values_of
+
+Values = dict[str, float]
+_Ask = Callable[[Sequence[bytes]], list[Values]]
+
+
+class Observer:
+    """A SavedModel of segline.
+
+    Args:
+      path: the SavedModel.
+
+    Attributes:
+      class_names: of its classes, by index.
+      has_telemetry: whether its answers have telemetry.
+
+    Raises:
+      UserError: there is no such model.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            card = read_card(path)
+            self._model = tf.saved_model.load(path)
+            signatures = self._model.signatures
+            self._serve = signatures[schema.SERVING_SIGNATURE]
+            self._prepare = signatures[schema.TRANSFORM_SIGNATURE]
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} is no model that segline has pushed: {error}") from error
+        classes: schema.ClassTable = card["classes"]
+        self.class_names = classes.names
+        self.has_telemetry = schema.CLASS_SHARES in self._serve.structured_outputs
+        self._settings, self._bands = reading_of(card), bands_of(card)
+        self._tiles = fit_of(card).fit == "tiles"
+        # The signature wants a mask too; what is in it makes no difference.
+        value = min(classes.stored_values())
+        self._mask = tf.io.encode_png(
+            tf.fill([1, 1, 1], tf.cast(classes.stored_values()[value], tf.uint8))
+        ).numpy()
+
+    def read(self, content: bytes) -> bytes:
+        """A picture file as `segline predict` gives it to the model.
+
+        Raises:
+          OSError: it is no picture.
+        """
+        return picture_formats.for_model(content, self._settings, self._bands).encoded
+
+    def looks(self, batch: Sequence[bytes]) -> list[Values | str]:
+        """Brightness, contrast, sharpness, height and width, without the network.
+
+        Args:
+          batch: pictures as requests carry them.
+
+        Returns:
+          For each its values, or why there are none.
+        """
+        return _each(self._look, [self._narrow(one) for one in batch])
+
+    def answers(self, batch: Sequence[bytes]) -> list[Values | str]:
+        """The same, and what the model says: each class's share, and its confidence."""
+        return _each(self._answer, batch)
+
+    def _answer(self, batch: Sequence[bytes]) -> list[Values]:
+        outputs = self._serve(**{schema.IMAGE_BYTES: tf.constant(list(batch))})
+        columns = {
+            name: outputs[name].numpy().tolist()
+            for name in outputs
+            if name != schema.MASK  # of another size
+        }
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        answers = [values_of(row, self.class_names) for row in rows]
+        if self.has_telemetry:
+            return answers
+        looks = self._look([self._narrow(one) for one in batch])
+        return [{**answer, **look} for answer, look in zip(answers, looks, strict=True)]
+
+    def _look(self, batch: Sequence[bytes]) -> list[Values]:
+        # One after another where each has its own size: a batch is enlarged to the largest.
+        if self._tiles and len(batch) > 1:
+            return [found for one in batch for found in self._look([one])]
+        prepared = self._prepare(
+            **{schema.EXAMPLES: tf.constant([self._example(one) for one in batch])}
+        )
+        looks = telemetry.look_at_each(prepared[schema.IMAGE], prepared[schema.CONTENT_BOX])
+        sizes = prepared[schema.ORIGINAL_SIZE].numpy().tolist()
+        return [
+            {
+                **dict(zip(telemetry.LOOKS, look, strict=True)),
+                schema.HEIGHT: size[0],
+                schema.WIDTH: size[1],
+            }
+            for look, size in zip(looks.numpy().tolist(), sizes, strict=True)
+        ]
+
+    def _narrow(self, picture: bytes) -> bytes:
+        """As `serving_default` does with a PNG of 16 bits; the Transform step sees 8."""
+        return picture if self._bands or not pictures.is_wide(picture) else self.read(picture)
+
+    def _example(self, picture: bytes) -> bytes:
+        values = {schema.IMAGE: picture, schema.MASK: self._mask, schema.EXAMPLE_ID: b""}
+        feature = {
+            name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+            for name, value in values.items()
+        }
+        return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+def _each(ask: _Ask, batch: Sequence[bytes]) -> list[Values | str]:
+    """One bad picture does not cost the others theirs."""
+    if not batch:
+        return []
+    try:
+        return list(ask(batch))
+    # TensorFlow quotes bytes of the picture in some messages: Python finds no text there.
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+        if len(batch) == 1:
+            return ["the model can't take the picture"]
+    return [found for one in batch for found in _each(ask, [one])]

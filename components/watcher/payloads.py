@@ -1,0 +1,114 @@
+"""Bodies of requests and answers: TensorFlow Serving's REST API, by rows and by columns.
+
+The forms are those of tensorflow/serving, tensorflow_serving/util/json_tensor.h. Strings of a
+tensor whose name ends in `_bytes` are `{"b64": …}` (json_tensor.cc).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from components.common import schema
+from components.common.telemetry import LOOKS
+
+_ASKED = (schema.SERVING_SIGNATURE, schema.FLIPPED_SIGNATURE, None)
+
+
+class OtherModelError(ValueError):
+    """An answer that the model in question can't have given."""
+
+
+def pictures_of(body: Any) -> list[bytes]:
+    """The pictures of a request, encoded.
+
+    Raises:
+      ValueError: it is no request for masks.
+    """
+    if not isinstance(body, dict):
+        raise ValueError("no request of TensorFlow Serving")
+    if body.get("signature_name") not in _ASKED:
+        raise ValueError(f"a request for {body['signature_name']}")
+    found = body.get("instances", body.get("inputs"))
+    if isinstance(found, dict):
+        found = found.get(schema.IMAGE_BYTES, found if "b64" in found else None)
+    found = [found] if isinstance(found, dict) else found
+    if not isinstance(found, list):
+        raise ValueError("a request without pictures")
+    return [_decoded(one) for one in found]
+
+
+def answers_of(body: Any, class_names: Sequence[str]) -> list[dict[str, float]]:
+    """What the answers of a response say, in the pictures' order; `values_of` each.
+
+    Raises:
+      OtherModelError: it is of another model.
+      ValueError: it is no answer.
+    """
+    rows = body.get("predictions") if isinstance(body, dict) else None
+    if rows is None and isinstance(body, dict) and isinstance(body.get("outputs"), dict):
+        columns = body["outputs"]
+        if not all(isinstance(column, list) for column in columns.values()):
+            raise ValueError("an answer whose outputs are no lists")
+        rows = [dict(zip(columns, row)) for row in zip(*columns.values())]  # noqa: B905
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("no answer of TensorFlow Serving")
+    return [values_of(row, class_names) for row in rows]
+
+
+def values_of(answer: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, float]:
+    """What is compared of one answer of the signature `serving_default`.
+
+    Args:
+      answer: output -> value, without the batch; what ends in `_bytes` also as `{"b64": …}`.
+      class_names: of the model.
+
+    Returns:
+      Confidence and each class's share; of telemetry also looks and size, which without it is the
+      mask's.
+
+    Raises:
+      OtherModelError: it has other classes, or no masks.
+      ValueError: it can't be read.
+    """
+    try:
+        values = {
+            name: float(answer[name]) for name in (*LOOKS, schema.CONFIDENCE) if name in answer
+        }
+        if schema.CLASS_SHARES in answer:
+            shares = [float(share) for share in answer[schema.CLASS_SHARES]]
+            size = [float(side) for side in answer[schema.SIZE]]
+        elif schema.MASK_PNG_BYTES in answer:
+            with Image.open(io.BytesIO(_decoded(answer[schema.MASK_PNG_BYTES]))) as image:
+                mask = np.asarray(image)
+            shares, size = _shares(mask, len(class_names)), [float(side) for side in mask.shape]
+        else:
+            raise OtherModelError("an answer without masks")
+        height, width = size
+    except (TypeError, KeyError, OSError) as error:
+        raise ValueError(f"an answer that can't be read: {error}") from error
+    if len(shares) != len(class_names):
+        raise OtherModelError(f"an answer with {len(shares)} classes")
+    named = zip(map(schema.share_feature, class_names), shares, strict=True)
+    return {**values, **dict(named), schema.HEIGHT: height, schema.WIDTH: width}
+
+
+def _shares(mask: np.ndarray, num_classes: int) -> list[float]:
+    return (np.bincount(mask.ravel(), minlength=num_classes) / mask.size).tolist()
+
+
+def _decoded(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, dict) or not isinstance(value.get("b64"), str):
+        raise ValueError('bytes that are not {"b64": …}')
+    try:
+        return base64.b64decode(value["b64"], validate=True)
+    except binascii.Error as error:
+        raise ValueError("bytes that are no base64") from error

@@ -1,0 +1,147 @@
+"""What requests are held against: pictures that the served version was trained and judged on.
+
+How pictures look is taken from the training split. What the model says is taken from the evaluated
+one: of pictures that it has learned by heart it says other things than of new ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from components.common import schema
+from components.common.errors import UserError
+from components.watcher.observer import Observer, Values
+from components.watcher.table import Row, Table
+
+_FORM = 1  # of the file, and of what the numbers mean
+_AT_A_TIME = 16  # pictures
+_PARTS = ("trained", "judged")
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Pictures of the served version's data.
+
+    Attributes:
+      trained: of the training split, how they look.
+      judged: of the evaluated split, what the model says of them too.
+    """
+
+    trained: Table
+    judged: Table
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Where the data of a version lies.
+
+    Attributes:
+      examples: folder of the Examples.
+      evaluated: name of the split that the version was judged on.
+      slice_by: slicing features of the examples.
+    """
+
+    examples: str
+    evaluated: str
+    slice_by: tuple[str, ...]
+
+
+def reference_of(version: str, data: Data, model: str, count: int, folder: str) -> Reference:
+    """Asks the version about its own data, or reads what it has said before.
+
+    Args:
+      version: its number.
+      data: what it was made from.
+      model: the SavedModel.
+      count: pictures of each split.
+      folder: where the result is kept.
+
+    Raises:
+      UserError: the examples are gone, or there is no model.
+    """
+    path = os.path.join(folder, f"{version}-{count}-{_FORM}.npz")
+    if tf.io.gfile.exists(path):
+        return _load(path)
+    observer = Observer(model)
+    found = Reference(
+        _ask(data, schema.TRAIN, count, observer.looks),
+        _ask(data, data.evaluated, count, observer.answers),
+    )
+    _save(path, found)
+    return found
+
+
+def _ask(
+    data: Data, split: str, count: int, ask: Callable[[Sequence[bytes]], list[Values | str]]
+) -> Table:
+    rows = []
+    records = _evenly(os.path.join(data.examples, f"Split-{split}", "*"), count)
+    while batch := list(itertools.islice(records, _AT_A_TIME)):
+        features = [tf.train.Example.FromString(record).features.feature for record in batch]
+        answers = ask([feature[schema.IMAGE].bytes_list.value[0] for feature in features])
+        for feature, values in zip(features, answers, strict=True):
+            if not isinstance(values, str):
+                slices = {name: _text(feature[name]) for name in data.slice_by if name in feature}
+                rows.append(Row(values, slices))
+    if not rows:
+        raise UserError(
+            f"{data.examples}: the examples that the version was made from are gone; what it "
+            "serves can be watched again after the next run"
+        )
+    return Table.of(rows)
+
+
+def _evenly(pattern: str, count: int) -> Iterator[bytes]:
+    """So many records of all files, evenly spread."""
+    files = sorted(tf.io.gfile.glob(pattern))
+    records = tf.data.TFRecordDataset(files, "GZIP")
+    total = sum(1 for _ in records)
+    chosen = {int(place) for place in np.linspace(0, total, min(count, total), endpoint=False)}
+    for number, record in enumerate(records.as_numpy_iterator()):
+        if number in chosen:
+            yield record
+
+
+def _text(feature: tf.train.Feature) -> str:
+    values = feature.bytes_list.value or feature.int64_list.value
+    value = values[0] if values else ""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _save(path: str, found: Reference) -> None:
+    arrays: dict[str, np.ndarray] = {}
+    for part in _PARTS:
+        table: Table = getattr(found, part)
+        arrays |= {f"{part}/values/{name}": values for name, values in table.values.items()}
+        arrays |= {f"{part}/slices/{name}": values for name, values in table.slices.items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    # In one step: another watch may look for it.
+    with tf.io.gfile.GFile(f"{path}.new", "wb") as file:
+        file.write(buffer.getvalue())
+    tf.io.gfile.rename(f"{path}.new", path, overwrite=True)
+
+
+def _load(path: str) -> Reference:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        arrays = dict(np.load(io.BytesIO(file.read())))
+    tables = {}
+    for part in _PARTS:
+        values, slices = (
+            {
+                name.removeprefix(begin): array
+                for name, array in arrays.items()
+                if name.startswith(begin)
+            }
+            for begin in (f"{part}/values/", f"{part}/slices/")
+        )
+        tables[part] = Table(len(values[schema.HEIGHT]), values, slices)
+    return Reference(**tables)

@@ -1,0 +1,224 @@
+"""Reads logs of requests and answers, in whatever form they lie there.
+
+Twice: the answers first, then the pictures of those requests whose answers don't say how the
+picture looks. Nothing of a picture is kept but its numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from components.common import file_tree, picture_formats, schema
+from components.common.errors import UserError
+from components.watcher import log_files, payloads
+from components.watcher.cloud_events import Event
+from components.watcher.observer import Observer, Values
+from components.watcher.table import LOOK_FEATURES, Row, Table
+
+_AT_A_TIME = 16  # pictures
+_EXAMPLES = 3  # problems that are told
+_Key = tuple[str, int]  # an event's id, and the picture's place in it
+
+
+@dataclasses.dataclass(frozen=True)
+class Which:
+    """Which requests count.
+
+    Attributes:
+      since: seconds since the epoch; what came before it is left out.
+      served_since: likewise, when the version became the stable one.
+      slice_by: slicing features; a request's are told by headers of these names.
+    """
+
+    since: float = 0.0
+    served_since: float = 0.0
+    slice_by: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass
+class Requests:
+    """What was found.
+
+    Attributes:
+      table: a row for each picture that counts.
+      left_out: reason -> how many pictures, events or lines don't count for it.
+      unreadable: how many of them could not be read.
+      problems: the first that could not be read, `file:line: why`.
+    """
+
+    table: Table
+    left_out: Counter[str]
+    unreadable: int
+    problems: list[str]
+
+
+def read(paths: Sequence[str], observer: Observer, which: Which) -> Requests:
+    """Reads files, and folders of files to any depth.
+
+    Args:
+      paths: JSON lines of events (`.json`, `.jsonl`, `.ndjson`, `.log`, also with `.gz`), Parquet
+        of `segline predict --beam` or of KServe's logger, and pictures.
+      observer: the served version.
+      which: which requests count.
+
+    Raises:
+      UserError: a path does not exist, or nothing in it is of these forms.
+    """
+    return _Reader(paths, observer, which).read()
+
+
+class _Reader:
+    def __init__(self, paths: Sequence[str], observer: Observer, which: Which) -> None:
+        files = list(_files(paths))
+        if not files:
+            raise UserError(
+                f"{', '.join(paths)}: neither JSON lines (.json, .jsonl, .ndjson, .log), nor "
+                "Parquet, nor pictures"
+            )
+        is_picture = {path: _ending(path) in picture_formats.endings() for path in files}
+        self._pictures = [path for path in files if is_picture[path]]
+        self._logs = [path for path in files if not is_picture[path]]
+        self._observer, self._which = observer, which
+        self._left_out: Counter[str] = Counter()
+        self._unreadable = 0
+        self._problems: list[str] = []
+        self._rows: list[Row] = []
+        self._values: dict[_Key, Values] = {}
+        self._slices: dict[str, dict[str, str]] = {}
+
+    def read(self) -> Requests:
+        for path in self._logs:
+            if predictions := log_files.predictions(path, self._observer.class_names):
+                self._take_predictions(path, predictions)
+        events = [path for path in self._logs if not log_files.is_predictions(path)]
+        for place, event in self._events(events, told=True):
+            self._take(place, event)
+        missing = self._pictures_of_requests(events)
+        self._look(missing, self._observer.looks, self._add)
+        self._look(self._files_of_pictures(), self._observer.answers, self._append)
+        self._rows += [
+            Row(values, self._slices.get(key[0], {})) for key, values in self._values.items()
+        ]
+        return Requests(Table.of(self._rows), self._left_out, self._unreadable, self._problems)
+
+    def _events(self, paths: Iterable[str], told: bool) -> Iterator[tuple[str, Event]]:
+        """The events that count, each with its place; what can't be read is told once."""
+        for path in paths:
+            for place, found in log_files.events(path):
+                if isinstance(found, str):
+                    if told:
+                        self._bad(place, found)
+                elif reason := self._why_not(found):
+                    self._left_out[reason] += told
+                else:
+                    yield place, found
+
+    def _why_not(self, event: Event) -> str:
+        if event.endpoint == "canary":
+            return "of the canary"
+        if event.time is not None and event.time < self._which.since:
+            return "before --since"
+        if event.time is not None and event.time < self._which.served_since:
+            return "before this version was served"
+        return ""
+
+    def _take(self, place: str, event: Event) -> None:
+        """An event's slices, and the values of an answer."""
+        told = {
+            name: event.headers[name.lower()]
+            for name in self._which.slice_by
+            if name.lower() in event.headers
+        }
+        if told:
+            self._slices[event.id] = told
+        if event.kind == "request":
+            return
+        try:
+            answers = payloads.answers_of(event.body, self._observer.class_names)
+        except payloads.OtherModelError:
+            self._left_out["of another model"] += 1
+        except ValueError as error:
+            self._bad(place, str(error))
+        else:
+            for index, values in enumerate(answers):
+                self._values[event.id, index] = values
+
+    def _pictures_of_requests(self, paths: Iterable[str]) -> Iterator[tuple[str, _Key, bytes]]:
+        for place, event in self._events(paths, told=False):
+            if event.kind != "request":
+                continue
+            try:
+                found = payloads.pictures_of(event.body)
+            except ValueError as error:
+                self._bad(place, str(error))
+                continue
+            for index, picture in enumerate(found):
+                if schema.BRIGHTNESS not in self._values.get((event.id, index), {}):
+                    yield place, (event.id, index), picture
+
+    def _files_of_pictures(self) -> Iterator[tuple[str, _Key, bytes]]:
+        for path in self._pictures:
+            try:
+                with open(path, "rb") as file:
+                    yield path, (path, 0), self._observer.read(file.read())
+            except OSError as error:
+                self._bad(path, str(error))
+
+    def _look(
+        self,
+        found: Iterable[tuple[str, _Key, bytes]],
+        ask: Callable[[Sequence[bytes]], list[Values | str]],
+        take: Callable[[_Key, Values], None],
+    ) -> None:
+        remaining = iter(found)
+        while batch := list(itertools.islice(remaining, _AT_A_TIME)):
+            answers = ask([picture for _, _, picture in batch])
+            for (place, key, _), values in zip(batch, answers, strict=True):
+                if isinstance(values, str):
+                    self._bad(place, values)
+                else:
+                    take(key, values)
+
+    def _add(self, key: _Key, values: Values) -> None:
+        self._values[key] = {**self._values.get(key, {}), **values}
+
+    def _append(self, key: _Key, values: Values) -> None:
+        self._rows.append(Row(values))
+
+    def _take_predictions(self, path: str, rows: Iterable[Values | str]) -> None:
+        for number, values in enumerate(rows, 1):
+            if isinstance(values, str):
+                self._bad(f"{path}:{number}", values)
+            elif set(values) <= set(LOOK_FEATURES):
+                self._left_out["of another model"] += 1
+            else:
+                self._rows.append(Row(values))
+
+    def _bad(self, place: str, why: str) -> None:
+        self._unreadable += 1
+        if len(self._problems) < _EXAMPLES:
+            self._problems.append(f"{file_tree.readable(place)}: {why}")
+
+
+def _files(paths: Sequence[str]) -> Iterator[str]:
+    for path in paths:
+        if os.path.isdir(path):
+            found = sorted(file_tree.walk(path).files.items())
+            yield from (file for name, file in found if _is_known(name))
+        elif os.path.exists(path):
+            if _is_known(path):
+                yield path
+        else:
+            raise UserError(f"there is no file or folder {path}")
+
+
+def _is_known(path: str) -> bool:
+    return log_files.is_log(path) or _ending(path) in picture_formats.endings()
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()

@@ -1,0 +1,102 @@
+"""What `segline watch` does."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+
+import rich.console
+
+from components.common.errors import UserError
+from components.data_validation.config import DriftConfig
+from components.reporter import watch_page
+from components.watcher import comparison, reference, request_log
+from components.watcher.comparison import Finding
+from components.watcher.observer import Observer
+from pipeline.commands import kubeflow
+from pipeline.commands.common import answer, config_and_store, write
+from pipeline.commands.watch_view import as_dict, print_watch, reason_text
+from pipeline.config.loading import PipelineConfig
+from pipeline.kubeflow.schedule import parse_interval
+from pipeline.metadata.watched import stable
+from pipeline.running import notices, receivers
+
+_FOLDER = "watch"  # below the pipeline's, for what a version says of its own data
+
+
+def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
+    """Reads, compares and tells.
+
+    Args:
+      console: where to.
+      options: of the command.
+
+    Returns:
+      Whether requests have drifted so far that retraining has a reason.
+
+    Raises:
+      UserError: there is nothing to watch, or nothing to watch by.
+    """
+    since = _since(options.since)
+    config, store = config_and_store(options)
+    served = stable(store, config)
+    drift = config.data_validation.drift or DriftConfig()
+    told = reference.reference_of(
+        served.version,
+        served.data,
+        served.model,
+        config.watch.pictures,
+        os.path.join(config.folder, _FOLDER),
+    )
+    which = request_log.Which(since, served.since, served.data.slice_by)
+    requests = request_log.read(options.logs, Observer(served.model), which)
+    findings = comparison.compare(
+        told, requests.table, drift.max_divergence, config.watch.least_requests
+    )
+    watched = watch_page.Watched(
+        pipeline=config.name,
+        version=served.version,
+        since=served.since,
+        requests=requests,
+        findings=findings,
+        least=config.watch.least_requests,
+    )
+    path = options.out or os.path.join(config.folder, "watch.html")
+    if os.path.dirname(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    write(path, watch_page.render(watched, told))
+    drifted = [one for one in findings if one.drifted]
+    run = _retrain(options, config, drifted)
+    if options.notify and drifted:
+        _notify(config, drifted, path)
+    answer(
+        options,
+        as_dict(watched, path, run),
+        lambda shown: print_watch(shown, watched, path, run),
+    )
+    return bool(drifted)
+
+
+def _since(text: str | None) -> float:
+    if not text:
+        return 0.0
+    return time.time() - parse_interval(text, "--since").interval_seconds
+
+
+def _retrain(options: argparse.Namespace, config: PipelineConfig, drifted: list[Finding]) -> str:
+    """Starts a run where that is wanted; empty: it was not."""
+    if not drifted or not config.watch.retrain:
+        return ""
+    try:
+        return kubeflow.submit(options, config, f"{config.name} after drift", True, {})
+    except UserError as error:
+        raise UserError(f"watch.retrain: {error}") from error
+
+
+def _notify(config: PipelineConfig, drifted: list[Finding], path: str) -> None:
+    # Who could not be told is told here: a scheduled watch has no other witness.
+    logging.getLogger("segline").setLevel(logging.WARNING)
+    notice = notices.of_drift(config, reason_text(drifted), os.path.abspath(path))
+    receivers.tell(config.run.notify, notice)
