@@ -85,12 +85,11 @@ def compare(
     """
     pairs = list(_pairs(reference, requests, least))
     count = sum(len(before) for _, before, _ in pairs)
-    above = FALSE_ALARMS / max(count, 1)  # Bonferroni's correction
-    draws = math.ceil(_DRAWS_ABOVE / above)
     rng = np.random.default_rng(seed)
     found = []
     for name, before, now in pairs:
-        limits = _limits(before, now, rng, draws, 1 - above)
+        sizes = {feature: len(values) for feature, values in now.items()}
+        limits = chance(before, sizes, count, rng)
         told = divergences(before, now)
         findings = [
             Finding(
@@ -140,22 +139,33 @@ def _columns(
     return before, now
 
 
-def _limits(
+def chance(
     before: Mapping[str, np.ndarray],
-    now: Mapping[str, np.ndarray],
+    sizes: Mapping[str, int],
+    count: int,
     rng: np.random.Generator,
-    draws: int,
-    quantile: float,
 ) -> dict[str, float]:
+    """The divergences that undrifted requests hardly ever exceed.
+
+    Args:
+      before: columns of the reference.
+      sizes: feature -> number of requests.
+      count: features that are compared, of all slices together.
+      rng: of the bootstrap.
+
+    Returns:
+      feature -> divergence.
+    """
+    above = FALSE_ALARMS / max(count, 1)  # Bonferroni's correction
     found: dict[str, list[float]] = {feature: [] for feature in before}
-    for _ in range(draws):
+    for _ in range(math.ceil(_DRAWS_ABOVE / above)):
         drawn = divergences(
             {name: _drawn(values, len(values), rng) for name, values in before.items()},
-            {name: _drawn(values, len(now[name]), rng) for name, values in before.items()},
+            {name: _drawn(values, sizes[name], rng) for name, values in before.items()},
         )
         for feature, value in drawn.items():
             found[feature].append(value)
-    return {feature: float(np.quantile(values, quantile)) for feature, values in found.items()}
+    return {feature: float(np.quantile(values, 1 - above)) for feature, values in found.items()}
 
 
 def _drawn(values: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -58,7 +58,15 @@ def trained():
     return train(config, data=halves(16))
 
 
-def save(model, folder, fit=None):
+def untrained(seed=1):
+    """One that tells nothing, and is there at once."""
+    config = TrainerConfig.model_validate(SMALL)
+    keras.utils.set_random_seed(seed)
+    with mock.patch.object(unet, "build_encoder", small_encoder):
+        return unet.build_unet(2, SIZE, config.encoder, config.decoder)
+
+
+def save(model, folder, fit=None, telemetry=False):
     """Exports it as the Trainer does; gives the folder's path."""
     fit = fit or PictureFit(image_size=SIZE)
     card = {
@@ -67,7 +75,8 @@ def save(model, folder, fit=None):
         "tiles": fit.tiles.model_dump() if fit.fit == "tiles" else None,
         "pictures": {},
     }
-    export_model(model, Transform(fit), CLASSES, str(folder), card, ServingConfig(), fit)
+    serving = ServingConfig(telemetry=telemetry)
+    export_model(model, Transform(fit), CLASSES, str(folder), card, serving, fit)
     return str(folder)
 
 

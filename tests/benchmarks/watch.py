@@ -1,0 +1,174 @@
+"""How surely does `segline watch` notice, how often does it cry wolf, and what does telemetry cost?
+
+    python tests/benchmarks/watch.py RUN_DIR
+
+takes the folder of a finished run of the quickstart, draws new pictures as its dataset draws them,
+and by turns as they are and with a change; 100 logs of 200 requests of each. Then, with a network
+like that of the run, exported with telemetry and without, it asks both by turns. Prints how many
+logs of 100 were told to have moved (beyond chance) and to have drifted (beyond
+data_validation.drift.max_divergence too), and the median ratio of the requests' times.
+
+What was chosen (the changes' strengths here, the limits there) was chosen with --seed 0; the
+default is another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import finished_run
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageFilter
+
+from components.common.picture_fit import PictureFit
+from components.common.served_model import find_model
+from components.data_validation.config import DriftConfig
+from components.datasets.synthetic_pets import draw_pet
+from components.trainer.config import ServingConfig
+from components.trainer.export import export_model
+from components.watcher import comparison
+from components.watcher.distance import divergences
+from components.watcher.observer import Observer
+from components.watcher.reference import Data, reference_of
+from components.watcher.table import LOOK_FEATURES, Row, Table
+
+_LOGS, _REQUESTS = 100, 200
+_APART = 1_000_000  # between seeds; the dataset takes 0 to 480 and 1,000,000 to 1,000,120
+
+
+def as_it_is(image: Image.Image) -> Image.Image:
+    """No drift."""
+    return image
+
+
+def darker(image: Image.Image) -> Image.Image:
+    """Two thirds of the light."""
+    return image.point(lambda value: round(value * 2 / 3))
+
+
+def blurred(image: Image.Image) -> Image.Image:
+    """Out of focus by 2 % of the shorter side."""
+    return image.filter(ImageFilter.GaussianBlur(min(image.size) * 0.02))
+
+
+def nearer(image: Image.Image) -> Image.Image:
+    """The middle alone: more animal, less background."""
+    width, height = image.size
+    box = (width // 4, height // 4, width - width // 4, height - height // 4)
+    return image.crop(box).resize(image.size, Image.Resampling.BICUBIC)
+
+
+def of_another_camera(image: Image.Image) -> Image.Image:
+    """Half as many pixels again on each side."""
+    width, height = image.size
+    return image.resize((width * 3 // 2, height * 3 // 2), Image.Resampling.BICUBIC)
+
+
+_KINDS = (as_it_is, darker, blurred, nearer, of_another_camera)
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run_dir")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pool", type=int, default=2000, help="pictures that logs are drawn from")
+    parser.add_argument("--rounds", type=int, default=400, help="requests of each kind")
+    parser.add_argument("--only", choices=("drift", "telemetry"))
+    options = parser.parse_args()
+    if options.only != "telemetry":
+        drift(options.run_dir, options.seed, options.pool)
+    if options.only != "drift":
+        telemetry(options.run_dir, options.rounds)
+
+
+def drift(run_dir: str, seed: int, pool: int) -> None:
+    """How many logs of 100 are told."""
+    model = find_model(run_dir)
+    data = Data(finished_run.artifact(run_dir, "TfdsExampleGen", "examples"), "test", ())
+    with tempfile.TemporaryDirectory() as folder:
+        known = reference_of("0", data, model, 2000, folder)
+    features = dict.fromkeys((*known.trained.values, *known.judged.values))
+    before = {
+        name: (known.trained if name in LOOK_FEATURES else known.judged).known(name)
+        for name in features
+    }
+    rng = np.random.default_rng(seed)
+    limits = comparison.chance(before, dict.fromkeys(before, _REQUESTS), len(before), rng)
+    allowed = DriftConfig().max_divergence
+    observer = Observer(model)
+    print(f"{known.trained.count} pictures trained on, {known.judged.count} evaluated on")
+    for number, change in enumerate(_KINDS):
+        # (False alarms want a pool of their own, a large one.)
+        count = pool if change is as_it_is else pool // 4
+        first = (10 * (seed + 1) + number) * _APART
+        rows = table(observer, change, range(first, first + count))
+        moved = drifted = 0
+        for _ in range(_LOGS):
+            chosen = rng.choice(count, _REQUESTS, replace=False)
+            now = {name: rows.values[name][chosen] for name in before}
+            found = divergences(before, now)
+            moved += any(found[name] > limits[name] for name in before)
+            drifted += any(found[name] > max(limits[name], allowed) for name in before)
+        most = max(before, key=lambda name: found[name] / limits[name])
+        print(
+            f"{change.__name__:18} moved {moved:3}, drifted {drifted:3} of {_LOGS}   "
+            f"(most: {most}, {found[most]:.2f}, by chance {limits[most]:.2f})"
+        )
+
+
+def table(observer: Observer, change: Callable[[Image.Image], Image.Image], seeds: range) -> Table:
+    """New pictures as requests."""
+    rows = []
+    for start in range(0, len(seeds), 16):
+        pictures = [
+            tf.io.encode_jpeg(np.asarray(change(Image.fromarray(draw_pet(one)[0])))).numpy()
+            for one in seeds[start : start + 16]
+        ]
+        answers = observer.answers(pictures)
+        rows += [Row(values) for values in answers if not isinstance(values, str)]
+    assert len(rows) == len(seeds)
+    return Table.of(rows)
+
+
+def telemetry(run_dir: str, rounds: int) -> None:
+    """What a request takes, with telemetry and without."""
+    model, card, transform = finished_run.network(run_dir)
+    fit = PictureFit(image_size=card["image_size"], fit=card["fit"])
+    asked = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for wanted in (False, True):
+            path = f"{folder}/{wanted}"
+            limits = ServingConfig(telemetry=wanted)
+            export_model(model, transform, card["classes"], path, {}, limits, fit)
+            asked[wanted] = tf.saved_model.load(path)
+    pictures = [tf.constant([tf.io.encode_jpeg(draw_pet(one)[0]).numpy()]) for one in range(32)]
+    times: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(rounds + 20):
+        for wanted in (False, True) if number % 2 else (True, False):
+            started = time.process_time()
+            asked[wanted].signatures["serving_default"](image_bytes=pictures[number % 32])
+            if number >= 20:  # the first ones trace
+                times[wanted].append(time.process_time() - started)
+    ratios = [a / b for a, b in zip(times[True], times[False], strict=True)]
+    print(
+        f"{rounds} interleaved requests of one picture, CPU time: without "
+        f"{1e3 * statistics.median(times[False]):.1f} ms, with telemetry "
+        f"{1e3 * statistics.median(times[True]):.1f} ms"
+    )
+    print(f"with / without: {statistics.median(ratios):.3f} (goal: at most 1.03)")
+
+
+if __name__ == "__main__":
+    main()

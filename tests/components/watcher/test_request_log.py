@@ -1,0 +1,329 @@
+"""Answers with telemetry, and logs of requests and answers as KServe's logger writes them."""
+
+import base64
+import gzip
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import small_models
+import tensorflow as tf
+from PIL import Image
+
+from components.common.errors import UserError
+from components.common.picture_fit import PictureFit
+from components.watcher import request_log
+from components.watcher.observer import Observer
+from components.watcher.request_log import Which
+
+# kserve/kserve pkg/logger/worker.go
+REQUEST = "org.kubeflow.serving.inference.request"
+RESPONSE = "org.kubeflow.serving.inference.response"
+NAMES = ("dark", "light")
+SHARES = ["share_dark", "share_light"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Paths of one network, exported with telemetry and without, and seen through windows."""
+    network = small_models.untrained()
+    folder = tmp_path_factory.mktemp("models")
+    pad = PictureFit(image_size=small_models.SIZE, fit="pad")
+    tiles = PictureFit(image_size=small_models.SIZE, fit="tiles", tiles={"overlap": 8})
+    return {
+        "plain": small_models.save(network, folder / "plain", pad),
+        "watched": small_models.save(network, folder / "watched", pad, telemetry=True),
+        "tiles": small_models.save(network, folder / "tiles", tiles, telemetry=True),
+    }
+
+
+@pytest.fixture(scope="module")
+def plain(models):
+    return Observer(models["plain"])
+
+
+@pytest.fixture(scope="module")
+def watched(models):
+    return Observer(models["watched"])
+
+
+def drawn(seed, shape=(32, 16)):
+    """(By default one side is the network's, so that nothing is resized.)"""
+    return small_models.picture(np.random.default_rng(seed), shape)[0]
+
+
+def looks(pixels):
+    """Brightness, contrast and sharpness by their definitions, with NumPy."""
+    grey = (pixels / 255).mean(-1)
+    kernel = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+    windows = np.lib.stride_tricks.sliding_window_view(grey, (3, 3))
+    laplacian = (windows * kernel).sum((-1, -2))
+    return [grey.mean(), grey.std(), laplacian.std()]
+
+
+def answers(path, pictures):
+    serve = tf.saved_model.load(path).signatures["serving_default"]
+    return {name: value.numpy() for name, value in serve(image_bytes=tf.constant(pictures)).items()}
+
+
+def mask_of(content):
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize("kind", ["watched", "tiles"])
+def test_telemetry_is_what_numpy_finds(models, kind):
+    shapes = [(32, 16), (13, 32), (32, 32)] if kind == "watched" else [(32, 16), (40, 70)]
+    pixels = [drawn(seed, shape) for seed, shape in enumerate(shapes)]
+    out = answers(models[kind], [small_models.png(one) for one in pixels])
+    found = np.stack([out[name] for name in ("brightness", "contrast", "sharpness")], -1)
+    # (Windows are cut from pictures in half precision.)
+    np.testing.assert_allclose(found, [looks(one) for one in pixels], atol=1e-3)
+    assert out["size"].tolist() == [list(shape) for shape in shapes]
+    shares = [
+        np.bincount(mask_of(png).ravel(), minlength=2) / mask_of(png).size
+        for png in out["mask_png_bytes"]
+    ]
+    np.testing.assert_allclose(out["class_shares"], shares, atol=1e-6)
+    assert out["class_shares"].dtype == np.float32 and out["class_shares"].min() > 0
+
+
+def test_without_telemetry_answers_are_what_they_were(models):
+    pictures = [small_models.png(drawn(seed, (20 + seed, 40))) for seed in range(5)]
+    without, with_it = (answers(models[name], pictures) for name in ("plain", "watched"))
+    assert sorted(without) == ["confidence", "mask", "mask_png_bytes"]
+    for name, value in without.items():
+        assert value.tobytes() == with_it[name].tobytes(), name
+
+
+def test_a_model_without_telemetry_is_asked_the_same(plain, watched):
+    pictures = [small_models.png(drawn(seed, (20 + seed, 40))) for seed in range(5)]
+    for one, other in zip(plain.answers(pictures), watched.answers(pictures), strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+    for one, other in zip(plain.looks(pictures), watched.answers(pictures), strict=True):
+        assert one == pytest.approx({name: other[name] for name in one}, rel=1e-5)
+
+
+def request_body(pictures, form="rows"):
+    encoded = [{"b64": base64.b64encode(one).decode()} for one in pictures]
+    return {
+        "rows": {"instances": [{"image_bytes": one} for one in encoded]},
+        "bare rows": {"signature_name": "serving_default", "instances": encoded},
+        "columns": {"inputs": {"image_bytes": encoded}},
+    }[form]
+
+
+def response_body(out, form="rows"):
+    """What TensorFlow Serving makes of it: tensorflow_serving/util/json_tensor.cc."""
+    columns = {
+        name: [
+            {"b64": base64.b64encode(one).decode()} if name.endswith("_bytes") else one.tolist()
+            for one in value
+        ]
+        for name, value in out.items()
+    }
+    if form == "columns":
+        return {"outputs": columns}
+    return {
+        "predictions": [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ]
+    }
+
+
+def event(kind, name, body, time="2026-08-21T19:26:03.123456789Z", **more):
+    """As cloudevents/sdk-go v2/event/event_marshal.go writes it as JSON."""
+    return {
+        "specversion": "1.0",
+        "id": name,
+        "source": "http://localhost:9081/",
+        "type": kind,
+        "datacontenttype": "application/json",
+        "time": time,
+        "data": body,
+        "component": "predictor",
+        "endpoint": "default",
+        "inferenceservicename": "pets",
+        "metadata": "{}",
+        "namespace": "default",
+        "recordedtime": time,
+        **more,
+    }
+
+
+def record(kind, name, body, **more):
+    """kserve/kserve pkg/logger/types.go: LogRequest."""
+    return {
+        "url": {"Scheme": "s3", "Host": "logs", "Path": "/pets"},
+        "bytes": base64.b64encode(json.dumps(body).encode()).decode(),
+        "contentType": "application/json",
+        "reqType": kind,
+        "id": name,
+        "inferenceService": "pets",
+        "namespace": "default",
+        "component": "predictor",
+        "occurrenceTime": "2026-08-21T19:26:03.123456789+02:00",
+        **more,
+    }
+
+
+def write_lines(path, lines):
+    text = "\n".join(one if isinstance(one, str) else json.dumps(one) for one in lines)
+    path.write_text(text + "\n")
+    return [str(path)]
+
+
+def one_row(table, name):
+    return {feature: values.tolist() for feature, values in table.values.items()}[name]
+
+
+@pytest.mark.parametrize("form", ["rows", "bare rows", "columns"])
+@pytest.mark.parametrize("kind", ["plain", "watched"])
+def test_an_event_and_its_answer_make_a_row_for_each_picture(models, kind, form, tmp_path):
+    pictures = [small_models.png(drawn(seed, (30 + seed, 40))) for seed in range(3)]
+    out = answers(models[kind], pictures)
+    body = response_body(out, "columns" if form == "columns" else "rows")
+    lines = [event(REQUEST, "a", request_body(pictures, form)), event(RESPONSE, "a", body)]
+    found = request_log.read(
+        write_lines(tmp_path / "log.jsonl", lines), Observer(models[kind]), Which()
+    )
+    assert (found.table.count, found.unreadable, dict(found.left_out)) == (3, 0, {})
+    assert one_row(found.table, "height") == [30, 31, 32]
+    np.testing.assert_allclose(one_row(found.table, "confidence"), out["confidence"])
+    light = [(mask_of(png) == 1).mean() for png in out["mask_png_bytes"]]
+    np.testing.assert_allclose(one_row(found.table, "share_light"), light, atol=1e-6)
+    expected = Observer(models[kind]).looks(pictures)
+    for name in ("brightness", "contrast", "sharpness"):
+        told = [one[name] for one in expected]
+        np.testing.assert_allclose(one_row(found.table, name), told, rtol=1e-5)
+
+
+def test_answers_with_telemetry_need_no_pictures_and_requests_no_answers(watched, tmp_path):
+    picture = small_models.png(drawn(1))
+    (values,) = watched.answers([picture])
+    telemetry = {
+        **{name: values[name] for name in ("brightness", "contrast", "sharpness", "confidence")},
+        "class_shares": [values[name] for name in SHARES],
+        "size": [values["height"], values["width"]],
+    }
+    answered = write_lines(
+        tmp_path / "answers.json", [event(RESPONSE, "a", {"predictions": [telemetry]})]
+    )
+    found = request_log.read(answered, watched, Which()).table
+    assert {name: one_row(found, name)[0] for name in values} == pytest.approx(values)
+    asked = write_lines(tmp_path / "requests.log", [event(REQUEST, "a", request_body([picture]))])
+    found = request_log.read(asked, watched, Which()).table
+    assert one_row(found, "sharpness") == [pytest.approx(values["sharpness"])]
+    assert not set(found.values) & {*SHARES, "confidence"}
+
+
+def test_what_the_logger_stores_in_a_bucket_is_the_same(plain, models, tmp_path):
+    pictures = [small_models.png(drawn(seed)) for seed in range(2)]
+    body = response_body(answers(models["plain"], pictures))
+    records = [record(REQUEST, "a", request_body(pictures)), record(RESPONSE, "a", body)]
+    lists, singles, columns, packed = (
+        tmp_path / name for name in ("lists", "singles", "columns", "packed")
+    )
+    for folder in (lists, singles, columns, packed):
+        folder.mkdir()
+    # marshaller_json.go: one record as it is, several as a list; no line ends.
+    (lists / "a-request.json").write_text(json.dumps(records))
+    for name, one in zip(("a-request.json", "a-response.json"), records, strict=True):
+        (singles / name).write_text(json.dumps(one))
+    # marshaller_record.go
+    flat = [{**one, "url": "s3://logs/pets", "metadata": "", "endpoint": ""} for one in records]
+    pq.write_table(pa.Table.from_pylist(flat), columns / "a-request.parquet")
+    with gzip.open(packed / "log.jsonl.gz", "wt") as file:
+        file.write("\n".join(map(json.dumps, records)))
+    tables = [
+        request_log.read([str(folder)], plain, Which()).table
+        for folder in (lists, singles, columns, packed)
+    ]
+    for table in tables:
+        assert table.count == 2
+        for name, values in tables[0].values.items():
+            assert table.values[name].tolist() == values.tolist()
+
+
+def test_what_can_t_be_read_is_counted_and_told(plain, tmp_path):
+    good = small_models.png(drawn(0))
+    lines = [
+        "{truncated",
+        "[1, null]",
+        json.dumps({"type": "dev.knative.other", "id": "1"}),
+        event(REQUEST, "b", {"instances": [{"image_bytes": {"b64": "!"}}]}),
+        event(REQUEST, "c", request_body([b"no picture", good])),
+        event(RESPONSE, "d", {"error": "no such model"}),
+        event(RESPONSE, "e", {"predictions": [{"confidence": [1], "mask_png_bytes": 3}]}),
+        {**event(REQUEST, "f", None), "data": "not json"},
+        event(REQUEST, "g", {"signature_name": "evaluate", "instances": [{"b64": ""}]}),
+    ]
+    path = write_lines(tmp_path / "log.jsonl", lines)
+    (tmp_path / "damaged.jsonl.gz").write_bytes(gzip.compress(b"{}" * 1000)[:-9])
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
+    (tmp_path / "no_picture.png").write_bytes(b"no picture")
+    found = request_log.read([str(tmp_path)], plain, Which())
+    assert found.table.count == 1 and found.unreadable == 13
+    assert len(found.problems) == 3
+    only_log = request_log.read(path, plain, Which())
+    assert only_log.unreadable == 10
+    assert only_log.problems[0] == f"{path[0]}:1: no JSON"
+    assert only_log.problems[1] == f"{path[0]}:2: no CloudEvent"
+
+
+def test_what_is_not_this_version_s_is_left_out_and_said(plain, tmp_path):
+    picture = request_body([small_models.png(drawn(0))])
+    other = {"predictions": [{"class_shares": [0.1, 0.2, 0.7], "size": [3, 3]}]}
+    lines = [
+        event(REQUEST, "a", picture, endpoint="canary"),
+        event(REQUEST, "b", picture, time="2026-08-20T00:00:00Z"),
+        event(REQUEST, "c", picture, time="2026-08-22T00:00:00Z"),
+        event(RESPONSE, "d", other),
+        event(RESPONSE, "e", {"predictions": [{"logits": [1, 2]}]}),
+        event(REQUEST, "f", picture, time="2026-08-23T00:00:00Z"),
+    ]
+    which = Which(since=1787356800, served_since=1787270400)  # 22nd and 21st of August 2026
+    found = request_log.read(write_lines(tmp_path / "log.jsonl", lines), plain, which)
+    assert dict(found.left_out) == {
+        "of the canary": 1,
+        "before --since": 1,
+        "of another model": 2,
+    }
+    assert found.table.count == 2
+    which = Which(served_since=1787356800)
+    found = request_log.read([str(tmp_path)], plain, which)
+    assert found.left_out["before this version was served"] == 3
+
+
+def test_a_request_s_slice_is_told_by_a_header(plain, tmp_path):
+    """kserve/kserve pkg/logger/handler.go: the headers that it was asked to keep."""
+    body = request_body([small_models.png(drawn(0))])
+    lines = [
+        event(REQUEST, "a", body, metadata=json.dumps({"Species": ["cat"], "X-Other": ["1"]})),
+        record(REQUEST, "b", body, metadata={"Species": ["dog"]}),
+        event(REQUEST, "c", body, metadata="null"),
+    ]
+    which = Which(slice_by=("species",))
+    found = request_log.read(write_lines(tmp_path / "log.jsonl", lines), plain, which).table
+    assert found.slices["species"].tolist() == ["cat", "dog", ""]
+    assert found.of_slice("species", "dog").count == 1
+
+
+def test_a_folder_of_pictures_is_asked_of_the_model(plain, tmp_path):
+    (tmp_path / "below").mkdir()
+    for number in range(20):
+        Image.fromarray(drawn(number)).save(tmp_path / "below" / f"{number:02d}.png")
+    found = request_log.read([str(tmp_path)], plain, Which()).table
+    (first,) = plain.answers([small_models.png(drawn(0))])
+    assert found.count == 20
+    assert {name: one_row(found, name)[0] for name in first} == pytest.approx(first, rel=1e-5)
+
+
+def test_nothing_to_read_is_one_clear_error(plain, tmp_path):
+    with pytest.raises(UserError, match="there is no file or folder"):
+        request_log.read([str(tmp_path / "missing")], plain, Which())
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(UserError, match="neither JSON lines .* nor pictures"):
+        request_log.read([str(tmp_path)], plain, Which())
