@@ -101,6 +101,8 @@ def _ask(
 def _evenly(pattern: str, count: int) -> Iterator[bytes]:
     """So many records of all files, evenly spread."""
     files = sorted(tf.io.gfile.glob(pattern))
+    if not files:
+        return
     records = tf.data.TFRecordDataset(files, "GZIP")
     total = sum(1 for _ in records)
     chosen = {int(place) for place in np.linspace(0, total, min(count, total), endpoint=False)}

@@ -8,6 +8,9 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from components.common.served_model import ServedModel
+from pipeline.config.loading import RunConfig, load_config
+from pipeline.metadata import watched
+from pipeline.metadata.store import open_store
 
 NO_GRACE = {"SEGLINE__PUSHER__ROLLOUT__GRACE_SECONDS": "0"}
 
@@ -51,6 +54,9 @@ def test_a_canary_is_promoted_and_rolled_back(place):
     assert canary["metrics"]["mean_iou"] == stable["metrics"]["mean_iou"] > 0
     assert served(place) == stable["version"]
     assert labels(place) == {"stable": int(stable["version"]), "canary": int(canary["version"])}
+    config = load_config(str(place.folder / "tiny.yaml"), environment={})
+    config = config.model_copy(update={"run": RunConfig(root=str(place.folder / "runs"))})
+    assert watched.stable(open_store(config), config).version == stable["version"]
     # The push is known to lineage, and where it lies.
     (push,) = ask(place, "lineage", "model", canary["version"])["pushes"]
     assert push["state"] == "canary" and "changes" not in push

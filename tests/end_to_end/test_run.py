@@ -259,6 +259,44 @@ def test_the_pushed_model_predicts_a_split_of_its_dataset(first_run):
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
 
 
+def test_what_is_asked_is_held_against_what_it_was_trained_on(first_run, encode_picture):
+    few = {"SEGLINE__WATCH__LEAST_REQUESTS": "20"}
+    predicted = first_run.call(
+        *("segline", "watch", str(first_run.folder / "masks"), "--exit-zero", "--json"), **few
+    )
+    assert predicted.returncode == 0, predicted.stderr
+    found = json.loads(predicted.stdout)
+    (version,) = first_run.served()
+    assert (found["version"], found["requests"], found["unreadable"]) == (version, 24, 0)
+    features = {one["feature"]: one for one in found["features"]}
+    assert set(features) == {
+        *("height", "width", "confidence"),
+        *(f"share_{name}" for name in NAMES),
+    }
+    assert (features["width"]["pictures"], features["share_pet"]["pictures"]) == (128, 24)
+    sizes = [draw_pet(seed)[0].shape for seed in range(128)]
+    assert features["width"]["before"] == pytest.approx(np.mean(sizes, axis=0)[1])
+    assert not features["width"]["drifted"] and not features["height"]["drifted"]
+
+    dark = first_run.folder / "dark"
+    dark.mkdir()
+    for seed in range(500, 524):
+        (dark / f"{seed}.png").write_bytes(encode_picture(draw_pet(seed)[0] // 4))
+    told = first_run.folder / "notice.json"
+    keep = [sys.executable, "-c", f"import sys; open({str(told)!r}, 'w').write(sys.stdin.read())"]
+    done = first_run.call(
+        *("segline", "watch", str(dark), "--notify"),
+        SEGLINE__RUN__NOTIFY=json.dumps([{"command": keep}]),
+        **few,
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert re.search(r"Retraining has a reason: .*brightness", done.stdout)
+    notice = json.loads(told.read_text())
+    assert notice["events"] == ["drifted"] and "brightness" in notice["reason"]
+    page = Path(notice["report"])
+    assert page == first_run.root / "watch.html" and "brightness" in page.read_text()
+
+
 def test_tensorboard_has_curves_and_pictures(first_run):
     from tensorboard.backend.event_processing import event_accumulator
 

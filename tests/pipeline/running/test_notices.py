@@ -5,6 +5,7 @@ from recorded_runs import Store, evaluated, pushed
 
 from components.common import run_record
 from pipeline.config.loading import load_config
+from pipeline.config.notify import NotifyConfig
 from pipeline.metadata.history import read_run
 from pipeline.running import notices
 
@@ -94,3 +95,15 @@ def test_a_reason_of_many_lines_becomes_one():
     notice = notices.of_failure(config, "run-1", "Trainer", "the disk\n  is full" + "!" * 900)
     assert notice.reason.startswith("the disk is full!") and len(notice.reason) <= 501
     assert notice.title() == "pets: Trainer failed"
+
+
+def test_a_drift_is_no_run():
+    config = load_config("pets", environment={})
+    notice = notices.of_drift(config, "brightness 0.31 (at most 0.20)", "/runs/pets/watch.html")
+    assert notice.text().splitlines() == [
+        "pets: requests have drifted from what the served version was trained on",
+        "reason: brightness 0.31 (at most 0.20)",
+        "report: /runs/pets/watch.html",
+    ]
+    receiver = NotifyConfig.model_validate({"command": ["true"]})
+    assert set(notice.events) <= set(receiver.events)
