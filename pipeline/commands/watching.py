@@ -68,7 +68,7 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
         os.makedirs(os.path.dirname(path), exist_ok=True)
     write(path, watch_page.render(watched, told))
     drifted = [one for one in findings if one.drifted]
-    run = _retrain(options, config, drifted)
+    run = retrain(options, config, bool(drifted))
     if options.notify and drifted:
         _notify(config, drifted, path)
     answer(
@@ -85,8 +85,20 @@ def _since(text: str | None) -> float:
     return time.time() - parse_interval(text, "--since").interval_seconds
 
 
-def _retrain(options: argparse.Namespace, config: PipelineConfig, drifted: list[Finding]) -> str:
-    """Starts a run where that is wanted; empty: it was not."""
+def retrain(options: argparse.Namespace, config: PipelineConfig, drifted: bool) -> str:
+    """Starts a run on Kubeflow where that is wanted.
+
+    Args:
+      options: what `kubeflow.add_cluster` has added.
+      config: of the pipeline.
+      drifted: whether there is a reason.
+
+    Returns:
+      Its id; empty: none was started.
+
+    Raises:
+      UserError: Kubeflow can't be reached, or refuses it.
+    """
     if not drifted or not config.watch.retrain:
         return ""
     try:

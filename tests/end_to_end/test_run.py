@@ -260,24 +260,7 @@ def test_the_pushed_model_predicts_a_split_of_its_dataset(first_run):
 
 
 def test_what_is_asked_is_held_against_what_it_was_trained_on(first_run, encode_picture):
-    few = {"SEGLINE__WATCH__LEAST_REQUESTS": "20"}
-    predicted = first_run.call(
-        *("segline", "watch", str(first_run.folder / "masks"), "--exit-zero", "--json"), **few
-    )
-    assert predicted.returncode == 0, predicted.stderr
-    found = json.loads(predicted.stdout)
-    (version,) = first_run.served()
-    assert (found["version"], found["requests"], found["unreadable"]) == (version, 24, 0)
-    features = {one["feature"]: one for one in found["features"]}
-    assert set(features) == {
-        *("height", "width", "confidence"),
-        *(f"share_{name}" for name in NAMES),
-    }
-    assert (features["width"]["pictures"], features["share_pet"]["pictures"]) == (128, 24)
-    sizes = [draw_pet(seed)[0].shape for seed in range(128)]
-    assert features["width"]["before"] == pytest.approx(np.mean(sizes, axis=0)[1])
-    assert not features["width"]["drifted"] and not features["height"]["drifted"]
-
+    """The batch prediction of the test before, and a folder of dark pictures."""
     dark = first_run.folder / "dark"
     dark.mkdir()
     for seed in range(500, 524):
@@ -285,12 +268,23 @@ def test_what_is_asked_is_held_against_what_it_was_trained_on(first_run, encode_
     told = first_run.folder / "notice.json"
     keep = [sys.executable, "-c", f"import sys; open({str(told)!r}, 'w').write(sys.stdin.read())"]
     done = first_run.call(
-        *("segline", "watch", str(dark), "--notify"),
+        *("segline", "watch", str(first_run.folder / "masks"), str(dark), "--notify", "--json"),
         SEGLINE__RUN__NOTIFY=json.dumps([{"command": keep}]),
-        **few,
+        SEGLINE__WATCH__LEAST_REQUESTS="20",
     )
     assert done.returncode == 3, done.stdout + done.stderr
-    assert re.search(r"Retraining has a reason: .*brightness", done.stdout)
+    found = json.loads(done.stdout)
+    (version,) = first_run.served()
+    assert (found["version"], found["requests"], found["unreadable"]) == (version, 48, 0)
+    features = {one["feature"]: one for one in found["features"]}
+    assert len(features) == 5 + 1 + len(NAMES)
+    sizes = np.mean([draw_pet(seed)[0].shape for seed in range(128)], axis=0)
+    width, brightness = features["width"], features["brightness"]
+    assert (width["requests"], width["pictures"], width["drifted"]) == (48, 128, False)
+    assert width["before"] == pytest.approx(sizes[1])
+    assert (features["share_pet"]["requests"], features["share_pet"]["pictures"]) == (48, 24)
+    assert (brightness["requests"], brightness["drifted"]) == (24, True)
+    assert brightness["now"] == pytest.approx(brightness["before"] / 4, abs=0.05)
     notice = json.loads(told.read_text())
     assert notice["events"] == ["drifted"] and "brightness" in notice["reason"]
     page = Path(notice["report"])

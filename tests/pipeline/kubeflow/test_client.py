@@ -8,7 +8,9 @@ import kfp_server
 import pytest
 
 from pipeline import cli
-from pipeline.kubeflow import runner
+from pipeline.commands import watching
+from pipeline.config.loading import load_config
+from pipeline.kubeflow import runner, tasks
 
 CLUSTER_CONFIG = """
 name: leaves
@@ -289,3 +291,17 @@ def test_a_wrong_override_is_never_sent(server, capsys):
     assert "there is no such key" in refused(capsys, "submit", "--set", "trainer.epochz=2")
     assert "overrides are written as" in refused(capsys, "submit", "--set", "trainer.epochs")
     assert server.requests == []
+
+
+def test_a_drift_starts_a_run_that_sees_for_itself_whether_there_is_something_new(server, capsys):
+    options = cli.make_parser().parse_args(["watch", "requests.jsonl", "--experiment", "drifts"])
+    wanted = {"SEGLINE__WATCH__RETRAIN": "true"}
+    assert watching.retrain(options, load_config("leaves.yaml", environment=wanted), False) == ""
+    assert watching.retrain(options, load_config("leaves.yaml", environment={}), True) == ""
+    assert not server.store["runs"]
+    config = load_config("leaves.yaml", environment=wanted)
+    run = server.store["runs"][watching.retrain(options, config, True)]
+    assert run["display_name"] == "leaves after drift"
+    (experiment,) = server.store["experiments"].values()
+    assert experiment["display_name"] == "drifts"
+    assert tasks.DECISION in json.dumps(run["pipeline_spec"]["pipeline_spec"])
