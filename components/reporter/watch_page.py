@@ -99,7 +99,7 @@ def _chart(finding: Finding, watched: Watched, reference: Reference) -> str:
     low, high = min(before.min(), now.min()), max(before.max(), now.max())
     edges = np.linspace(low, high if high > low else low + 1, _BUCKETS + 1)
     with matplotlib.rc_context(charts.STYLE):
-        figure = Figure((4.2, 1.9), layout="constrained")
+        figure = Figure((4.2, 2.1), layout="constrained")
         axes = figure.subplots()
         for values, color, label in (
             (before, _BEFORE_COLOR, "trained on" if looks else "evaluated on"),
@@ -109,5 +109,5 @@ def _chart(finding: Finding, watched: Watched, reference: Reference) -> str:
             axes.stairs(shares, edges, fill=True, color=color, alpha=0.45, label=label)
         axes.set_title(finding.name)
         axes.set_yticks([])
-        axes.legend()
+        figure.legend(loc="outside lower center", ncols=2)
         return charts.svg(figure, f"watch {finding.name}")

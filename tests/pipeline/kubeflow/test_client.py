@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.commands import watching
+from pipeline.commands.common import quiet_console
 from pipeline.config.loading import load_config
 from pipeline.kubeflow import runner, tasks
 
@@ -294,6 +295,7 @@ def test_a_wrong_override_is_never_sent(server, capsys):
 
 
 def test_a_drift_starts_a_run_that_sees_for_itself_whether_there_is_something_new(server, capsys):
+    quiet_console()  # kfp warns
     options = cli.make_parser().parse_args(["watch", "requests.jsonl", "--experiment", "drifts"])
     wanted = {"SEGLINE__WATCH__RETRAIN": "true"}
     assert watching.retrain(options, load_config("leaves.yaml", environment=wanted), False) == ""
