@@ -41,7 +41,8 @@ def pictures_of(body: Any) -> list[bytes]:
     found = [found] if isinstance(found, dict) else found
     if not isinstance(found, list):
         raise ValueError("a request without pictures")
-    return [_decoded(one) for one in found]
+    named = [one.get(schema.IMAGE_BYTES, one) if isinstance(one, dict) else one for one in found]
+    return [_decoded(one) for one in named]
 
 
 def answers_of(body: Any, class_names: Sequence[str]) -> list[dict[str, float]]:

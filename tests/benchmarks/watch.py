@@ -32,7 +32,6 @@ import tensorflow as tf
 from PIL import Image, ImageFilter
 
 from components.common.picture_fit import PictureFit
-from components.common.served_model import find_model
 from components.data_validation.config import DriftConfig
 from components.datasets.synthetic_pets import draw_pet
 from components.trainer.config import ServingConfig
@@ -95,7 +94,7 @@ def main() -> None:
 
 def drift(run_dir: str, seed: int, pool: int) -> None:
     """How many logs of 100 are told."""
-    model = find_model(run_dir)
+    model = f"{finished_run.artifact(run_dir, 'Trainer', 'model')}/Format-Serving"
     data = Data(finished_run.artifact(run_dir, "TfdsExampleGen", "examples"), "test", ())
     with tempfile.TemporaryDirectory() as folder:
         known = reference_of("0", data, model, 2000, folder)
