@@ -53,23 +53,24 @@ class Data:
     slice_by: tuple[str, ...]
 
 
-def reference_of(version: str, data: Data, model: str, count: int, folder: str) -> Reference:
+def reference_of(
+    version: str, data: Data, observer: Observer, count: int, folder: str
+) -> Reference:
     """Asks the version about its own data, or reads what it has said before.
 
     Args:
       version: its number.
       data: what it was made from.
-      model: the SavedModel.
+      observer: the version.
       count: pictures of each split.
       folder: where the result is kept.
 
     Raises:
-      UserError: the examples are gone, or there is no model.
+      UserError: the examples are gone.
     """
     path = os.path.join(folder, f"{version}-{count}-{_FORM}.npz")
     if tf.io.gfile.exists(path):
         return _load(path)
-    observer = Observer(model)
     found = Reference(
         _ask(data, schema.TRAIN, count, observer.looks),
         _ask(data, data.evaluated, count, observer.answers),

@@ -43,15 +43,16 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
     config, store = config_and_store(options)
     served = stable(store, config)
     drift = config.data_validation.drift or DriftConfig()
+    observer = Observer(served.model)
     told = reference.reference_of(
         served.version,
         served.data,
-        served.model,
+        observer,
         config.watch.pictures,
         os.path.join(config.folder, _FOLDER),
     )
     which = request_log.Which(since, served.since, served.data.slice_by)
-    requests = request_log.read(options.logs, Observer(served.model), which)
+    requests = request_log.read(options.logs, observer, which)
     findings = comparison.compare(
         told, requests.table, drift.max_divergence, config.watch.least_requests
     )

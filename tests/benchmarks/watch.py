@@ -96,8 +96,9 @@ def drift(run_dir: str, seed: int, pool: int) -> None:
     """How many logs of 100 are told."""
     model = f"{finished_run.artifact(run_dir, 'Trainer', 'model')}/Format-Serving"
     data = Data(finished_run.artifact(run_dir, "TfdsExampleGen", "examples"), "test", ())
+    observer = Observer(model)
     with tempfile.TemporaryDirectory() as folder:
-        known = reference_of("0", data, model, 2000, folder)
+        known = reference_of("0", data, observer, 2000, folder)
     features = dict.fromkeys((*known.trained.values, *known.judged.values))
     before = {
         name: (known.trained if name in LOOK_FEATURES else known.judged).known(name)
@@ -106,7 +107,6 @@ def drift(run_dir: str, seed: int, pool: int) -> None:
     rng = np.random.default_rng(seed)
     limits = comparison.chance(before, dict.fromkeys(before, _REQUESTS), len(before), rng)
     allowed = DriftConfig().max_divergence
-    observer = Observer(model)
     print(f"{known.trained.count} pictures trained on, {known.judged.count} evaluated on")
     for number, change in enumerate(_KINDS):
         # (False alarms want a pool of their own, a large one.)
