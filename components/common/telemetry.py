@@ -11,25 +11,27 @@ import tensorflow as tf
 from components.common import schema
 from components.common.picture_fit import cut_out
 
+_SIDES = (-2, -1)
 LOOKS = (schema.BRIGHTNESS, schema.CONTRAST, schema.SHARPNESS)
 
 
-def look_at(picture: tf.Tensor) -> tf.Tensor:
-    """Brightness, contrast and sharpness of a prepared picture.
+def look_at(pictures: tf.Tensor) -> tf.Tensor:
+    """Brightness, contrast and sharpness of prepared pictures.
 
     Args:
-      picture: float [height, width, channels], 0 to 1 (of other bands: as the Transform step
+      pictures: float [..., height, width, channels], 0 to 1 (of other bands: as the Transform step
         scales them).
 
     Returns:
-      float32 [3]: the mean; the RMS contrast, which is the grey values' standard deviation (Peli,
-      J. Opt. Soc. Am. A 1990); the root of the variance of the Laplacian (Pech-Pacheco et al.,
-      ICPR 2000), 0 where a side has less than three pixels.
+      float32 [..., 3]: the mean; the RMS contrast, which is the grey values' standard deviation
+      (Peli, J. Opt. Soc. Am. A 1990); the root of the variance of the Laplacian (Pech-Pacheco et
+      al., ICPR 2000), 0 where a side has less than three pixels.
     """
-    grey = tf.reduce_mean(tf.cast(picture, tf.float32), -1)
-    middle = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * middle
-    return tf.stack([tf.reduce_mean(grey), tf.math.reduce_std(grey), _deviation(laplacian)])
+    grey = tf.reduce_mean(tf.cast(pictures, tf.float32), -1)
+    across = grey[..., 1:-1, :-2] + grey[..., 1:-1, 2:]
+    down = grey[..., :-2, 1:-1] + grey[..., 2:, 1:-1]
+    laplacian = across + down - 4 * grey[..., 1:-1, 1:-1]
+    return tf.stack([tf.reduce_mean(grey, _SIDES), _deviation(grey), _deviation(laplacian)], -1)
 
 
 def look_at_each(pictures: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
@@ -58,14 +60,15 @@ def class_shares(mask: tf.Tensor, num_classes: int) -> tf.Tensor:
     """Each class's share of a mask's pixels.
 
     Args:
-      mask: integers [height, width], class indices.
+      mask: uint8, int32 or int64 [height, width], class indices.
       num_classes: C.
 
     Returns:
       float32 [C], sum 1.
     """
+    indices = tf.cast(mask, tf.int32) if mask.dtype == tf.uint8 else mask
     pixels = tf.raw_ops.DenseBincount(
-        input=tf.reshape(tf.cast(mask, tf.int32), [-1]),
+        input=tf.reshape(indices, [-1]),
         size=num_classes,
         weights=tf.constant([], tf.float32),
     )
@@ -73,6 +76,8 @@ def class_shares(mask: tf.Tensor, num_classes: int) -> tf.Tensor:
 
 
 def _deviation(values: tf.Tensor) -> tf.Tensor:
-    return tf.cond(
-        tf.size(values) > 0, lambda: tf.math.reduce_std(values), lambda: tf.constant(0.0)
-    )
+    """Standard deviation of each picture's values; 0 where there are none."""
+    count = tf.cast(tf.reduce_prod(tf.shape(values)[-2:]), tf.float32)
+    mean = tf.math.divide_no_nan(tf.reduce_sum(values, _SIDES, keepdims=True), count)
+    squares = tf.reduce_sum(tf.square(values - mean), _SIDES)
+    return tf.sqrt(tf.math.divide_no_nan(squares, count))

@@ -61,12 +61,15 @@ class WholePictures:
         if not self._watched:
             return {**answer, schema.MASK_PNG_BYTES: masks_at_size(probabilities, boxes, sizes)}
         pngs, shares = masks_and_shares_at_size(probabilities, boxes, sizes)
+        images = features[schema.IMAGE]
+        whole = self._fit.fit == "stretch"
+        looks = telemetry.look_at(images) if whole else telemetry.look_at_each(images, boxes)
         return {
             **answer,
             schema.MASK_PNG_BYTES: pngs,
             schema.CLASS_SHARES: shares,
             schema.SIZE: sizes,
-            **telemetry.named(telemetry.look_at_each(features[schema.IMAGE], boxes)),
+            **telemetry.named(looks),
         }
 
     def count(self, layer: Layer, raw: Features, logits_of: Network) -> Counts:
