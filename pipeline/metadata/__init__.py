@@ -2,5 +2,6 @@
 
 From outside: `store` opens it; ask `history` (runs), `artifacts` and `lineage`, which
 `lineage_view` shows; `serving` (what is served, and when a canary is due) and `rollouts`
-(who changed that); `garbage` frees disk; `lease` is a lock.
+(who changed that); `watched` (what `segline watch` goes by); `garbage` frees disk; `lease` is a
+lock.
 """
