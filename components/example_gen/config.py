@@ -116,6 +116,11 @@ class DatasetConfig(schema.Config):
         description="for pictures of other than three bands of 8 bits, all of which the model "
         "sees; null: what a viewer shows of them, in red, green and blue",
     )
+    leave_out: str | None = pydantic.Field(
+        default=None,
+        description="file that names examples to leave out of all splits: an id in each line, or "
+        "the CSV of `segline label check`, of which it takes the rows with yes in column leave_out",
+    )
     splits: SplitsConfig = SplitsConfig()
     features: FeaturesConfig = FeaturesConfig()
     bad_examples: BadExamplesConfig = BadExamplesConfig()

@@ -19,6 +19,7 @@ from components.common.bands import BandsConfig
 from components.common.errors import UserError
 from components.datasets.image_folder import open_folder
 from components.example_gen.config import DatasetConfig
+from components.example_gen.leave_out import read_leave_out
 
 _LOG = logging.getLogger("segline.example_gen")
 
@@ -32,7 +33,7 @@ class DatasetIdentity:
       version: the exact version that was opened.
       fingerprint: SHA-256 (16 hex digits) over name, version, features, and each
         split's shard lengths and bytes, as in TFDS's dataset_info; and over the name of
-        the builder's config, where there is one.
+        the builder's config, where there is one, and the ids that are left out, likewise.
       splits: number of examples of each of the pipeline's splits.
       data_path: folder of the prepared dataset. Where the data lies does not
         change what it is, so the fingerprint leaves it out.
@@ -222,7 +223,8 @@ def identify(builder: tfds.core.DatasetBuilder, config: DatasetConfig) -> Datase
       The identity that caching and lineage go by.
 
     Raises:
-      UserError: a split expression is wrong, or selects nothing.
+      UserError: a split expression is wrong, or selects nothing; or the list of what is left
+        out can't be read.
     """
     counts = {}
     for split in schema.SPLITS:
@@ -252,6 +254,8 @@ def identify(builder: tfds.core.DatasetBuilder, config: DatasetConfig) -> Datase
     config_name = getattr(builder.builder_config, "name", None)
     if config_name:
         described["config"] = config_name
+    if config.leave_out:
+        described["leave_out"] = sorted(read_leave_out(config.leave_out))
     canonical = json.dumps(described, sort_keys=True)
     return DatasetIdentity(
         name=builder.name,

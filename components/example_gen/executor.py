@@ -17,7 +17,7 @@ from tfx import types
 from tfx.types import artifact_utils
 
 from components.common import beam_engine, counts, cpus, schema
-from components.example_gen import attempts, leaks, quarantine
+from components.example_gen import attempts, leaks, leave_out, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import (
     DatasetIdentity,
@@ -91,6 +91,26 @@ def _find_leaks(splits: dict[str, quarantine.Outcome], config: DatasetConfig) ->
     return found
 
 
+def _tell_left_out(splits: dict[str, quarantine.Outcome], config: DatasetConfig) -> None:
+    """Says in the log what `dataset.leave_out` has come to.
+
+    Raises:
+      UserError: it is a list of other data.
+    """
+    if not config.leave_out:
+        return
+    found = [name for outcome in splits.values() for name in outcome.left_out]
+    missing = leave_out.unknown(leave_out.read_leave_out(config.leave_out), found)
+    _LOG.warning("%d examples are left out, as %s says", len(found), config.leave_out)
+    if missing:
+        _LOG.warning(
+            "%s names %d examples that no split has, such as: %s",
+            config.leave_out,
+            len(missing),
+            missing[0],
+        )
+
+
 def _identify(config: DatasetConfig, artifact: types.Artifact) -> DatasetIdentity:
     """Does the driver's work: opens the dataset, and puts down what it is."""
     builder = open_dataset(config)
@@ -149,6 +169,7 @@ class Executor(beam_engine.EngineExecutor):
             artifact.set_string_custom_property(schema.BANDS, config.bands.model_dump_json())
         splits = _publish(artifact.uri, shards, identity.splits, repeats)
         quarantine.check(splits, config.bad_examples)
+        _tell_left_out(splits, config)
         quarantine.write_report(artifact.uri, splits)
         found = _find_leaks(splits, config)
         leaks.write_leaks(artifact.uri, found)
@@ -163,6 +184,8 @@ class Executor(beam_engine.EngineExecutor):
                 )
             artifact.set_int_custom_property(counts.examples_property(split), len(outcome.good))
             artifact.set_int_custom_property(f"{split}_set_aside", len(outcome.set_aside))
+            if config.leave_out:
+                artifact.set_int_custom_property(f"{split}_left_out", len(outcome.left_out))
         for split in (schema.VALIDATION, schema.TEST):
             count = sum(leak.split == split for leak in found)
             artifact.set_int_custom_property(f"{split}_in_train", count)

@@ -2,8 +2,8 @@
 
 In the artifact's folder `quarantine`: for each output file that some of its examples are
 missing from, a TFRecord file of tf.Examples with `image`, `mask`, `example_id` and `reason`;
-and `report.json`, with the counts and reasons of all splits. Nothing is lost: what is good
-and what was set aside make up what was read.
+and `report.json`, with the counts and reasons of all splits. Nothing is lost: what is good,
+what was set aside, and what its owner wants left out make up what was read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -49,19 +50,21 @@ class Outcome:
       read: how many there were.
       good: ids of those that were written, in order.
       hashes: of their pictures, in the same order.
-      set_aside: the others.
+      set_aside: those that can't be used.
+      left_out: ids of those that `dataset.leave_out` names.
     """
 
     read: int = 0
     good: list[str] = dataclasses.field(default_factory=list)
     hashes: list[str] = dataclasses.field(default_factory=list)
     set_aside: list[SetAside] = dataclasses.field(default_factory=list)
+    left_out: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_json(cls, values: dict) -> Outcome:
         """Inverse of `dataclasses.asdict`."""
         bad = [SetAside(**one) for one in values["set_aside"]]
-        return cls(values["read"], values["good"], values["hashes"], bad)
+        return cls(values["read"], values["good"], values["hashes"], bad, values["left_out"])
 
 
 def to_record(image: bytes, mask: bytes, example_id: bytes, reason: str) -> bytes:
@@ -122,6 +125,7 @@ def write_report(artifact_uri: str, splits: dict[str, Outcome]) -> None:
             "read": outcome.read,
             "good": len(outcome.good),
             "set_aside": [dataclasses.asdict(one) for one in outcome.set_aside],
+            "left_out": outcome.left_out,
         }
         for split, outcome in splits.items()
     }
@@ -132,24 +136,39 @@ def write_report(artifact_uri: str, splits: dict[str, Outcome]) -> None:
 
 def read_report(artifact_uri: str) -> dict[str, list[SetAside]]:
     """Split -> what was set aside; empty where an older segline wrote the examples."""
+    return {
+        split: [SetAside(**one) for one in values["set_aside"]]
+        for split, values in _read(artifact_uri).items()
+    }
+
+
+def read_left_out(artifact_uri: str) -> dict[str, list[str]]:
+    """Split -> ids of the examples that were left out; empty where an older segline wrote them."""
+    return {split: values.get("left_out", []) for split, values in _read(artifact_uri).items()}
+
+
+def _read(artifact_uri: str) -> dict[str, dict[str, Any]]:
     path = os.path.join(artifact_uri, FOLDER, _REPORT)
     if not tf.io.gfile.exists(path):
         return {}
     with tf.io.gfile.GFile(path) as file:
-        report = json.load(file)
-    return {
-        split: [SetAside(**one) for one in values["set_aside"]] for split, values in report.items()
-    }
+        return json.load(file)
 
 
 def check(splits: dict[str, Outcome], config: BadExamplesConfig) -> None:
     """Stops the run where too much had to be set aside.
 
     Raises:
-      UserError: names the split, the share, and the first twenty examples.
+      UserError: names the split, the share, and the first twenty examples; or nothing is left
+        of a split.
     """
     for split, outcome in splits.items():
         bad = outcome.set_aside
+        if outcome.read == len(outcome.left_out):
+            raise UserError(
+                f"dataset.leave_out names all {outcome.read} examples of split {split}; take some "
+                "of them out of the list"
+            )
         if len(bad) <= config.max_fraction * outcome.read and outcome.good:
             continue
         told = listed([f"{one.example_id}: {one.reason}" for one in bad])
@@ -167,6 +186,7 @@ def merge(outcomes: Sequence[Outcome]) -> Outcome:
         [example_id for one in outcomes for example_id in one.good],
         [text for one in outcomes for text in one.hashes],
         [bad for one in outcomes for bad in one.set_aside],
+        [name for one in outcomes for name in one.left_out],
     )
 
 

@@ -26,6 +26,7 @@ from components.example_gen import attempts, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import DatasetIdentity
 from components.example_gen.encoding import Element, Encoded, ExampleEncoder
+from components.example_gen.leave_out import read_leave_out
 
 _AT_A_TIME = 32  # examples
 _LARGE_AT_A_TIME = 4  # whose pictures are not compressed
@@ -66,6 +67,7 @@ class WriteShards(beam.DoFn):
         self._data_path = data_path
         self._config = config
         self._classes = classes
+        self._left_out = read_leave_out(config.leave_out)  # here: workers may not see the file
 
     def setup(self) -> None:
         """Opens the dataset, once a worker."""
@@ -127,7 +129,9 @@ class WriteShards(beam.DoFn):
                 example_id = self._encoder.id_of(element)
                 name = example_id.decode(errors="replace")
                 outcome.read += 1
-                if result.problem:
+                if name in self._left_out:
+                    outcome.left_out.append(name)
+                elif result.problem:
                     outcome.set_aside.append(quarantine.SetAside(name, result.problem))
                     parts = self._encoder.parts_of(element)
                     aside.append(quarantine.to_record(*parts, example_id, result.problem))

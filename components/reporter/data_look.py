@@ -14,6 +14,7 @@ from components.datasets import vanishing
 from components.example_gen import dataset, leaks
 from components.example_gen.config import DatasetConfig
 from components.example_gen.encoding import Encoded, ExampleEncoder
+from components.example_gen.leave_out import read_leave_out
 from components.reporter import charts, templates
 from components.reporter.split_look import SplitViewer, Thumbnail, all_doubtful, reasons_of
 
@@ -93,7 +94,8 @@ def look(
 def _examples(
     builder: tfds.core.DatasetBuilder, config: DatasetConfig, encoder: ExampleEncoder, split: str
 ) -> Iterator[tuple[str, Encoded]]:
-    """Id of each example, and what became of it."""
+    """Id of each example, and what became of it; those that are left out are passed over."""
+    left_out = read_leave_out(config.leave_out)
     elements = builder.as_dataset(
         split=getattr(config.splits, split),
         decoders=encoder.decoders,
@@ -101,7 +103,9 @@ def _examples(
     ).as_numpy_iterator()
     while batch := list(itertools.islice(elements, _BATCH)):
         for element, found in zip(batch, encoder.encode(batch), strict=True):
-            yield encoder.id_of(element).decode(errors="replace"), found
+            example_id = encoder.id_of(element).decode(errors="replace")
+            if example_id not in left_out:
+                yield example_id, found
 
 
 def _doubt_leaks(

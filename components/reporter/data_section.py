@@ -66,6 +66,8 @@ class DataSection:
       shares_chart: SVG.
       set_aside: one line for each example that can't be used, the first twenty of a split.
       set_aside_count: how many there are in all.
+      left_out: ids of the examples that `dataset.leave_out` names, the first twenty of a split.
+      left_out_count: how many there are in all.
       leaks: one line for each picture that is in the training split too, the first twenty.
       leaks_count: how many there are in all.
       anomalies: one line each, with the split's name; None: not validated.
@@ -85,6 +87,8 @@ class DataSection:
     shares_chart: str
     set_aside: list[str]
     set_aside_count: int
+    left_out: list[str]
+    left_out_count: int
     leaks: list[str]
     leaks_count: int
     anomalies: list[str] | None
@@ -119,6 +123,7 @@ def make(
     examples = artifacts["examples"]
     splits = read_splits(artifacts["statistics"], classes)
     set_aside = quarantine.read_report(examples.uri)
+    left_out = quarantine.read_left_out(examples.uri)
     leaked = leaks.read_leaks(examples.uri)
     size, fit = _seen(artifacts.get("model_run"))
     bands = _bands(examples)
@@ -144,6 +149,10 @@ def make(
             for one in bad[:_MOST_TOLD]
         ],
         set_aside_count=sum(map(len, set_aside.values())),
+        left_out=[
+            f"{split}: {name}" for split, names in left_out.items() for name in names[:_MOST_TOLD]
+        ],
+        left_out_count=sum(map(len, left_out.values())),
         leaks=[f"{leak.split}: {leak}" for leak in leaked[:_MOST_TOLD]],
         leaks_count=len(leaked),
         anomalies=_anomalies(artifacts.get("anomalies")),
