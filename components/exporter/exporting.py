@@ -16,12 +16,13 @@ from components.common.export_config import ExportConfig
 from components.common.export_files import sha256_of
 from components.common.exported_model import ExportedModel, device_picture
 from components.common.model_card import read_card
+from components.common.network import take_network
 from components.common.picture_fit import PictureFit
 from components.common.reliability import temperature_of
 from components.common.served_model import fit_of
 from components.exporter.conversion import ConversionError, Source, convert
 from components.exporter.judging import Tally, count
-from components.exporter.network import on_device, take_network
+from components.exporter.on_device import on_device
 from components.exporter.probing import probe
 from components.exporter.result import ExportResult
 from components.exporter.samples import Batch, calibration_pictures, evaluation_batches

@@ -11,11 +11,12 @@ from components.common.errors import UserError
 from components.common.export_config import ExportConfig
 from components.common.exported_model import ExportedModel, open_model
 from components.common.model_card import read_card
+from components.common.network import take_network
 from components.common.picture_fit import PictureFit
 from components.common.served_model import ServedModel
 from components.exporter.conversion import Source, convert
 from components.exporter.exporting import export_card
-from components.exporter.network import on_device, take_network
+from components.exporter.on_device import on_device
 
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.slow

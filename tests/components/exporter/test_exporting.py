@@ -17,9 +17,10 @@ from tensorflow.lite.python import schema_py_generated as tflite
 from components.common import confusion
 from components.common.export_config import ExportConfig
 from components.common.exported_model import ExportedModel
+from components.common.network import take_network
 from components.exporter import exporting
 from components.exporter.exporting import Data, export_all
-from components.exporter.network import on_device, take_network
+from components.exporter.on_device import on_device
 from components.exporter.probing import Probed
 from components.exporter.result import ExportResult, read_result, write_result
 

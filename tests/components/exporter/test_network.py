@@ -5,7 +5,8 @@ import pytest
 import small_models
 import tensorflow as tf
 
-from components.exporter.network import on_device, take_network
+from components.common.network import take_network
+from components.exporter.on_device import on_device
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,10 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common.export_config import ExportConfig
+from components.common.network import take_network
 from components.exporter import probing
 from components.exporter.conversion import Source, convert
-from components.exporter.network import on_device, take_network
+from components.exporter.on_device import on_device
 from components.exporter.probing import probe
 
 IMAGE = np.zeros((1, 32, 32, 3), np.float32)

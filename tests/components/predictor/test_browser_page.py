@@ -20,10 +20,11 @@ from components.common.errors import UserError
 from components.common.export_config import ExportConfig
 from components.common.exported_model import ExportedModel
 from components.common.model_card import read_card
+from components.common.network import take_network
 from components.common.picture_fit import PictureFit
 from components.exporter.conversion import Source, convert
 from components.exporter.exporting import export_card
-from components.exporter.network import on_device, take_network
+from components.exporter.on_device import on_device
 from components.predictor import browser_page
 from components.predictor.browser_page import find_onnx, write_page
 

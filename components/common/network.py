@@ -1,8 +1,9 @@
-"""Takes the network out of a SavedModel: what a device runs, without decoding and resizing."""
+"""Takes the network out of a SavedModel: what it computes, without decoding and resizing."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -10,16 +11,12 @@ from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2, typ
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph_def
 
 from components.common import schema
-from components.common.exported_model import (
-    CONFIDENCE_OUTPUT,
-    IMAGE_INPUT,
-    MASK_OUTPUT,
-    PROBABILITIES_OUTPUT,
-)
 
 # In training some is computed in half precision; converters know no bfloat16, and what a device
 # computes in is the export's own setting.
 _HALF = (types_pb2.DT_BFLOAT16, types_pb2.DT_HALF)
+
+_ENCODER = re.compile(r"(^|/)encoder(_\d+)?/")  # the layer's name in the U-Net
 
 # Inputs of a calling node that are none of the called function's.
 _BEFORE_ARGUMENTS = {"If": 1, "StatelessIf": 1, "Case": 1, "StatelessCase": 1}
@@ -31,7 +28,7 @@ class Network:
 
     Attributes:
       graph: its nodes; weights are constants.
-      image: the tensor that takes float32 [n, height, width, 3] in [0, 1].
+      image: the tensor that takes float32 [n, height, width, channels] in [0, 1].
       logits: the tensor that gives float32 [n, height, width, classes].
     """
 
@@ -41,50 +38,22 @@ class Network:
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Logits, in the graph that is being built."""
-        (logits,) = tf.graph_util.import_graph_def(
-            self.graph, input_map={self.image: images}, return_elements=[self.logits], name=""
-        )
+        (logits,) = self._tensors(images, self.logits)
         return logits
 
+    def with_features(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits, and what the encoder ends with: float32 [n, channels], the mean over the places.
 
-def on_device(
-    network: Network,
-    image_size: tuple[int, int],
-    num_classes: int,
-    temperature: float | None = None,
-) -> tf.Module:
-    """What a device runs.
+        Raises:
+          ValueError: the network has no encoder of the U-Net's name.
+        """
+        logits, features = self._tensors(images, self.logits, encoder_output(self))
+        return logits, tf.reduce_mean(features, [1, 2])
 
-    Args:
-      network: from `take_network`.
-      image_size: height and width.
-      num_classes: number of classes C.
-      temperature: of the confidence; None: the model is not calibrated, and there is none.
-
-    Returns:
-      A module whose `segment` takes `image`: float32 [1, height, width, 3], RGB from 0 to 255
-      (not uint8: what a resize gives are no whole numbers), and gives `mask`: uint8
-      [1, height, width], class indices, `probabilities`: float32 [1, height, width, C], from
-      which masks of other sizes are made, and `confidence`: float32 [1, height, width], the
-      calibrated probability of the mask's class.
-    """
-    spec = tf.TensorSpec([1, *image_size, 3], tf.float32, name=IMAGE_INPUT)
-
-    def segment(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = tf.ensure_shape(network(image / 255.0), [1, *image_size, num_classes])
-        told = {
-            # Of the logits: quantized probabilities are equal where logits are not.
-            MASK_OUTPUT: tf.cast(tf.argmax(logits, -1, tf.int32), tf.uint8),
-            PROBABILITIES_OUTPUT: tf.nn.softmax(logits),
-        }
-        if temperature is not None:
-            calibrated = tf.nn.softmax(logits * (1 / temperature))
-            told[CONFIDENCE_OUTPUT] = tf.reduce_max(calibrated, -1)
-        return told
-
-    module = tf.Module()
-    module.segment = tf.function(segment, input_signature=[spec])
-    return module
+    def _tensors(self, images: tf.Tensor, *names: str) -> list[tf.Tensor]:
+        return tf.graph_util.import_graph_def(
+            self.graph, input_map={self.image: images}, return_elements=list(names), name=""
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +64,30 @@ class _Call:
     within: function_pb2.FunctionDef | None
 
 
-def take_network(model: tf.Module, image_size: tuple[int, int]) -> Network:
+def encoder_output(network: Network) -> str:
+    """The coarsest of what the encoder hands on to the decoder; its name in the graph.
+
+    Raises:
+      ValueError: there is no encoder of the U-Net's name.
+    """
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(network.graph, name="")
+    handed_on = [
+        tensor
+        for operation in graph.get_operations()
+        if _ENCODER.search(operation.name)
+        for tensor in operation.outputs
+        if tensor.shape.rank == 4
+        and tensor.shape[0] is None
+        and any(not _ENCODER.search(reader.name) for reader in tensor.consumers())
+    ]
+    if not handed_on:
+        raise ValueError("the network has no encoder of its own name")
+    return min(handed_on, key=lambda tensor: tensor.shape[1] * tensor.shape[2]).name
+
+
+def take_network(model: tf.Module, image_size: tuple[int, int], channels: int = 3) -> Network:
     """Finds the network in a model's graph.
 
     What is exported is so what is served, whatever code has trained it.
@@ -103,6 +95,7 @@ def take_network(model: tf.Module, image_size: tuple[int, int]) -> Network:
     Args:
       model: a SavedModel of segline, loaded.
       image_size: height and width that its network sees.
+      channels: of a picture.
 
     Raises:
       ValueError: there is no such network in it, or more than one.
@@ -110,7 +103,7 @@ def take_network(model: tf.Module, image_size: tuple[int, int]) -> Network:
     serve = model.signatures[schema.SERVING_SIGNATURE]
     top = serve.graph.as_graph_def()
     sites = _call_sites(top)
-    found = [one for one in top.library.function if _is_network(one, image_size)]
+    found = [one for one in top.library.function if _is_network(one, (*image_size, channels))]
     # Only the innermost computes.
     callers = {
         call.within.signature.name
@@ -135,7 +128,7 @@ def take_network(model: tf.Module, image_size: tuple[int, int]) -> Network:
     return _as_graph(network, weights)
 
 
-def _is_network(function: function_pb2.FunctionDef, image_size: tuple[int, int]) -> bool:
+def _is_network(function: function_pb2.FunctionDef, shape: tuple[int, int, int]) -> bool:
     """Whether it is a function of a batch of pictures and of weights, and gives one tensor."""
     arguments, results = function.signature.input_arg, function.signature.output_arg
     if len(results) != 1 or not arguments or arguments[0].type != types_pb2.DT_FLOAT:
@@ -144,7 +137,7 @@ def _is_network(function: function_pb2.FunctionDef, image_size: tuple[int, int])
         return False
     shapes = function.arg_attr[0].attr["_output_shapes"].list.shape
     sizes = [tuple(dimension.size for dimension in shape.dim) for shape in shapes]
-    return sizes == [(-1, *image_size, 3)]
+    return sizes == [(-1, *shape)]
 
 
 def _call_sites(graph: graph_pb2.GraphDef) -> dict[str, list[_Call]]:
