@@ -19,6 +19,7 @@ from pipeline.commands import (
     gc,
     init,
     kubeflow,
+    label,
     lineage,
     metrics,
     predict,
@@ -55,7 +56,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="command")
     for module in (
-        *(init, data, config, predict, export, lineage, serving, watch, gc, metrics, kubeflow),
+        *(init, data, config, predict, export, label, lineage, serving, watch, gc, metrics),
+        kubeflow,
     ):
         module.add(commands)
     return parser

@@ -61,6 +61,7 @@ class ServedModel:
       pictures: how the pictures were read that it learned from, but for their orientation:
         a mask has to lie over what a viewer shows.
       bands: what it sees of a picture; None: red, green and blue of 8 bits.
+      saved_model: what TensorFlow has loaded, with all of its signatures.
 
     Raises:
       UserError: there is no model, or it is not one of segline's.
@@ -76,8 +77,8 @@ class ServedModel:
             self.pictures = reading_of(card)
             self.bands = bands_of(card)
             # A signature does not keep what it is a part of.
-            self._model = tf.saved_model.load(self.path)
-            signatures = self._model.signatures
+            self.saved_model = tf.saved_model.load(self.path)
+            signatures = self.saved_model.signatures
             if flip and signature not in signatures and schema.SERVING_SIGNATURE in signatures:
                 raise UserError(
                     f"{self.path} was made by an earlier segline and can't flip: leave --flip "

@@ -1,4 +1,4 @@
-"""Examples that their owner wants left out: a list of their ids, as `segline label check` has it."""
+"""Examples that their owner wants left out: a list of ids, as `segline label check` writes it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,88 @@
+"""`segline label …`: labels that look wrong, and pictures to label next."""
+
+from __future__ import annotations
+
+import argparse
+
+from components.common.errors import UserError
+from pipeline.commands.common import add_config, add_run_argument, positive, quiet_console
+
+_WRONG = 0.05  # share of the examples that is marked where nobody says how many
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Adds the commands."""
+    label = commands.add_parser("label", help="labels that look wrong; what to label next")
+    verbs = label.add_subparsers(required=True, metavar="command")
+    _add_check(verbs)
+
+
+def _add_check(verbs: argparse._SubParsersAction) -> None:
+    check = verbs.add_parser(
+        "check",
+        help="rank the labels of a run by how wrong they look",
+        description="Scores each label by a model that has not learned from it: validation and "
+        "test split by the run's own model, the training split by models of the same settings, "
+        "each trained without a fold of it. Writes a page of the worst, and a table that "
+        "dataset.leave_out takes. Called again, it goes on where it was ended.",
+    )
+    add_run_argument(check, "run")
+    check.add_argument(
+        "--folds", type=positive, default=5, metavar="N", help="trainings; default: %(default)s"
+    )
+    check.add_argument(
+        "--mark",
+        type=positive,
+        metavar="N",
+        help="how many of the worst the table says to leave out; default: 5%% of all",
+    )
+    check.add_argument(
+        "--pictures",
+        type=positive,
+        default=60,
+        metavar="N",
+        help="shown on the page; default: %(default)s",
+    )
+    check.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder of labels.csv, labels.html and what is done so far; default: label-check in "
+        "the pipeline's folder",
+    )
+    add_config(check)
+    check.set_defaults(function=_check)
+
+
+def _check(options: argparse.Namespace) -> None:
+    console = quiet_console()
+    import os
+
+    from components.common import schema
+    from components.labels import check, folds
+    from pipeline.commands.common import config_and_store, write
+    from pipeline.commands.label_run import split_files, training_of
+    from pipeline.metadata.history import find_run
+
+    if options.folds < 2:
+        raise UserError("--folds: at least 2, so that something is left to train on")
+    config, store = config_and_store(options)
+    run = find_run(store, config.name, options.run)
+    training, model = training_of(run)
+    out = options.out or os.path.join(config.folder, "label-check")
+    work = os.path.join(out, run.id, f"{options.folds}-folds")
+    os.makedirs(work, exist_ok=True)
+    scored = folds.score_out_of_fold(training, options.folds, work, console.print)
+    files = {split: split_files(run, split) for split in schema.SPLITS}
+    for split in (schema.VALIDATION, schema.TEST):
+        scored += folds.score_split(model, split, files[split])
+    order = check.ranked(scored)
+    marked = min(options.mark or round(len(order) * _WRONG), len(order))
+    table, page = (os.path.join(out, f"labels.{ending}") for ending in ("csv", "html"))
+    check.write_table(order, marked, table)
+    write(page, check.render_page(config.name, order, marked, options.pictures, files))
+    console.print(
+        f"{len(order)} labels ranked, the {marked} worst marked: {page}\n"
+        f"look at them, then leave them out of the next run: dataset.leave_out: {table}",
+        soft_wrap=True,
+        markup=False,
+    )

@@ -1,0 +1,70 @@
+"""What `segline label` takes of a run: its examples, its model, and how that was trained."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import tensorflow as tf
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.utils import json_utils, path_utils
+
+from components.common import schema
+from components.common.errors import UserError
+from components.labels.folds import Training
+from pipeline.metadata.history import Run
+
+_FOUND_FILE = "best_hyperparameters.txt"  # tfx@1.16.0 components/tuner/executor.py
+
+
+def split_files(run: Run, split: str) -> list[str]:
+    """The TFRecord files of a split.
+
+    Raises:
+      UserError: the run has made no examples, or they are gone.
+    """
+    examples = _output(run, "TfdsExampleGen", "examples")
+    files = sorted(tf.io.gfile.glob(os.path.join(examples.uri, f"Split-{split}", "*")))
+    if not files:
+        raise UserError(f"{run.id}: its examples are gone: {examples.uri}; run it again")
+    return files
+
+
+def training_of(run: Run) -> tuple[Training, str]:
+    """How a run's model was trained, and where its SavedModel is.
+
+    Raises:
+      UserError: the run has not got to the end of its training, or its files are gone.
+    """
+    model = path_utils.serving_model_path(_output(run, "Trainer", "model").uri)
+    graph = _output(run, "Transform", "transform_graph")
+    for path in (model, graph.uri):
+        if not tf.io.gfile.exists(path):
+            raise UserError(f"{run.id}: its files are gone: {path}; run it again")
+    told = run.steps["Trainer"].execution.custom_properties["custom_config"].string_value
+    training = Training(
+        split_files(run, schema.TRAIN),
+        split_files(run, schema.VALIDATION),
+        graph.uri,
+        json_utils.loads(told),
+        _found(run),
+    )
+    return training, model
+
+
+def _found(run: Run) -> dict | None:
+    """What the run's Tuner has found; None: it has none."""
+    found = run.output("Tuner", "best_hyperparameters")
+    if found is None:
+        return None
+    with tf.io.gfile.GFile(os.path.join(found.uri, _FOUND_FILE)) as file:
+        return json.load(file)
+
+
+def _output(run: Run, step: str, key: str) -> mlmd.Artifact:
+    artifact = run.output(step, key)
+    if artifact is None:
+        raise UserError(
+            f"{run.id}: {step} has not come to its end; `segline lineage runs` lists the runs"
+        )
+    return artifact
