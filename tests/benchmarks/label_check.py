@@ -30,6 +30,7 @@ _COUNTS = {"train": 432, "validation": 48, "test": 120}
 _PLANTED = 22  # 5 % of the training pictures
 _KINDS = ("shifted", "swapped", "emptied")
 _BACKGROUND = 2
+_SEGLINE = "from pipeline.cli import main; main()"
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
     table = out / "runs" / "planted" / "label-check" / "labels.csv"
     score = {"planted": run(out, options.epochs, "planted")}
     check = ("label", "check", "--config", "planted.yaml", "--mark", str(_PLANTED))
-    call(out, "-m", "pipeline.cli", *check)
+    call(out, "-c", _SEGLINE, *check)
     score["left out"] = run(out, options.epochs, "left_out", str(table))
     score["clean"] = run(out, options.epochs, "clean")
     with table.open(newline="") as file:
@@ -125,7 +126,7 @@ def run(out: Path, epochs: int | None, name: str, leave_out: str | None = None) 
     config["evaluator"] |= {"min_mean_iou": 0.0, "min_class_iou": {}}
     (out / f"{name}.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     call(out, str(_ROOT / "pipeline" / "local_runner.py"), SEGLINE_CONFIG=f"{name}.yaml")
-    shown = call(out, "-m", "pipeline.cli", "lineage", "runs", "--json", "--config", f"{name}.yaml")
+    shown = call(out, "-c", _SEGLINE, "lineage", "runs", "--json", "--config", f"{name}.yaml")
     return json.loads(shown)[0]["metrics"]["mean_iou"]
 
 
