@@ -34,6 +34,10 @@ def share_feature(class_name: str) -> str:
 # A feature of our own datasets: what is wrong with an example; empty: nothing.
 PROBLEM = "segline_problem"
 
+# A feature of a folder's dataset: the round of labelling that an example came in.
+ROUND = "round"
+FIRST_ROUND = "first"
+
 # What the Transform step gives besides IMAGE and MASK.
 ORIGINAL_SIZE = "original_size"  # int64 [2], height and width before resizing
 CONTENT_BOX = "content_box"  # int64 [4], top, left, height, width in IMAGE; the rest is padding

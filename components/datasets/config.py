@@ -13,6 +13,7 @@ IMAGE_FOLDER = "image_folder"
 Color = tuple[schema.Byte, schema.Byte, schema.Byte]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
 SplitName = Literal["train", "validation", "test"]
+RoundName = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 FORMS = ("masks", "annotations", "labelme", "yolo", "run_lengths")
 
 
@@ -167,6 +168,13 @@ class FolderConfig(schema.Config):
         "to `images`, with or without its ending; or a table (.csv, .tsv, .json), which may be the "
         "same for all splits if it has a column called split. Without `train`, what no list names "
         "is train",
+    )
+
+    rounds: dict[RoundName, str] = pydantic.Field(
+        default_factory=dict,
+        description="round of labelling -> list of its pictures, as for `lists`; what none names "
+        "is of round `first`. The examples tell of each picture which round it came in, and "
+        "`features.slice_by: [round]` has each round evaluated",
     )
 
     @pydantic.field_validator("annotations", mode="before")

@@ -24,6 +24,7 @@ from components.datasets.config import IMAGE_FOLDER, FolderConfig
 from components.datasets.pairs import MaskSource, Pair, some
 from components.datasets.reading import read_pair
 from components.datasets.sources.mask_source import mask_source
+from components.datasets.splits.rounds import rounds_of
 from components.datasets.splits.splitting import split
 
 _LOG = logging.getLogger("segline.example_gen")
@@ -53,6 +54,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
       config: how both are read.
       fingerprint: of files and settings.
       bands: what the model sees, where that is not red, green and blue of 8 bits.
+      rounds: picture's name -> the round of labelling that it came in; empty: nobody tells.
       **kwargs: TFDS's, such as `data_dir`.
     """
 
@@ -66,12 +68,14 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         config: FolderConfig,
         fingerprint: str,
         bands: BandsConfig | None = None,
+        rounds: Mapping[str, str] | None = None,
         **kwargs: object,
     ) -> None:
         self._splits = splits
         self._masks = masks
         self._config = config
         self._bands = bands
+        self._rounds = rounds or {}
         state = tfds.core.BuilderConfig(
             name=fingerprint, version=_VERSION, description="One state of two folders."
         )
@@ -87,6 +91,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
                     "segmentation_mask": tfds.features.Image(shape=(None, None, 1)),
                     "file_name": tfds.features.Text(),
                     schema.PROBLEM: tfds.features.Text(),
+                    **({schema.ROUND: tfds.features.Text()} if self._rounds else {}),
                 }
             ),
         )
@@ -105,6 +110,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
                     "segmentation_mask": io.BytesIO(found.mask),
                     "file_name": pair.name,
                     schema.PROBLEM: found.problem,
+                    **({schema.ROUND: self._rounds[pair.name]} if self._rounds else {}),
                 },
             )
 
@@ -142,6 +148,7 @@ def open_folder(
             "picture's, names what else they have"
         )
     splits = split(matched.pairs, config, masks)
+    rounds = rounds_of(matched.pairs, config)
     for name, pairs in splits.items():
         if not pairs:
             raise UserError(
@@ -163,9 +170,11 @@ def open_folder(
     }
     if bands:
         state["bands"] = bands.model_dump(mode="json", include=_BANDS_READING)
+    if rounds:
+        state["rounds"] = rounds
     canonical = json.dumps(state, sort_keys=True)
     fingerprint = hashlib.sha256(canonical.encode()).hexdigest()[:16]
-    return ImageFolder(splits, masks, config, fingerprint, bands, data_dir=data_dir)
+    return ImageFolder(splits, masks, config, fingerprint, bands, rounds, data_dir=data_dir)
 
 
 def where_masks_are(config: FolderConfig) -> str:

@@ -67,6 +67,9 @@ class ExampleEncoder:
             names.add(self._config.example_id)
         if schema.PROBLEM in features:
             names.add(schema.PROBLEM)
+        self._has_rounds = bool(config.folder and config.folder.rounds)
+        if self._has_rounds:
+            names.add(schema.ROUND)
         self.decoders = tfds.decode.PartialDecoding(
             dict.fromkeys(names, True),
             decoders={image: encoded_picture(features[image]), mask: tfds.decode.SkipDecoding()},
@@ -75,6 +78,10 @@ class ExampleEncoder:
     def id_of(self, element: Element) -> bytes:
         """An element's id: the configured feature, or TFDS's own."""
         return element[self._config.example_id or _TFDS_ID]
+
+    def round_of(self, element: Element) -> str | None:
+        """The round of labelling that an element came in; None: nobody tells."""
+        return element[schema.ROUND].decode() if self._has_rounds else None
 
     def parts_of(self, element: Element) -> tuple[bytes, bytes]:
         """Image and mask of an element, encoded."""

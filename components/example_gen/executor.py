@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from typing import Any
@@ -17,7 +18,7 @@ from tfx import types
 from tfx.types import artifact_utils
 
 from components.common import beam_engine, counts, cpus, schema
-from components.example_gen import attempts, leaks, leave_out, quarantine
+from components.example_gen import attempts, leaks, leave_out, quarantine, rounds
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import (
     DatasetIdentity,
@@ -171,6 +172,8 @@ class Executor(beam_engine.EngineExecutor):
         quarantine.check(splits, config.bad_examples)
         _tell_left_out(splits, config)
         quarantine.write_report(artifact.uri, splits)
+        if counts_by_round := rounds.write_rounds(artifact.uri, splits):
+            artifact.set_string_custom_property(rounds.COUNTS, json.dumps(counts_by_round))
         found = _find_leaks(splits, config)
         leaks.write_leaks(artifact.uri, found)
         for split, outcome in splits.items():

@@ -52,6 +52,7 @@ class Outcome:
       hashes: of their pictures, in the same order.
       set_aside: those that can't be used.
       left_out: ids of those that `dataset.leave_out` names.
+      rounds: of labelling, of those in `good`; None where nobody tells.
     """
 
     read: int = 0
@@ -59,12 +60,13 @@ class Outcome:
     hashes: list[str] = dataclasses.field(default_factory=list)
     set_aside: list[SetAside] = dataclasses.field(default_factory=list)
     left_out: list[str] = dataclasses.field(default_factory=list)
+    rounds: list[str | None] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_json(cls, values: dict) -> Outcome:
         """Inverse of `dataclasses.asdict`."""
         bad = [SetAside(**one) for one in values["set_aside"]]
-        return cls(values["read"], values["good"], values["hashes"], bad, values["left_out"])
+        return cls(**{**values, "set_aside": bad})
 
 
 def to_record(image: bytes, mask: bytes, example_id: bytes, reason: str) -> bytes:
@@ -110,7 +112,8 @@ def _take_out(path: str, aside: str, outcome: Outcome, positions: set[int]) -> N
         image, mask, example_id = bytes_of(records[position], *schema.ENCODED_FEATURES)
         bad.append(to_record(image, mask, example_id, reason))
         outcome.set_aside.append(SetAside(outcome.good[position], reason))
-    for kept in (outcome.good, outcome.hashes):
+    kept: list
+    for kept in (outcome.good, outcome.hashes, outcome.rounds):
         kept[:] = [one for at, one in enumerate(kept) if at not in positions]
     if tf.io.gfile.exists(aside):
         bad = [*tf.data.TFRecordDataset(aside, "GZIP").as_numpy_iterator(), *bad]
@@ -187,6 +190,7 @@ def merge(outcomes: Sequence[Outcome]) -> Outcome:
         [text for one in outcomes for text in one.hashes],
         [bad for one in outcomes for bad in one.set_aside],
         [name for one in outcomes for name in one.left_out],
+        [told for one in outcomes for told in one.rounds],
     )
 
 

@@ -139,6 +139,7 @@ class WriteShards(beam.DoFn):
                     writer.write(result.record)
                     outcome.good.append(name)
                     outcome.hashes.append(result.picture_hash)
+                    outcome.rounds.append(self._encoder.round_of(element))
         attempt.set_aside(aside)
         return outcome
 

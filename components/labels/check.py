@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -73,7 +73,7 @@ def write_table(order: Sequence[Scored], marked: int, path: str) -> None:
 
 
 def render_page(
-    title: str, order: Sequence[Scored], marked: int, count: int, files: dict[str, Sequence[str]]
+    title: str, order: Sequence[Scored], marked: int, count: int, files: Mapping[str, Sequence[str]]
 ) -> str:
     """Makes the page of the worst.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -18,7 +19,7 @@ from components.common.picture_fit import Fit
 from components.data_validation.drift import read_drift
 from components.data_validation.validator import describe_anomalies, read_anomalies
 from components.datasets import vanishing
-from components.example_gen import leaks, quarantine
+from components.example_gen import leaks, quarantine, rounds
 from components.reporter import charts
 from components.reporter.split_look import (
     SplitLook,
@@ -68,6 +69,7 @@ class DataSection:
       set_aside_count: how many there are in all.
       left_out: ids of the examples that `dataset.leave_out` names, the first twenty of a split.
       left_out_count: how many there are in all.
+      rounds: (round of labelling, its pictures); empty: nobody tells rounds.
       leaks: one line for each picture that is in the training split too, the first twenty.
       leaks_count: how many there are in all.
       anomalies: one line each, with the split's name; None: not validated.
@@ -89,6 +91,7 @@ class DataSection:
     set_aside_count: int
     left_out: list[str]
     left_out_count: int
+    rounds: list[tuple[str, int]]
     leaks: list[str]
     leaks_count: int
     anomalies: list[str] | None
@@ -153,6 +156,7 @@ def make(
             f"{split}: {name}" for split, names in left_out.items() for name in names[:_MOST_TOLD]
         ],
         left_out_count=sum(map(len, left_out.values())),
+        rounds=_rounds(examples),
         leaks=[f"{leak.split}: {leak}" for leak in leaked[:_MOST_TOLD]],
         leaks_count=len(leaked),
         anomalies=_anomalies(artifacts.get("anomalies")),
@@ -235,6 +239,11 @@ def _seen(model_run: mlmd.Artifact | None) -> tuple[tuple[int, int], Fit]:
 def _bands(examples: mlmd.Artifact) -> BandsConfig | None:
     told = _text(examples, schema.BANDS) if schema.BANDS in examples.custom_properties else ""
     return BandsConfig.model_validate_json(told) if told else None
+
+
+def _rounds(examples: mlmd.Artifact) -> list[tuple[str, int]]:
+    by_split = rounds.read_rounds(examples.uri).values()
+    return sorted(Counter(name for ids in by_split for name in ids.values()).items())
 
 
 def _split_uri(artifact: mlmd.Artifact, split: str) -> str:

@@ -15,6 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     label = commands.add_parser("label", help="labels that look wrong; what to label next")
     verbs = label.add_subparsers(required=True, metavar="command")
     _add_check(verbs)
+    _add_next(verbs)
 
 
 def _add_check(verbs: argparse._SubParsersAction) -> None:
@@ -53,6 +54,38 @@ def _add_check(verbs: argparse._SubParsersAction) -> None:
     check.set_defaults(function=_check)
 
 
+def _add_next(verbs: argparse._SubParsersAction) -> None:
+    following = verbs.add_parser(
+        "next",
+        help="choose pictures to label, and copy them out with predicted masks as a start",
+        description="Chooses the pictures that the run's model is least sure of, no two of them "
+        "alike, and none like what is labelled. They go to --out with the model's masks, in a form "
+        "that Label Studio and CVAT import. Nothing is sent anywhere.",
+    )
+    following.add_argument("folder", metavar="FOLDER", help="pictures without labels, to any depth")
+    following.add_argument(
+        "--count", type=positive, required=True, metavar="N", help="how many to choose"
+    )
+    following.add_argument(
+        "--out", metavar="DIR", required=True, help="a new folder, for this round"
+    )
+    following.add_argument(
+        "--form",
+        choices=("coco", "masks"),
+        default="coco",
+        help="coco: polygons, for Label Studio and for CVAT's COCO 1.0. masks: PNGs in colours, "
+        "for CVAT's Segmentation mask 1.1. Default: %(default)s",
+    )
+    following.add_argument(
+        "--run",
+        default="latest",
+        metavar="RUN",
+        help="whose model is asked, and whose training pictures are labelled; default: %(default)s",
+    )
+    add_config(following)
+    following.set_defaults(function=_next)
+
+
 def _check(options: argparse.Namespace) -> None:
     console = quiet_console()
     import os
@@ -86,3 +119,43 @@ def _check(options: argparse.Namespace) -> None:
         soft_wrap=True,
         markup=False,
     )
+
+
+def _next(options: argparse.Namespace) -> None:
+    console = quiet_console()
+    from components.common.served_model import ServedModel
+    from components.labels import handout, selection
+    from components.labels.folds import read_records
+    from components.labels.inference import Inference
+    from components.predictor.picture_files import find_pictures
+    from pipeline.commands.common import config_and_store
+    from pipeline.commands.label_run import training_of
+    from pipeline.metadata.history import find_run
+
+    config, store = config_and_store(options)
+    training, path = training_of(find_run(store, config.name, options.run))
+    files = find_pictures([options.folder], options.out)
+    model = ServedModel(path)
+    inference = Inference(model)
+    candidates = []
+    for found in selection.look(model, inference, files):
+        if isinstance(found, str):
+            console.print(f"✗ {found}", style="red", markup=False, soft_wrap=True)
+        else:
+            candidates.append(found)
+    if not candidates:
+        raise UserError(f"{options.folder}: none of its {len(files)} pictures can be read")
+    labelled = (record for _, record in read_records(training.train_files))
+    known = selection.features_of(inference, labelled)
+    chosen = selection.choose(candidates, options.count, known)
+    masks = (prediction.mask for prediction in selection.predict(model, chosen))
+    handout.hand_out(chosen, masks, model.classes, options.out, options.form)
+    console.print(
+        f"{len(chosen)} of {len(candidates)} pictures in {options.out}; what the model makes of "
+        f"them is a start, not a label: correct it",
+        soft_wrap=True,
+        markup=False,
+    )
+    blank = handout.left_blank(model.classes)
+    if options.form == "coco" and blank:
+        console.print(f"{blank} has no polygons: it is what is left, and comes back as value 0")

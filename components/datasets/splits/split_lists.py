@@ -66,12 +66,13 @@ def split(pairs: Sequence[Pair], config: FolderConfig) -> dict[str, list[Pair]]:
     return result
 
 
-def read_list(path: str, split_name: str | None = None) -> list[Line]:
+def read_list(path: str, split_name: str | None = None, key: str = "lists") -> list[Line]:
     """The lines of a list of pictures, or rows of a table, without comments and headings.
 
     Args:
       path: a text file; .csv, .tsv and .json are tables.
       split_name: of a table with a column of splits, the rows of this one.
+      key: the config's, for a message.
 
     Raises:
       UserError: there is no such file, or it is no text.
@@ -80,9 +81,9 @@ def read_list(path: str, split_name: str | None = None) -> list[Line]:
         with open(os.path.expanduser(path), "rb") as file:
             text = file_tree.decoded(file.read())
     except OSError as error:
-        raise UserError(f"dataset.folder.lists: {path}: {error.strerror}") from error
+        raise UserError(f"dataset.folder.{key}: {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(f"dataset.folder.lists: {path} is no text in UTF-8") from error
+        raise UserError(f"dataset.folder.{key}: {path} is no text in UTF-8") from error
     if path.lower().endswith(".json"):
         return _of_json(text, split_name)
     if path.lower().endswith(TABLES):
@@ -198,18 +199,19 @@ class _Known:
 
 
 def listed_only(
-    pairs: Sequence[Pair], lists: Sequence[tuple[str, str]]
+    pairs: Sequence[Pair], lists: Sequence[tuple[str | None, str]], key: str = "lists"
 ) -> tuple[list[Pair], list[str]]:
     """The pairs that lists name, and what they name that is not there.
 
     Args:
       pairs: all of them.
-      lists: splits and their files.
+      lists: splits and their files; None: all that a file names.
+      key: the config's, for a message.
     """
     known = _Known(pairs)
     found, missing = set(), []
     for name, path in lists:
-        for line in read_list(path, name):
+        for line in read_list(path, name, key):
             pair = known.find(line)
             if pair:
                 found.add(pair.name)

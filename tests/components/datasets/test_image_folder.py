@@ -13,7 +13,7 @@ from PIL import Image
 from components.common import schema
 from components.common.errors import UserError
 from components.common.picture_settings import DEFAULT
-from components.datasets import reading
+from components.datasets import image_folder, reading
 from components.datasets.config import FolderConfig
 from components.datasets.masks import mask_values
 from components.datasets.sources.mask_files import MaskFiles
@@ -328,3 +328,36 @@ def test_settings_that_do_not_fit(settings, message):
         DatasetConfig(name="image_folder")
     with pytest.raises(ValueError, match="folder: needed for"):
         DatasetConfig(name="pets", folder=FolderConfig(images="a", masks="b"))
+
+
+def test_rounds_of_labelling_are_told_of_each_picture_and_are_part_of_the_version(folder, tmp_path):
+    root, truths = folder
+    listed = sorted(truths)[::3]
+    (tmp_path / "second.txt").write_text("\n".join(listed))
+    plain = image_folder.open_folder(config_of(root), str(tmp_path / "tfds"))
+    config = config_of(root, rounds={"second": str(tmp_path / "second.txt")})
+    builder = image_folder.open_folder(config, str(tmp_path / "tfds"))
+    assert builder.builder_config.name != plain.builder_config.name
+    builder.download_and_prepare()
+    skip = {name: tfds.decode.SkipDecoding() for name in ("image", "segmentation_mask")}
+    found = {}
+    for split in schema.SPLITS:
+        for one in builder.as_dataset(split, decoders=skip).as_numpy_iterator():
+            found[one["file_name"].decode()] = one["round"].decode()
+    assert found == {name: "second" if name in listed else "first" for name in truths}
+
+
+@pytest.mark.parametrize(
+    "lists, message",
+    [
+        ({"second": "a/0.jpg\nno.jpg"}, "second.txt names 1 pictures that are not in .*no.jpg"),
+        ({"second": "a/0.jpg", "third": "a/0.jpg"}, "a/0.jpg is of second and of third"),
+    ],
+)
+def test_rounds_that_cant_be(folder, tmp_path, lists, message):
+    paths = {name: tmp_path / f"{name}.txt" for name in lists}
+    for name, content in lists.items():
+        paths[name].write_text(content)
+    config = config_of(folder[0], rounds={name: str(path) for name, path in paths.items()})
+    with pytest.raises(UserError, match=message):
+        image_folder.open_folder(config, str(tmp_path / "tfds"))

@@ -6,7 +6,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from components.common.errors import UserError
-from components.example_gen import dataset
+from components.example_gen import dataset, leave_out
 from components.example_gen.config import DatasetConfig, FeaturesConfig, SplitsConfig
 
 
@@ -129,3 +129,41 @@ def test_deep_pictures_are_refused(config, dtype, bands):
 def test_right_features_pass(config):
     right = changed(config, features=FeaturesConfig(example_id="file_name", slice_by=("kind",)))
     dataset.check_features(dataset.open_dataset(right), right)
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("gone.txt", None, "there is no file .*gone.txt"),
+        ("empty.txt", "\n \n", "empty.txt names no example; leave the key out"),
+        ("other.csv", "name,score\na,1\n", "other.csv has no column example_id"),
+        ("none.csv", "example_id,leave_out\na,no\n", "none.csv names no example"),
+        ("bytes.txt", b"\xff\xfa\x80", "bytes.txt is no text in UTF-8"),
+    ],
+)
+def test_lists_of_what_to_leave_out_that_cant_be_used(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=f"dataset.leave_out: {message}"):
+        leave_out.read_leave_out(str(path))
+
+
+def test_a_list_of_other_data_stops_the_run():
+    assert leave_out.unknown({"a", "b"}, ["a"]) == ["b"]
+    with pytest.raises(UserError, match="no split has any of its 2 examples, such as a, b"):
+        leave_out.unknown({"a", "b"}, [])
+
+
+def test_fingerprint_is_of_what_is_left_out_and_not_of_the_lists_form(config, tmp_path):
+    whole = dataset.identify(dataset.open_dataset(config), config).fingerprint
+
+    def fingerprint(name, content):
+        (tmp_path / name).write_text(content)
+        listed = config.model_copy(update={"leave_out": str(tmp_path / name)})
+        return dataset.identify(dataset.open_dataset(listed), listed).fingerprint
+
+    one = fingerprint("list.txt", "a\nb\n")
+    assert one != whole
+    assert fingerprint("list.csv", "example_id\nb\na\n") == one
+    assert fingerprint("list.txt", "a\n") not in (one, whole)

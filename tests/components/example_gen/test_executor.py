@@ -277,3 +277,25 @@ def test_ids_that_are_paths_write_nothing_outside_the_artifact(
     assert not outside and not os.path.exists("/tmp/segline_evil")
     allowed = {"Split-train", "Split-validation", "Split-test", "quarantine", "leaks.json"}
     assert {path.name for path in folder.iterdir()} <= allowed
+
+
+def ids_of(folder, split):
+    return [one[schema.EXAMPLE_ID].bytes_list.value[0].decode() for one in read(folder, split)]
+
+
+def test_what_a_list_names_is_left_out_and_counted(config, pet_classes, tmp_path, caplog):
+    skip = {name: tfds.decode.SkipDecoding() for name in ("image", "segmentation_mask")}
+    elements = dataset.open_dataset(config).as_dataset(config.splits.train, decoders=skip)
+    names = [one["file_name"].decode() for one in elements.as_numpy_iterator()]
+    table = tmp_path / "labels.csv"
+    marks = {names[0]: "yes", names[5]: "yes", names[6]: "no", "nobody": "yes"}
+    lines = [f"{mark},{name},train,0.1" for name, mark in marks.items()]
+    table.write_text("\n".join(["leave_out,example_id,split,score", *lines]))
+    listed = config.model_copy(update={"leave_out": str(table)})
+    artifact = generate(listed, pet_classes, tmp_path)
+    wanted = [name for name in names if name not in (names[0], names[5])]
+    assert ids_of(tmp_path, "train") == wanted
+    assert artifact.get_int_custom_property("train_left_out") == 2
+    assert artifact.get_int_custom_property("train_set_aside") == 0
+    assert quarantine.read_left_out(artifact.uri)["train"] == [names[0], names[5]]
+    assert "names 1 examples that no split has, such as: nobody" in caplog.text
