@@ -1,5 +1,6 @@
 """Labels: which of them look wrong, and which pictures to label next.
 
-Not a step, but what `segline label` does with the models that the steps have made. Used from
-outside: `check`, `selection` and `handout`.
+No step of the chain, but what `segline label` does with what a run has made. From outside: `folds`
+scores labels, out of fold, and `check` shows the worst; `inference` asks a model's network,
+`selection` chooses by what it says, and `handout` writes what is to be labelled.
 """

@@ -334,9 +334,9 @@ def test_rounds_of_labelling_are_told_of_each_picture_and_are_part_of_the_versio
     root, truths = folder
     listed = sorted(truths)[::3]
     (tmp_path / "second.txt").write_text("\n".join(listed))
-    plain = image_folder.open_folder(config_of(root), str(tmp_path / "tfds"))
+    plain = image_folder.open_folder(config_of(root).folder, str(tmp_path / "tfds"))
     config = config_of(root, rounds={"second": str(tmp_path / "second.txt")})
-    builder = image_folder.open_folder(config, str(tmp_path / "tfds"))
+    builder = image_folder.open_folder(config.folder, str(tmp_path / "tfds"))
     assert builder.builder_config.name != plain.builder_config.name
     builder.download_and_prepare()
     skip = {name: tfds.decode.SkipDecoding() for name in ("image", "segmentation_mask")}
@@ -360,4 +360,4 @@ def test_rounds_that_cant_be(folder, tmp_path, lists, message):
         paths[name].write_text(content)
     config = config_of(folder[0], rounds={name: str(path) for name, path in paths.items()})
     with pytest.raises(UserError, match=message):
-        image_folder.open_folder(config, str(tmp_path / "tfds"))
+        image_folder.open_folder(config.folder, str(tmp_path / "tfds"))
