@@ -112,8 +112,8 @@ def _take_out(path: str, aside: str, outcome: Outcome, positions: set[int]) -> N
         image, mask, example_id = bytes_of(records[position], *schema.ENCODED_FEATURES)
         bad.append(to_record(image, mask, example_id, reason))
         outcome.set_aside.append(SetAside(outcome.good[position], reason))
-    kept: list
-    for kept in (outcome.good, outcome.hashes, outcome.rounds):
+    outcome.rounds = [told for at, told in enumerate(outcome.rounds) if at not in positions]
+    for kept in (outcome.good, outcome.hashes):
         kept[:] = [one for at, one in enumerate(kept) if at not in positions]
     if tf.io.gfile.exists(aside):
         bad = [*tf.data.TFRecordDataset(aside, "GZIP").as_numpy_iterator(), *bad]
