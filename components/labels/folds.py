@@ -98,7 +98,7 @@ def score_out_of_fold(
       training: of the run.
       count: of folds, at least 2.
       work: folder for what is done so far, of this run and number of folds alone.
-      tell: is called with a line when a fold is done.
+      tell: is called with a line when a fold is begun, and when all are done.
 
     Raises:
       UserError: there are fewer pictures than folds.
@@ -109,10 +109,14 @@ def score_out_of_fold(
         folder = os.path.join(work, f"fold-{number + 1}")
         done = os.path.join(folder, _SCORES_FILE)
         if not os.path.exists(done):
+            held_out = sum(fold == number for fold in folds.values())
+            tell(
+                f"fold {number + 1} of {count}: training without {held_out} of {len(folds)} pictures"
+            )
             _write(done, _score_fold(training, folds, number, folder))
         with open(done, encoding="utf-8") as file:
             found += [Scored(**one) for one in json.load(file)]
-        tell(f"fold {number + 1} of {count}: {len(found)} of {len(folds)} pictures scored")
+    tell(f"{len(found)} training pictures scored, each by a model that has not seen it")
     return found
 
 

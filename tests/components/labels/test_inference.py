@@ -58,9 +58,10 @@ def test_probabilities_labels_and_features_are_the_networks(network, saved, fit,
         images, labels = views(fit, number, image, mask)
         np.testing.assert_array_equal(seen.labels, labels)
         wanted = softmax(network(images, training=False).numpy())
-        np.testing.assert_allclose(seen.probabilities, wanted, atol=1e-4)
+        near = 2e-3 if fit == "tiles" else 1e-4  # large pictures are kept in half precision
+        np.testing.assert_allclose(seen.probabilities, wanted, atol=near)
         mirrored = softmax(network(images[:, :, ::-1], training=False).numpy())[:, :, ::-1]
-        np.testing.assert_allclose(seen.mirrored, mirrored, atol=1e-4)
+        np.testing.assert_allclose(seen.mirrored, mirrored, atol=near)
 
 
 def test_features_are_the_mean_of_what_the_encoder_ends_with(network, saved, tmp_path):
@@ -68,8 +69,10 @@ def test_features_are_the_mean_of_what_the_encoder_ends_with(network, saved, tmp
     records = tf.data.TFRecordDataset([str(tmp_path / "examples.gz")], "GZIP").as_numpy_iterator()
     (seen,) = Inference(ServedModel(saved("stretch"))).see(records)
     encoder = network.get_layer(ENCODER_NAME)
-    scaled = network.layers[1](image[None].astype(np.float32) / 255)
-    wanted = encoder(scaled)[-1].numpy().mean((1, 2))[0]
+    picture = image[None].astype(np.float32) / 255
+    for layer in network.layers[1 : network.layers.index(encoder)]:  # what scales it, if any
+        picture = layer(picture)
+    wanted = encoder(picture)[-1].numpy().mean((1, 2))[0]
     assert np.abs(wanted).max() > 1e-2
     np.testing.assert_allclose(seen.features, wanted, atol=1e-4)
 
