@@ -110,9 +110,7 @@ def score_out_of_fold(
         done = os.path.join(folder, _SCORES_FILE)
         if not os.path.exists(done):
             held_out = sum(fold == number for fold in folds.values())
-            tell(
-                f"fold {number + 1} of {count}: training without {held_out} of {len(folds)} pictures"
-            )
+            tell(f"fold {number + 1} of {count}: training without {held_out} pictures")
             _write(done, _score_fold(training, folds, number, folder))
         with open(done, encoding="utf-8") as file:
             found += [Scored(**one) for one in json.load(file)]
