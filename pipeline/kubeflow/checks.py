@@ -44,6 +44,7 @@ def _paths(config: PipelineConfig) -> Iterator[str]:
     """Files and folders that the steps open: in a pod there is only what is mounted."""
     paths: dict[str, str | None] = {
         "dataset.data_dir": config.dataset.data_dir,
+        "dataset.leave_out": config.dataset.leave_out,
         "run.serving_dir": config.run.serving_dir,
         "data_validation.schema_path": config.data_validation.schema_path,
     }
@@ -58,6 +59,7 @@ def _paths(config: PipelineConfig) -> Iterator[str]:
         named = enumerate(folder.annotations)
         paths |= {f"dataset.folder.annotations.{number}": path for number, path in named}
         paths |= {f"dataset.folder.lists.{split}": path for split, path in folder.lists.items()}
+        paths |= {f"dataset.folder.rounds.{name}": path for name, path in folder.rounds.items()}
     for key, path in paths.items():
         if path and "://" not in path and not _is_mounted(path, config):
             yield (
