@@ -123,6 +123,7 @@ def transform_graph(config: PipelineConfig, out: Path) -> Path:
     """The Transform step's graph, which learns nothing from the data; made once."""
     import apache_beam as beam
     import tensorflow as tf
+    import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
     from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
@@ -145,6 +146,8 @@ def transform_graph(config: PipelineConfig, out: Path) -> Path:
             lambda inputs: preprocessing_fn(inputs, custom)
         )
         _ = made | tft_beam.WriteTransformFn(str(folder))
+        raw = str(folder / tft.TFTransformOutput.RAW_METADATA_DIR)
+        _ = metadata | tft_beam.WriteMetadata(raw, pipeline)
     return folder
 
 
