@@ -1,9 +1,34 @@
-"""Examples for the network that is exported."""
-
 import pytest
 import small_models
 
+from components.common.picture_fit import PictureFit
 from components.exporter.exporting import Data
+
+
+@pytest.fixture(scope="session")
+def network():
+    return small_models.trained()
+
+
+FITS = {
+    "stretch": PictureFit(image_size=small_models.SIZE),
+    "pad": PictureFit(image_size=small_models.SIZE, fit="pad"),
+    "tiles": PictureFit(image_size=small_models.SIZE, fit="tiles", tiles={"overlap": 8}),
+}
+
+
+@pytest.fixture(scope="session")
+def saved(network, tmp_path_factory):
+    """fit -> a SavedModel."""
+    folders = {}
+
+    def make(fit):
+        if fit not in folders:
+            folder = tmp_path_factory.mktemp("models") / fit
+            folders[fit] = small_models.save(network, folder, FITS[fit])
+        return folders[fit]
+
+    return make
 
 
 @pytest.fixture(scope="session")

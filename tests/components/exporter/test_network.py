@@ -1,12 +1,22 @@
-"""The network out of a SavedModel, against the Keras model that went in."""
+"""The network out of a SavedModel, against the Keras model that went in.
+
+And what `components.labels.inference` sees by it: the models that it takes are made here.
+"""
+
+import io
 
 import numpy as np
 import pytest
 import small_models
 import tensorflow as tf
+from PIL import Image
 
+from components.common import schema
 from components.common.network import take_network
+from components.common.served_model import ServedModel
 from components.exporter.on_device import on_device
+from components.labels.inference import Inference
+from components.trainer.encoders import ENCODER_NAME
 
 pytestmark = pytest.mark.slow
 
@@ -56,3 +66,77 @@ def test_what_a_device_runs_has_classes_and_probabilities(network, saved, pictur
 def test_a_model_that_sees_another_size_has_none(saved):
     with pytest.raises(ValueError, match="0 networks in the model take pictures of 64x32"):
         take_network(tf.saved_model.load(saved("stretch")), (32, 64))
+
+
+SHAPES = {"stretch": [(32, 32), (50, 40)], "pad": [(16, 32)], "tiles": [(32, 56), (64, 32)]}
+# With `tiles`: windows side by side, the last of them at the end; which columns (or rows) of it
+# the one before has already.
+WINDOWS = [[(0, 0, 0, 0), (0, 24, 0, 8)], [(0, 0, 0, 0), (32, 0, 0, 0)]]
+
+
+def softmax(logits):
+    raised = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return raised / raised.sum(-1, keepdims=True)
+
+
+def views(fit, number, image, mask):
+    """float32 [n, 32, 32, 3] and class indices [n, 32, 32] of a picture, made by NumPy."""
+    indices = np.where(mask == 7, 1, 0).astype(np.uint8)
+    image = image.astype(np.float32) / 255
+    if fit == "tiles":
+        images, labels = [], []
+        for top, left, rows, columns in WINDOWS[number]:
+            images.append(image[top : top + 32, left : left + 32])
+            label = indices[top : top + 32, left : left + 32].copy()
+            label[:rows], label[:, :columns] = 255, 255
+            labels.append(label)
+        return np.stack(images), np.stack(labels)
+    if fit == "pad":  # 16 rows in the middle of 32
+        padded, label = np.full((32, 32, 3), 0.5, np.float32), np.full((32, 32), 255, np.uint8)
+        padded[8:24], label[8:24] = image, indices
+        return padded[None], label[None]
+    return image[None], indices[None]
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad", "tiles"])
+def test_probabilities_labels_and_features_are_the_networks(network, saved, fit, tmp_path):
+    pairs = small_models.write_examples(tmp_path / "examples.gz", SHAPES[fit])
+    records = tf.data.TFRecordDataset([str(tmp_path / "examples.gz")], "GZIP").as_numpy_iterator()
+    inference = Inference(ServedModel(saved(fit)))
+    found = list(inference.see(records, flip=True))
+    assert len(found) == len(pairs)
+    for number, (seen, (image, mask)) in enumerate(zip(found, pairs, strict=True)):
+        if image.shape[:2] == (50, 40):  # resized by TensorFlow: no arithmetic to repeat here
+            continue
+        images, labels = views(fit, number, image, mask)
+        np.testing.assert_array_equal(seen.labels, labels)
+        wanted = softmax(network(images, training=False).numpy())
+        near = 2e-3 if fit == "tiles" else 1e-4  # large pictures are kept in half precision
+        np.testing.assert_allclose(seen.probabilities, wanted, atol=near)
+        mirrored = softmax(network(images[:, :, ::-1], training=False).numpy())[:, :, ::-1]
+        np.testing.assert_allclose(seen.mirrored, mirrored, atol=near)
+
+
+def test_features_are_the_mean_of_what_the_encoder_ends_with(network, saved, tmp_path):
+    ((image, _),) = small_models.write_examples(tmp_path / "examples.gz", [(32, 32)])
+    records = tf.data.TFRecordDataset([str(tmp_path / "examples.gz")], "GZIP").as_numpy_iterator()
+    (seen,) = Inference(ServedModel(saved("stretch"))).see(records)
+    encoder = network.get_layer(ENCODER_NAME)
+    picture = image[None].astype(np.float32) / 255
+    for layer in network.layers[1 : network.layers.index(encoder)]:  # what scales it, if any
+        picture = layer(picture)
+    wanted = encoder(picture)[-1].numpy().mean((1, 2))[0]
+    assert np.abs(wanted).max() > 1e-2
+    np.testing.assert_allclose(seen.features, wanted, atol=1e-4)
+
+
+def test_a_picture_without_a_mask_is_seen_as_one_with(network, saved):
+    inference = Inference(ServedModel(saved("pad")))
+    image = np.random.default_rng(0).integers(0, 255, (16, 32, 3)).astype(np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, "PNG")
+    (seen,) = inference.see([inference.blank(encoded.getvalue(), (32, 16))])
+    images, labels = views("pad", 0, image, np.zeros((16, 32)))
+    np.testing.assert_array_equal(seen.labels != schema.IGNORE_INDEX, labels != 255)
+    wanted = softmax(network(images, training=False).numpy())
+    np.testing.assert_allclose(seen.probabilities, wanted, atol=1e-4)
