@@ -37,8 +37,7 @@ def masks_at_size(probabilities: tf.Tensor, boxes: tf.Tensor, sizes: tf.Tensor) 
     """
 
     def encode(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        classes = tf.argmax(probabilities_at(*one), axis=-1)
-        return tf.io.encode_png(tf.cast(classes, tf.uint8)[..., tf.newaxis])
+        return _encode(_classes_at(*one))
 
     return tf.map_fn(
         encode, (probabilities, boxes, sizes), fn_output_signature=tf.TensorSpec([], tf.string)
@@ -52,9 +51,8 @@ def masks_and_shares_at_size(
     num_classes = probabilities.shape[-1]
 
     def encode(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        mask = classes_at(*one)
-        png = tf.io.encode_png(tf.cast(mask, tf.uint8)[..., tf.newaxis])
-        return png, class_shares(mask, num_classes)
+        mask = _classes_at(*one)
+        return _encode(mask), class_shares(mask, num_classes)
 
     return tf.map_fn(
         encode,
@@ -64,3 +62,11 @@ def masks_and_shares_at_size(
             tf.TensorSpec([num_classes], tf.float32),
         ),
     )
+
+
+def _classes_at(probabilities: tf.Tensor, box: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    return tf.argmax(probabilities_at(probabilities, box, size), axis=-1)
+
+
+def _encode(mask: tf.Tensor) -> tf.Tensor:
+    return tf.io.encode_png(tf.cast(mask, tf.uint8)[..., tf.newaxis])
