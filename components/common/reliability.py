@@ -36,15 +36,26 @@ def count_bins(confidence: tf.Tensor, correct: tf.Tensor, counted: tf.Tensor) ->
     """
     # A network that has diverged is the Evaluator's to refuse.
     confidence = tf.where(tf.math.is_nan(confidence), 0.0, confidence)
-    units = tf.cast(tf.round(tf.clip_by_value(confidence, 0.0, 1.0) * UNIT), tf.int64)
-    bins = tf.bitwise.right_shift(tf.maximum(units * BINS - 1, 0), tf.constant(_BITS, tf.int64))
-    batch = tf.shape(confidence, tf.int64)[0]
+    units = tf.cast(tf.round(tf.clip_by_value(confidence, 0.0, 1.0) * UNIT), tf.int32)
+    bins = tf.bitwise.right_shift(tf.maximum(units * BINS - 1, 0), _BITS)
+    batch = tf.shape(confidence)[0]
     cells = tf.range(batch)[:, tf.newaxis, tf.newaxis] * BINS + bins
-    values = tf.stack([tf.ones_like(units), tf.cast(correct, tf.int64), units], axis=-1)
-    sums = tf.math.unsorted_segment_sum(
-        tf.boolean_mask(values, counted), tf.boolean_mask(cells, counted), batch * BINS
+    # What does not count has a cell behind all others, which is left out: a picture may have a
+    # hundred megapixels, and a copy of what counts would be as large again.
+    cells = tf.where(counted, cells, batch * BINS)
+    sums = [_sum(weights, cells, batch * BINS) for weights in (None, correct, units)]
+    return tf.reshape(tf.stack(sums, axis=-1), [-1, BINS, 3])
+
+
+def _sum(weights: tf.Tensor | None, cells: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Of the weights, or of ones, in each of the cells below `size`: int64 [size]."""
+    return tf.math.bincount(
+        cells,
+        weights=None if weights is None else tf.cast(weights, tf.int64),
+        minlength=size,
+        maxlength=size,
+        dtype=tf.int64,
     )
-    return tf.reshape(sums, [-1, BINS, 3])
 
 
 def calibration_error(bins: np.ndarray) -> float:
