@@ -70,7 +70,7 @@ def network_answers(folder: str, files: list[str], size: tuple[int, int]):
     import tensorflow as tf
 
     from components.common import schema
-    from components.exporter.network import take_network
+    from components.common.network import take_network
 
     model = tf.saved_model.load(folder)
     taken = take_network(model, size)

@@ -21,8 +21,8 @@ import scipy.special
 
 from components.common import confusion
 from components.common.model_card import read_card
+from components.common.network import take_network
 from components.datasets.synthetic_pets import SyntheticPets, draw_pet
-from components.exporter.network import take_network
 
 PROJECT = Path(__file__).resolve().parents[2]
 STEPS = [
