@@ -31,11 +31,14 @@ class Which:
     Attributes:
       since: seconds since the epoch; what came before it is left out.
       served_since: likewise, when the version became the stable one.
+      service: name of the InferenceService; where the log names another, that is left out. Empty:
+        all count.
       slice_by: slicing features; a request's are told by headers of these names.
     """
 
     since: float = 0.0
     served_since: float = 0.0
+    service: str = ""
     slice_by: tuple[str, ...] = ()
 
 
@@ -89,6 +92,7 @@ class _Reader:
         self._rows: list[Row] = []
         self._values: dict[_Key, Values] = {}
         self._slices: dict[str, dict[str, str]] = {}
+        self._others: set[str] = set()  # ids that another model has answered
 
     def read(self) -> Requests:
         for path in self._logs:
@@ -118,6 +122,8 @@ class _Reader:
                     yield place, found
 
     def _why_not(self, event: Event) -> str:
+        if self._which.service and event.service not in ("", self._which.service):
+            return f"of InferenceService {event.service}, not {self._which.service}"
         if event.endpoint == "canary":
             return "of the canary"
         if event.time is not None and event.time < self._which.since:
@@ -138,9 +144,12 @@ class _Reader:
         if event.kind == "request":
             return
         try:
-            answers = payloads.answers_of(event.body, self._observer.class_names)
+            answers = payloads.answers_of(
+                event.body, self._observer.class_names, self._observer.max_megapixels
+            )
         except payloads.OtherModelError:
             self._left_out["of another model"] += 1
+            self._others.add(event.id)
         except ValueError as error:
             self._bad(place, str(error))
         else:
@@ -149,7 +158,7 @@ class _Reader:
 
     def _pictures_of_requests(self, paths: Iterable[str]) -> Iterator[tuple[str, _Key, bytes]]:
         for place, event in self._events(paths, told=False):
-            if event.kind != "request":
+            if event.kind != "request" or event.id in self._others:
                 continue
             try:
                 found = payloads.pictures_of(event.body)

@@ -51,7 +51,9 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
         config.watch.pictures,
         os.path.join(config.folder, _FOLDER),
     )
-    which = request_log.Which(since, served.since, served.data.slice_by)
+    which = request_log.Which(
+        since, served.since, config.pusher.rollout.model_name, served.data.slice_by
+    )
     requests = request_log.read(options.logs, observer, which)
     findings = comparison.compare(
         told, requests.table, drift.max_divergence, config.watch.least_requests

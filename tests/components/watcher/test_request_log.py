@@ -199,6 +199,13 @@ def record(kind, name, body, **more):
     }
 
 
+def parquet_record(one):
+    """kserve/kserve pkg/logger/marshaller_record.go: texts, and no time."""
+    flat = {name: value for name, value in one.items() if name != "occurrenceTime"}
+    empty = dict.fromkeys(("sourceUri", "endpoint", "metadata", "annotations", "certName"), "")
+    return {**empty, **flat, "url": "s3://logs/pets", "tlsSkipVerify": False}
+
+
 def write_lines(path, lines):
     text = "\n".join(one if isinstance(one, str) else json.dumps(one) for one in lines)
     path.write_text(text + "\n")
@@ -262,8 +269,7 @@ def test_what_the_logger_stores_in_a_bucket_is_the_same(plain, answers, tmp_path
     (lists / "a-request.json").write_text(json.dumps(records))
     for name, one in zip(("a-request.json", "a-response.json"), records, strict=True):
         (singles / name).write_text(json.dumps(one))
-    # marshaller_record.go
-    flat = [{**one, "url": "s3://logs/pets", "metadata": "", "endpoint": ""} for one in records]
+    flat = [parquet_record(one) for one in records]
     pq.write_table(pa.Table.from_pylist(flat), columns / "a-request.parquet")
     with gzip.open(packed / "log.jsonl.gz", "wt") as file:
         file.write("\n".join(map(json.dumps, records)))
@@ -275,6 +281,29 @@ def test_what_the_logger_stores_in_a_bucket_is_the_same(plain, answers, tmp_path
         assert table.count == 2
         for name, values in tables[0].values.items():
             assert table.values[name].tolist() == values.tolist()
+
+
+def large_png(side):
+    """A PNG of one bit a pixel that is small as a file."""
+    buffer = io.BytesIO()
+    Image.new("1", (side, side)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def wide_png():
+    pixels = np.random.default_rng(0).integers(0, 2**16, (40, 40), dtype=np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_picture_that_the_model_would_refuse_is_not_decoded(plain):
+    """By its header, as `serving_default` does (components/trainer/request_check.py)."""
+    assert plain.max_megapixels == 100
+    large, broken, fine = plain.looks([large_png(14000), wide_png()[:-30], wide_png()])
+    assert large == "the model can't take the picture: it has more than 100 megapixels"
+    assert broken.startswith("the model can't take the picture: ")
+    assert fine["height"] == 40
 
 
 def test_what_can_t_be_read_is_counted_and_told(plain, tmp_path):
@@ -289,16 +318,32 @@ def test_what_can_t_be_read_is_counted_and_told(plain, tmp_path):
         event(RESPONSE, "e", {"predictions": [{"confidence": [1], "mask_png_bytes": 3}]}),
         {**event(REQUEST, "f", None), "data": "not json"},
         event(REQUEST, "g", {"signature_name": "evaluate", "instances": [{"b64": ""}]}),
+        event(RESPONSE, "h", {"predictions": [{"confidence": 10**400}]}),
+        event(RESPONSE, "i", {"predictions": [{"class_shares": [10**400, 0], "size": [1, 1]}]}),
+        event(RESPONSE, "j", response_body({"mask_png_bytes": [large_png(14000)]})),
+        event(RESPONSE, "k", response_body({"mask_png_bytes": [large_png(20000)]})),
+        event(RESPONSE, "l", response_body({"mask_png_bytes": [b"no mask"]})),
+        event(REQUEST, "m", request_body([large_png(14000), wide_png()[:-30]])),
+        # Not this one: only its headers are nobody's.
+        event(REQUEST, "n", request_body([good]), metadata="[" * 100_000),
+        event(RESPONSE, ["o"], None),
     ]
     path = write_lines(tmp_path / "log.jsonl", lines)
     (tmp_path / "damaged.jsonl.gz").write_bytes(gzip.compress(b"{}" * 1000)[:-9])
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
     (tmp_path / "no_picture.png").write_bytes(b"no picture")
     found = request_log.read([str(tmp_path)], plain, Which())
-    assert found.table.count == 1 and found.unreadable == 12
+    rows = [{"height": 3, "width": 4, "confidence": None, "error": None}]
+    columns = [(name, pa.float64()) for name in ("height", "width", "confidence")]
+    table = pa.Table.from_pylist(rows, pa.schema([*columns, ("error", pa.string())]))
+    for name in SHARES:
+        table = table.append_column(name, pa.array([0.5]))
+    pq.write_table(table, tmp_path / "no_number.parquet")
+    found = request_log.read([str(tmp_path)], plain, Which())
+    assert found.table.count == 2 and found.unreadable == 21
     assert len(found.problems) == 3
     only_log = request_log.read(path, plain, Which())
-    assert only_log.unreadable == 9
+    assert only_log.unreadable == 17
     assert only_log.problems[0] == f"{path[0]}:1: no JSON"
     assert only_log.problems[1] == f"{path[0]}:2: no CloudEvent"
 
@@ -325,6 +370,28 @@ def test_what_is_not_this_version_s_is_left_out_and_said(plain, tmp_path):
     which = Which(served_since=1787356800)
     found = request_log.read([str(tmp_path)], plain, which)
     assert found.left_out["before this version was served"] == 1
+
+
+def test_pictures_that_another_model_was_asked_are_not_looked_at(plain, answers, tmp_path):
+    picture = small_models.png(drawn(0))
+    asked = request_body([picture])
+    other = {"predictions": [{"class_shares": [0.1, 0.2, 0.7], "size": [3, 3]}]}
+    ours = response_body(answers("plain", [picture]))
+    lines = [
+        event(REQUEST, "a", asked, inferenceservicename="pets"),
+        event(RESPONSE, "a", other, inferenceservicename="pets"),
+        # (Its masks could be those of this one.)
+        event(REQUEST, "b", asked, inferenceservicename="cars"),
+        event(RESPONSE, "b", ours, inferenceservicename="cars"),
+        record(REQUEST, "c", asked, inferenceService="cars"),
+        event(REQUEST, "d", asked, inferenceservicename="pets"),
+    ]
+    write_lines(tmp_path / "log.jsonl", lines)
+    stored = parquet_record(record(REQUEST, "e", asked, inferenceService="cars"))
+    pq.write_table(pa.Table.from_pylist([stored]), tmp_path / "e-request.parquet")
+    found = request_log.read([str(tmp_path)], plain, Which(service="pets"))
+    assert found.table.count == 1 and found.unreadable == 0
+    assert found.left_out == {"of another model": 1, "of InferenceService cars, not pets": 4}
 
 
 def test_a_request_s_slice_is_told_by_a_header(plain, tmp_path):
