@@ -21,6 +21,7 @@ from components.watcher.table import LOOK_FEATURES, Row, Table
 
 _AT_A_TIME = 16  # pictures
 _EXAMPLES = 3  # problems that are told
+_BEFORE_SINCE = "before --since"
 _Key = tuple[str, int]  # an event's id, and the picture's place in it
 
 
@@ -29,16 +30,20 @@ class Which:
     """Which requests count.
 
     Attributes:
-      since: seconds since the epoch; what came before it is left out.
+      since: seconds since the epoch; what came before it is left out. Where a log or a picture
+        has no time, that of its file is taken.
       served_since: likewise, when the version became the stable one.
       service: name of the InferenceService; where the log names another, that is left out. Empty:
         all count.
+      endpoint: of the version, as `pusher.server_files` labels it: other versions' are left out.
+        Empty: all count but a canary's.
       slice_by: slicing features; a request's are told by headers of these names.
     """
 
     since: float = 0.0
     served_since: float = 0.0
     service: str = ""
+    endpoint: str = ""
     slice_by: tuple[str, ...] = ()
 
 
@@ -112,25 +117,30 @@ class _Reader:
     def _events(self, paths: Iterable[str], told: bool) -> Iterator[tuple[str, Event]]:
         """The events that count, each with its place; what can't be read is told once."""
         for path in paths:
+            written = os.path.getmtime(path)
             for place, found in log_files.events(path):
                 if isinstance(found, str):
                     if told:
                         self._bad(place, found)
-                elif reason := self._why_not(found):
+                elif reason := self._why_not(found, written):
                     self._left_out[reason] += told
                 else:
                     yield place, found
 
-    def _why_not(self, event: Event) -> str:
+    def _why_not(self, event: Event, written: float) -> str:
         if self._which.service and event.service not in ("", self._which.service):
             return f"of InferenceService {event.service}, not {self._which.service}"
         if event.endpoint == "canary":
             return "of the canary"
-        if event.time is not None and event.time < self._which.since:
-            return "before --since"
-        if event.time is not None and event.time < self._which.served_since:
-            return "before this version was served"
-        return ""
+        ours = self._which.endpoint or event.endpoint
+        if event.endpoint.startswith("version-") and event.endpoint != ours:
+            return "of another version"
+        return self._too_old(written if event.time is None else event.time)
+
+    def _too_old(self, time: float) -> str:
+        if time < self._which.since:
+            return _BEFORE_SINCE
+        return "before this version was served" if time < self._which.served_since else ""
 
     def _take(self, place: str, event: Event) -> None:
         """An event's slices, and the values of an answer."""
@@ -171,6 +181,10 @@ class _Reader:
 
     def _files_of_pictures(self) -> Iterator[tuple[str, _Key, bytes]]:
         for path in self._pictures:
+            # (What this version says of older ones is what it says today.)
+            if os.path.getmtime(path) < self._which.since:
+                self._left_out[_BEFORE_SINCE] += 1
+                continue
             try:
                 with open(path, "rb") as file:
                     yield path, (path, 0), self._observer.read(file.read())
@@ -199,8 +213,11 @@ class _Reader:
         self._rows.append(Row(values))
 
     def _take_predictions(self, path: str, rows: Iterable[Values | str]) -> None:
+        reason = self._too_old(os.path.getmtime(path))
         for number, values in enumerate(rows, 1):
-            if isinstance(values, str):
+            if reason:
+                self._left_out[reason] += 1
+            elif isinstance(values, str):
                 self._bad(f"{path}:{number}", values)
             elif set(values) <= set(LOOK_FEATURES):
                 self._left_out["of another model"] += 1

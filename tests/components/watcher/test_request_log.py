@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from components.common.errors import UserError
 from components.common.picture_fit import PictureFit
 from components.trainer.tiled_pictures import TiledPictures
 from components.transform.preprocessing import pack_images
-from components.watcher import request_log
+from components.watcher import reference, request_log
 from components.watcher.observer import Observer
 from components.watcher.request_log import Which
 
@@ -372,6 +373,25 @@ def test_what_is_not_this_version_s_is_left_out_and_said(plain, tmp_path):
     assert found.left_out["before this version was served"] == 1
 
 
+def test_where_a_log_has_no_time_that_of_its_file_counts(plain, tmp_path):
+    picture = small_models.png(drawn(0))
+    stored = record(REQUEST, "a", request_body([picture]))
+    pq.write_table(pa.Table.from_pylist([parquet_record(stored)]), tmp_path / "a.parquet")
+    predicted = {"height": 3.0, "width": 4.0, "confidence": 0.9, "error": None}
+    columns = pa.Table.from_pylist([{**predicted, **dict.fromkeys(SHARES, 0.5)}])
+    pq.write_table(columns, tmp_path / "predictions.parquet")
+    (tmp_path / "picture.png").write_bytes(picture)
+    for file in tmp_path.iterdir():
+        os.utime(file, (1787270400, 1787270400))
+    paths = [str(tmp_path)]
+    found = request_log.read(paths, plain, Which(since=1787270401))
+    assert (found.table.count, found.left_out) == (0, {"before --since": 3})
+    # The picture is this version's whenever it was taken: it is asked now.
+    found = request_log.read(paths, plain, Which(served_since=1787270401))
+    assert (found.table.count, found.left_out) == (1, {"before this version was served": 2})
+    assert request_log.read(paths, plain, Which(since=1787270400)).table.count == 3
+
+
 def test_pictures_that_another_model_was_asked_are_not_looked_at(plain, answers, tmp_path):
     picture = small_models.png(drawn(0))
     asked = request_body([picture])
@@ -384,14 +404,19 @@ def test_pictures_that_another_model_was_asked_are_not_looked_at(plain, answers,
         event(REQUEST, "b", asked, inferenceservicename="cars"),
         event(RESPONSE, "b", ours, inferenceservicename="cars"),
         record(REQUEST, "c", asked, inferenceService="cars"),
-        event(REQUEST, "d", asked, inferenceservicename="pets"),
+        event(REQUEST, "d", asked, inferenceservicename="pets", endpoint="version-7"),
+        event(REQUEST, "f", asked, inferenceservicename="pets", endpoint="version-8"),
     ]
     write_lines(tmp_path / "log.jsonl", lines)
     stored = parquet_record(record(REQUEST, "e", asked, inferenceService="cars"))
     pq.write_table(pa.Table.from_pylist([stored]), tmp_path / "e-request.parquet")
-    found = request_log.read([str(tmp_path)], plain, Which(service="pets"))
+    found = request_log.read([str(tmp_path)], plain, Which(service="pets", endpoint="version-7"))
     assert found.table.count == 1 and found.unreadable == 0
-    assert found.left_out == {"of another model": 1, "of InferenceService cars, not pets": 4}
+    assert found.left_out == {
+        "of another model": 1,
+        "of InferenceService cars, not pets": 4,
+        "of another version": 1,
+    }
 
 
 def test_a_request_s_slice_is_told_by_a_header(plain, tmp_path):
@@ -416,6 +441,26 @@ def test_a_folder_of_pictures_is_asked_of_the_model(plain, tmp_path):
     (first,) = plain.answers([small_models.png(drawn(0))])
     assert found.count == 20
     assert {name: one_row(found, name)[0] for name in first} == pytest.approx(first, rel=1e-5)
+
+
+def test_what_a_version_says_of_its_data_is_kept_by_what_it_is_sliced_by(plain, tmp_path):
+    split = tmp_path / "Split-train"
+    split.mkdir()
+    with tf.io.TFRecordWriter(str(split / "data.gz"), "GZIP") as writer:
+        for seed in range(4):
+            example = tf.train.Example()
+            values = {"image": small_models.png(drawn(seed)), "species": b"cat"}
+            for name, value in values.items():
+                example.features.feature[name].bytes_list.value.append(value)
+            writer.write(example.SerializeToString())
+    folder = f"file://{tmp_path}/runs/watch"  # as a bucket has it
+    for slice_by in ((), ("species",), ("species",)):
+        data = reference.Data(str(tmp_path), "train", slice_by)
+        found = reference.reference_of("7", data, plain, 20, folder)
+        assert found.trained.count == found.judged.count == 4
+        assert list(found.trained.slices) == list(slice_by)
+    kept = list((tmp_path / "runs/watch").iterdir())
+    assert len(kept) == 2 and {file.suffix for file in kept} == {".npz"}
 
 
 def test_nothing_to_read_is_one_clear_error(plain, tmp_path):
