@@ -7,13 +7,10 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from components.common import picture_formats, pictures, schema, telemetry
-from components.common.bands import bands_of
 from components.common.errors import UserError
-from components.common.model_card import read_card
-from components.common.served_model import fit_of, reading_of
+from components.common.served_model import ServedModel
 from components.watcher.payloads import values_of
 
-_MAX_MEGAPIXELS = 100  # of models whose card does not say it
 Values = dict[str, float]
 _Ask = Callable[[Sequence[bytes]], list[Values]]
 
@@ -34,20 +31,19 @@ class Observer:
     """
 
     def __init__(self, path: str) -> None:
-        try:
-            card = read_card(path)
-            self._model = tf.saved_model.load(path)
-            signatures = self._model.signatures
-            self._serve = signatures[schema.SERVING_SIGNATURE]
-            self._prepare = signatures[schema.TRANSFORM_SIGNATURE]
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path} is no model that segline has pushed: {error}") from error
-        classes: schema.ClassTable = card["classes"]
+        served = ServedModel(path)
+        # (A signature does not keep what it is a part of.)
+        self._model = served.saved_model
+        signatures = self._model.signatures
+        if schema.TRANSFORM_SIGNATURE not in signatures:
+            raise UserError(f"{path} was made by an earlier segline: train again to watch it")
+        self._serve = signatures[schema.SERVING_SIGNATURE]
+        self._prepare = signatures[schema.TRANSFORM_SIGNATURE]
+        classes, self.max_megapixels = served.classes, served.max_megapixels
         self.class_names = classes.names
         self.has_telemetry = schema.CLASS_SHARES in self._serve.structured_outputs
-        self._settings, self._bands = reading_of(card), bands_of(card)
-        self._tiles = fit_of(card).fit == "tiles"
-        self.max_megapixels = int(card.get("max_megapixels") or _MAX_MEGAPIXELS)
+        self._settings, self._bands = served.pictures, served.bands
+        self._tiles = served.fit.fit == "tiles"
         # The signature wants a mask too; what is in it makes no difference.
         value = min(classes.stored_values())
         self._mask = tf.io.encode_png(

@@ -17,6 +17,7 @@ from components.reporter import watch_page
 from components.watcher import comparison, reference, request_log
 from components.watcher.comparison import Finding
 from components.watcher.observer import Observer
+from components.watcher.verdict import Watched
 from pipeline.commands import kubeflow
 from pipeline.commands.common import answer, config_and_store
 from pipeline.commands.watch_view import as_dict, print_watch, reason_text
@@ -64,7 +65,7 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
     findings = comparison.compare(
         told, requests.table, drift.max_divergence, config.watch.least_requests
     )
-    watched = watch_page.Watched(
+    watched = Watched(
         pipeline=config.name,
         version=served.version,
         since=served.since,
@@ -78,9 +79,7 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
     return watched.drifted
 
 
-def end(
-    options: argparse.Namespace, config: PipelineConfig, watched: watch_page.Watched, path: str
-) -> None:
+def end(options: argparse.Namespace, config: PipelineConfig, watched: Watched, path: str) -> None:
     """Tells the receivers and whoever is here, and starts a run where that is wanted.
 
     They are told whether or not Kubeflow can be reached.

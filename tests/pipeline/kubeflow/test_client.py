@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from components.common.errors import UserError
-from components.reporter.watch_page import Watched
 from components.watcher.comparison import Finding
 from components.watcher.request_log import Requests
 from components.watcher.table import Table
+from components.watcher.verdict import Watched
 from pipeline import cli
 from pipeline.commands import watching
 from pipeline.commands.common import quiet_console
