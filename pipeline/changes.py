@@ -15,7 +15,7 @@ from pipeline.ir import compile_pipeline, parameters
 from pipeline.metadata.artifacts import find_blessing
 
 # Settings that say where a run takes place, and nothing about the model.
-_ELSEWHERE = ("run.", "kubeflow.", "dataset.data_dir", "dataset.download")
+_ELSEWHERE = ("run.", "kubeflow.", "watch.", "dataset.data_dir", "dataset.download")
 
 
 def changes(store: MetadataStore, config: PipelineConfig) -> list[str]:

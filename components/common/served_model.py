@@ -22,6 +22,7 @@ from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
 
 _SERVING_FOLDER = "serving"
+_MAX_MEGAPIXELS = 100  # of models whose card does not say it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,7 @@ class ServedModel:
       pictures: how the pictures were read that it learned from, but for their orientation:
         a mask has to lie over what a viewer shows.
       bands: what it sees of a picture; None: red, green and blue of 8 bits.
+      max_megapixels: of a picture in a request, in 10^6 pixels.
       saved_model: what TensorFlow has loaded, with all of its signatures.
 
     Raises:
@@ -76,6 +78,7 @@ class ServedModel:
             self.fit = fit_of(card)
             self.pictures = reading_of(card)
             self.bands = bands_of(card)
+            self.max_megapixels = int(card.get("max_megapixels") or _MAX_MEGAPIXELS)
             # A signature does not keep what it is a part of.
             self.saved_model = tf.saved_model.load(self.path)
             signatures = self.saved_model.signatures

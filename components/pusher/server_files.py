@@ -65,6 +65,11 @@ def of_version(version: str) -> str:
     return f"only-{version}.config"
 
 
+def endpoint_of(version: str) -> str:
+    """What KServe's logger calls the endpoint of a version."""
+    return f"version-{version}"
+
+
 def version_config(server: RolloutConfig, version: str) -> str:
     """The file of one of KServe's revisions: that version and no other."""
     policy = f"specific {{ versions: {version} }}"
@@ -79,14 +84,19 @@ def inference_service(server: RolloutConfig, stable: str, canary: str) -> str:
       stable: a version.
       canary: a version; empty: all requests go to the stable one.
     """
+    shown = canary or stable
     predictor: dict[str, Any] = {
+        # KServe gives it to the pods, and its logger writes it into each event (kserve aaac4e2:
+        # predictor.go, buildObjectMeta; pkg/webhook/admission/pod/agent_injector.go): by it
+        # `segline watch` tells a canary. Of a version, so that promotion changes no revision.
+        "labels": {"endpoint": endpoint_of(shown)},
         "minReplicas": 1,
         "model": {
             "modelFormat": {"name": "tensorflow"},
             "protocolVersion": "v1",
             "runtimeVersion": "2.21.0",
             "storageUri": f"{server.storage_uri.rstrip('/')}/{LABELLED}",
-            "args": [f"--model_config_file={_MOUNTED}/{of_version(canary or stable)}"],
+            "args": [f"--model_config_file={_MOUNTED}/{of_version(shown)}"],
             "resources": {
                 "requests": {"cpu": "1", "memory": "2Gi"},
                 "limits": {"memory": "4Gi"},

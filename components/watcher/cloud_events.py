@@ -31,7 +31,8 @@ class Event:
       id: what both have in common.
       kind: which of them.
       time: seconds since the epoch; None: it does not say.
-      endpoint: `default` or `canary`, where the logger was told; may be empty.
+      endpoint: label `endpoint` of the server's pod; may be empty.
+      service: the InferenceService; may be empty.
       headers: HTTP headers that the logger was asked to keep, names in lower case.
       body: JSON.
     """
@@ -40,6 +41,7 @@ class Event:
     kind: Literal["request", "response"]
     time: float | None
     endpoint: str
+    service: str
     headers: Mapping[str, str]
     body: Any
 
@@ -65,20 +67,22 @@ def parse(record: Any) -> Event:
     """
     if not isinstance(record, dict):
         raise ValueError("no CloudEvent")
-    kind = _KINDS.get(str(record.get("type", record.get("reqType"))))
+    kind = _KINDS.get(_text(record.get("type", record.get("reqType"))))
     if kind is None:
         raise ValueError("neither a request nor a response of KServe's logger")
-    if not record.get("id"):
+    name = _text(record.get("id"))
+    if not name:
         raise ValueError("no id")
     try:
         body = _body(record)
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError("a body that is no JSON") from error
     return Event(
-        id=str(record["id"]),
+        id=name,
         kind=kind,
-        time=_seconds(record.get("time") or record.get("occurrenceTime")),
-        endpoint=str(record.get("endpoint") or ""),
+        time=_seconds(_text(record.get("time") or record.get("occurrenceTime"))),
+        endpoint=_text(record.get("endpoint")),
+        service=_text(record.get("inferenceservicename", record.get("inferenceService"))),
         headers=_headers(record.get("metadata")),
         body=body,
     )
@@ -92,9 +96,14 @@ def _body(record: Mapping[str, Any]) -> Any:
     return json.loads(data) if isinstance(data, str) else data
 
 
-def _seconds(text: Any) -> float | None:
+def _text(value: Any) -> str:
+    """A value that is to be a text; of what UTF-8 can't have it has question marks."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _seconds(text: str) -> float | None:
     try:
-        time = datetime.datetime.fromisoformat(str(text))
+        time = datetime.datetime.fromisoformat(text)
         return time.timestamp() if time.year > 1 else None  # Go's zero
     except (ValueError, OverflowError):
         return None
@@ -104,12 +113,12 @@ def _headers(metadata: Any) -> dict[str, str]:
     """From `{"Species": ["cat"]}`, in an event as text."""
     try:
         found = json.loads(metadata) if isinstance(metadata, str) and metadata else metadata
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
     return {
-        str(name).lower(): str(values[0])
+        name.lower(): _text(values[0])
         for name, values in found.items()
         if isinstance(values, list) and values
     }

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from components.watcher import bootstrap
 from components.watcher.distance import divergences
 from components.watcher.reference import Reference
 from components.watcher.table import LOOK_FEATURES, Table
@@ -157,16 +158,14 @@ def chance(
       feature -> divergence.
     """
     above = FALSE_ALARMS / max(count, 1)  # Bonferroni's correction
-    found: dict[str, list[float]] = {feature: [] for feature in before}
-    for _ in range(math.ceil(_DRAWS_ABOVE / above)):
-        drawn = divergences(
-            {name: _drawn(values, len(values), rng) for name, values in before.items()},
-            {name: _drawn(values, sizes[name], rng) for name, values in before.items()},
-        )
-        for feature, value in drawn.items():
-            found[feature].append(value)
-    return {feature: float(np.quantile(values, 1 - above)) for feature, values in found.items()}
-
-
-def _drawn(values: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    return rng.choice(values, min(count, _MOST))
+    draws = math.ceil(_DRAWS_ABOVE / above)
+    found = {}
+    for feature, values in before.items():
+        ascending = np.sort(values)
+        counts = len(values), min(sizes[feature], _MOST)
+        told = [
+            bootstrap.divergences_of(ascending, *drawn)
+            for drawn in bootstrap.draw(len(values), counts, draws, rng)
+        ]
+        found[feature] = float(np.quantile(np.concatenate(told), 1 - above))
+    return found

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-_BUCKETS = 10  # as TFDV's own statistics have: StatsOptions.num_histogram_buckets
+BUCKETS = 10  # as TFDV's own statistics have: StatsOptions.num_histogram_buckets
 
 
 def divergences(
@@ -50,7 +50,7 @@ def statistics_of(columns: Mapping[str, np.ndarray]) -> statistics_pb2.DatasetFe
         numbers.min, numbers.max = float(values.min()), float(values.max())
         one = numbers.min == numbers.max
         counts, edges = np.histogram(
-            values, 1 if one else _BUCKETS, range=(numbers.min, numbers.max)
+            values, 1 if one else BUCKETS, range=(numbers.min, numbers.max)
         )
         edges = np.array([numbers.min, numbers.max]) if one else edges
         histogram = numbers.histograms.add(type=statistics_pb2.Histogram.STANDARD)

@@ -19,7 +19,7 @@ _PARQUET = ".parquet"
 # components/predictor/batch.py: arrow_schema
 _PREDICTED = ("height", "width", "confidence", "error")
 # kserve/kserve pkg/logger/marshaller_record.go
-_RECORD = ("id", "reqType", "bytes", "endpoint", "metadata")
+_RECORD = ("id", "reqType", "bytes", "inferenceService", "endpoint", "metadata")
 
 
 def is_log(path: str) -> bool:
@@ -76,8 +76,11 @@ def _predicted(path: str, class_names: Sequence[str]) -> Iterator[dict[str, floa
     for row in _rows(path, [*_PREDICTED, *wanted]):
         if isinstance(row, str) or row["error"] is not None:
             yield row if isinstance(row, str) else str(row["error"])
-        else:
+            continue
+        try:
             yield {name: float(row[name]) for name in (schema.HEIGHT, schema.WIDTH, *wanted)}
+        except (TypeError, ValueError):
+            yield "a row without numbers"
 
 
 def _records(path: str) -> Iterator[tuple[str, Event | str]]:

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from components.common import picture_formats, pictures, schema, telemetry
-from components.common.bands import bands_of
 from components.common.errors import UserError
-from components.common.model_card import read_card
-from components.common.served_model import fit_of, reading_of
+from components.common.served_model import ServedModel
 from components.watcher.payloads import values_of
 
 Values = dict[str, float]
@@ -26,25 +24,26 @@ class Observer:
     Attributes:
       class_names: of its classes, by index.
       has_telemetry: whether its answers have telemetry.
+      max_megapixels: of a picture that it takes.
 
     Raises:
       UserError: there is no such model.
     """
 
     def __init__(self, path: str) -> None:
-        try:
-            card = read_card(path)
-            self._model = tf.saved_model.load(path)
-            signatures = self._model.signatures
-            self._serve = signatures[schema.SERVING_SIGNATURE]
-            self._prepare = signatures[schema.TRANSFORM_SIGNATURE]
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path} is no model that segline has pushed: {error}") from error
-        classes: schema.ClassTable = card["classes"]
+        served = ServedModel(path)
+        # (A signature does not keep what it is a part of.)
+        self._model = served.saved_model
+        signatures = self._model.signatures
+        if schema.TRANSFORM_SIGNATURE not in signatures:
+            raise UserError(f"{path} was made by an earlier segline: train again to watch it")
+        self._serve = signatures[schema.SERVING_SIGNATURE]
+        self._prepare = signatures[schema.TRANSFORM_SIGNATURE]
+        classes, self.max_megapixels = served.classes, served.max_megapixels
         self.class_names = classes.names
         self.has_telemetry = schema.CLASS_SHARES in self._serve.structured_outputs
-        self._settings, self._bands = reading_of(card), bands_of(card)
-        self._tiles = fit_of(card).fit == "tiles"
+        self._settings, self._bands = served.pictures, served.bands
+        self._tiles = served.fit.fit == "tiles"
         # The signature wants a mask too; what is in it makes no difference.
         value = min(classes.stored_values())
         self._mask = tf.io.encode_png(
@@ -68,7 +67,7 @@ class Observer:
         Returns:
           For each its values, or why there are none.
         """
-        return _each(self._look, [self._narrow(one) for one in batch])
+        return _each(self._look, batch)
 
     def answers(self, batch: Sequence[bytes]) -> list[Values | str]:
         """The same, and what the model says: each class's share, and its confidence."""
@@ -82,10 +81,10 @@ class Observer:
             if name != schema.MASK  # of another size
         }
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        answers = [values_of(row, self.class_names) for row in rows]
+        answers = [values_of(row, self.class_names, self.max_megapixels) for row in rows]
         if self.has_telemetry:
             return answers
-        looks = self._look([self._narrow(one) for one in batch])
+        looks = self._look(batch)
         return [{**answer, **look} for answer, look in zip(answers, looks, strict=True)]
 
     def _look(self, batch: Sequence[bytes]) -> list[Values]:
@@ -93,7 +92,7 @@ class Observer:
         if self._tiles and len(batch) > 1:
             return [found for one in batch for found in self._look([one])]
         prepared = self._prepare(
-            **{schema.EXAMPLES: tf.constant([self._example(one) for one in batch])}
+            **{schema.EXAMPLES: tf.constant([self._example(self._narrow(one)) for one in batch])}
         )
         looks = telemetry.look_at_each(prepared[schema.IMAGE], prepared[schema.CONTENT_BOX])
         sizes = prepared[schema.ORIGINAL_SIZE].numpy().tolist()
@@ -107,7 +106,13 @@ class Observer:
         ]
 
     def _narrow(self, picture: bytes) -> bytes:
-        """As `serving_default` does with a PNG of 16 bits; the Transform step sees 8."""
+        """What `serving_default` refuses is refused; a PNG of 16 bits has 8 then, as there.
+
+        Raises:
+          OSError: it is too large, or a damaged PNG of 16 bits.
+        """
+        if (picture_formats.pixels_of(picture) or 0) > self.max_megapixels * 10**6:
+            raise OSError(f"it has more than {self.max_megapixels} megapixels")
         return picture if self._bands or not pictures.is_wide(picture) else self.read(picture)
 
     def _example(self, picture: bytes) -> bytes:
@@ -126,7 +131,8 @@ def _each(ask: _Ask, batch: Sequence[bytes]) -> list[Values | str]:
     try:
         return list(ask(batch))
     # TensorFlow quotes bytes of the picture in some messages: Python finds no text there.
-    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError, OSError) as error:
         if len(batch) == 1:
-            return ["the model can't take the picture"]
+            why = f": {error}" if isinstance(error, OSError) else ""
+            return [f"the model can't take the picture{why}"]
     return [found for one in batch for found in _each(ask, [one])]

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from components.common import schema
+from components.common import picture_formats, schema
 from components.common.telemetry import LOOKS
 
 _ASKED = (schema.SERVING_SIGNATURE, schema.FLIPPED_SIGNATURE, None)
@@ -34,7 +32,7 @@ def pictures_of(body: Any) -> list[bytes]:
     if not isinstance(body, dict):
         raise ValueError("no request of TensorFlow Serving")
     if body.get("signature_name") not in _ASKED:
-        raise ValueError(f"a request for {body['signature_name']}")
+        raise ValueError("a request for another signature than that of masks")
     found = body.get("instances", body.get("inputs"))
     if isinstance(found, dict):
         found = found.get(schema.IMAGE_BYTES, found if "b64" in found else None)
@@ -45,7 +43,9 @@ def pictures_of(body: Any) -> list[bytes]:
     return [_decoded(one) for one in named]
 
 
-def answers_of(body: Any, class_names: Sequence[str]) -> list[dict[str, float]]:
+def answers_of(
+    body: Any, class_names: Sequence[str], max_megapixels: int
+) -> list[dict[str, float]]:
     """What the answers of a response say, in the pictures' order; `values_of` each.
 
     Raises:
@@ -60,15 +60,18 @@ def answers_of(body: Any, class_names: Sequence[str]) -> list[dict[str, float]]:
         rows = [dict(zip(columns, row)) for row in zip(*columns.values())]  # noqa: B905
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("no answer of TensorFlow Serving")
-    return [values_of(row, class_names) for row in rows]
+    return [values_of(row, class_names, max_megapixels) for row in rows]
 
 
-def values_of(answer: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, float]:
+def values_of(
+    answer: Mapping[str, Any], class_names: Sequence[str], max_megapixels: int
+) -> dict[str, float]:
     """What is compared of one answer of the signature `serving_default`.
 
     Args:
       answer: output -> value, without the batch; what ends in `_bytes` also as `{"b64": …}`.
       class_names: of the model.
+      max_megapixels: of a mask; a larger one is not decoded.
 
     Returns:
       Confidence and each class's share; of telemetry also looks and size, which without it is the
@@ -86,18 +89,26 @@ def values_of(answer: Mapping[str, Any], class_names: Sequence[str]) -> dict[str
             shares = [float(share) for share in answer[schema.CLASS_SHARES]]
             size = [float(side) for side in answer[schema.SIZE]]
         elif schema.MASK_PNG_BYTES in answer:
-            with Image.open(io.BytesIO(_decoded(answer[schema.MASK_PNG_BYTES]))) as image:
-                mask = np.asarray(image)
+            mask = _mask_of(_decoded(answer[schema.MASK_PNG_BYTES]), max_megapixels)
             shares, size = _shares(mask, len(class_names)), [float(side) for side in mask.shape]
         else:
             raise OtherModelError("an answer without masks")
         height, width = size
-    except (TypeError, KeyError, OSError) as error:
+    except (TypeError, KeyError, OverflowError, OSError) as error:
         raise ValueError(f"an answer that can't be read: {error}") from error
     if len(shares) != len(class_names):
         raise OtherModelError(f"an answer with {len(shares)} classes")
     named = zip(map(schema.share_feature, class_names), shares, strict=True)
     return {**values, **dict(named), schema.HEIGHT: height, schema.WIDTH: width}
+
+
+def _mask_of(png: bytes, max_megapixels: int) -> np.ndarray:
+    if not png.startswith(picture_formats.PNG_START):
+        raise ValueError("a mask that is no PNG")
+    if (picture_formats.pixels_of(png) or 0) > max_megapixels * 10**6:
+        raise ValueError(f"a mask of more than {max_megapixels} megapixels")
+    with picture_formats.opened(png) as image:
+        return np.asarray(image)
 
 
 def _shares(mask: np.ndarray, num_classes: int) -> list[float]:

@@ -7,9 +7,11 @@ one: of pictures that it has learned by heart it says other things than of new o
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import itertools
 import os
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -68,7 +70,8 @@ def reference_of(
     Raises:
       UserError: the examples are gone.
     """
-    path = os.path.join(folder, f"{version}-{count}-{_FORM}.npz")
+    sliced = hashlib.sha256("\n".join(sorted(data.slice_by)).encode()).hexdigest()[:8]
+    path = os.path.join(folder, f"{version}-{count}-{sliced}-{_FORM}.npz")
     if tf.io.gfile.exists(path):
         return _load(path)
     found = Reference(
@@ -127,10 +130,11 @@ def _save(path: str, found: Reference) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     tf.io.gfile.makedirs(os.path.dirname(path))
-    # In one step: another watch may look for it.
-    with tf.io.gfile.GFile(f"{path}.new", "wb") as file:
+    # In one step: another watch may look for it, or be making the same.
+    aside = f"{path}.{uuid.uuid4().hex}"
+    with tf.io.gfile.GFile(aside, "wb") as file:
         file.write(buffer.getvalue())
-    tf.io.gfile.rename(f"{path}.new", path, overwrite=True)
+    tf.io.gfile.rename(aside, path, overwrite=True)
 
 
 def _load(path: str) -> Reference:

@@ -21,6 +21,7 @@ from components.watcher.table import LOOK_FEATURES, Row, Table
 
 _AT_A_TIME = 16  # pictures
 _EXAMPLES = 3  # problems that are told
+_BEFORE_SINCE = "before --since"
 _Key = tuple[str, int]  # an event's id, and the picture's place in it
 
 
@@ -29,13 +30,20 @@ class Which:
     """Which requests count.
 
     Attributes:
-      since: seconds since the epoch; what came before it is left out.
+      since: seconds since the epoch; what came before it is left out. Where a log or a picture
+        has no time, that of its file is taken.
       served_since: likewise, when the version became the stable one.
+      service: name of the InferenceService; where the log names another, that is left out. Empty:
+        all count.
+      endpoint: of the version, as `pusher.server_files` labels it: other versions' are left out.
+        Empty: all count but a canary's.
       slice_by: slicing features; a request's are told by headers of these names.
     """
 
     since: float = 0.0
     served_since: float = 0.0
+    service: str = ""
+    endpoint: str = ""
     slice_by: tuple[str, ...] = ()
 
 
@@ -89,6 +97,7 @@ class _Reader:
         self._rows: list[Row] = []
         self._values: dict[_Key, Values] = {}
         self._slices: dict[str, dict[str, str]] = {}
+        self._others: set[str] = set()  # ids that another model has answered
 
     def read(self) -> Requests:
         for path in self._logs:
@@ -108,23 +117,30 @@ class _Reader:
     def _events(self, paths: Iterable[str], told: bool) -> Iterator[tuple[str, Event]]:
         """The events that count, each with its place; what can't be read is told once."""
         for path in paths:
+            written = os.path.getmtime(path)
             for place, found in log_files.events(path):
                 if isinstance(found, str):
                     if told:
                         self._bad(place, found)
-                elif reason := self._why_not(found):
+                elif reason := self._why_not(found, written):
                     self._left_out[reason] += told
                 else:
                     yield place, found
 
-    def _why_not(self, event: Event) -> str:
+    def _why_not(self, event: Event, written: float) -> str:
+        if self._which.service and event.service not in ("", self._which.service):
+            return f"of InferenceService {event.service}, not {self._which.service}"
         if event.endpoint == "canary":
             return "of the canary"
-        if event.time is not None and event.time < self._which.since:
-            return "before --since"
-        if event.time is not None and event.time < self._which.served_since:
-            return "before this version was served"
-        return ""
+        ours = self._which.endpoint or event.endpoint
+        if event.endpoint.startswith("version-") and event.endpoint != ours:
+            return "of another version"
+        return self._too_old(written if event.time is None else event.time)
+
+    def _too_old(self, time: float) -> str:
+        if time < self._which.since:
+            return _BEFORE_SINCE
+        return "before this version was served" if time < self._which.served_since else ""
 
     def _take(self, place: str, event: Event) -> None:
         """An event's slices, and the values of an answer."""
@@ -138,9 +154,12 @@ class _Reader:
         if event.kind == "request":
             return
         try:
-            answers = payloads.answers_of(event.body, self._observer.class_names)
+            answers = payloads.answers_of(
+                event.body, self._observer.class_names, self._observer.max_megapixels
+            )
         except payloads.OtherModelError:
             self._left_out["of another model"] += 1
+            self._others.add(event.id)
         except ValueError as error:
             self._bad(place, str(error))
         else:
@@ -149,7 +168,7 @@ class _Reader:
 
     def _pictures_of_requests(self, paths: Iterable[str]) -> Iterator[tuple[str, _Key, bytes]]:
         for place, event in self._events(paths, told=False):
-            if event.kind != "request":
+            if event.kind != "request" or event.id in self._others:
                 continue
             try:
                 found = payloads.pictures_of(event.body)
@@ -162,6 +181,10 @@ class _Reader:
 
     def _files_of_pictures(self) -> Iterator[tuple[str, _Key, bytes]]:
         for path in self._pictures:
+            # (What this version says of older ones is what it says today.)
+            if os.path.getmtime(path) < self._which.since:
+                self._left_out[_BEFORE_SINCE] += 1
+                continue
             try:
                 with open(path, "rb") as file:
                     yield path, (path, 0), self._observer.read(file.read())
@@ -190,8 +213,11 @@ class _Reader:
         self._rows.append(Row(values))
 
     def _take_predictions(self, path: str, rows: Iterable[Values | str]) -> None:
+        reason = self._too_old(os.path.getmtime(path))
         for number, values in enumerate(rows, 1):
-            if isinstance(values, str):
+            if reason:
+                self._left_out[reason] += 1
+            elif isinstance(values, str):
                 self._bad(f"{path}:{number}", values)
             elif set(values) <= set(LOOK_FEATURES):
                 self._left_out["of another model"] += 1

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components.common import readable
-from components.reporter.watch_page import Watched
 from components.watcher.comparison import Finding
+from components.watcher.verdict import Watched
 
 _MOST_NAMED = 5  # features, in one line
 

@@ -8,17 +8,20 @@ import os
 import time
 
 import rich.console
+import tensorflow as tf
 
 from components.common.errors import UserError
 from components.data_validation.config import DriftConfig
+from components.pusher import server_files
 from components.reporter import watch_page
 from components.watcher import comparison, reference, request_log
 from components.watcher.comparison import Finding
 from components.watcher.observer import Observer
+from components.watcher.verdict import Watched
 from pipeline.commands import kubeflow
-from pipeline.commands.common import answer, config_and_store, write
+from pipeline.commands.common import answer, config_and_store
 from pipeline.commands.watch_view import as_dict, print_watch, reason_text
-from pipeline.config.loading import PipelineConfig
+from pipeline.config.loading import PipelineConfig, absolute
 from pipeline.kubeflow.schedule import parse_interval
 from pipeline.metadata.watched import stable
 from pipeline.running import notices, receivers
@@ -51,12 +54,18 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
         config.watch.pictures,
         os.path.join(config.folder, _FOLDER),
     )
-    which = request_log.Which(since, served.since, served.data.slice_by)
+    which = request_log.Which(
+        since=since,
+        served_since=served.since,
+        service=config.pusher.rollout.model_name,
+        endpoint=server_files.endpoint_of(served.version),
+        slice_by=served.data.slice_by,
+    )
     requests = request_log.read(options.logs, observer, which)
     findings = comparison.compare(
         told, requests.table, drift.max_divergence, config.watch.least_requests
     )
-    watched = watch_page.Watched(
+    watched = Watched(
         pipeline=config.name,
         version=served.version,
         since=served.since,
@@ -65,19 +74,53 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
         least=config.watch.least_requests,
     )
     path = options.out or os.path.join(config.folder, "watch.html")
-    if os.path.dirname(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-    write(path, watch_page.render(watched, told))
-    drifted = [one for one in findings if one.drifted]
-    run = retrain(options, config, bool(drifted))
-    if options.notify and drifted:
-        _notify(config, drifted, path)
-    answer(
-        options,
-        as_dict(watched, path, run),
-        lambda shown: print_watch(shown, watched, path, run),
-    )
-    return bool(drifted)
+    write_page(path, watch_page.render(watched, told))
+    end(options, config, watched, path)
+    return watched.drifted
+
+
+def end(options: argparse.Namespace, config: PipelineConfig, watched: Watched, path: str) -> None:
+    """Tells the receivers and whoever is here, and starts a run where that is wanted.
+
+    They are told whether or not Kubeflow can be reached.
+
+    Args:
+      options: of the command.
+      config: of the pipeline.
+      watched: what was found.
+      path: of the page.
+
+    Raises:
+      UserError: Kubeflow can't be reached, or refuses the run.
+    """
+    if options.notify and watched.drifted:
+        _notify(config, [one for one in watched.findings if one.drifted], path)
+    run = ""
+    try:
+        run = retrain(options, config, watched.drifted)
+    finally:
+        answer(
+            options,
+            as_dict(watched, path, run),
+            lambda shown: print_watch(shown, watched, path, run),
+        )
+
+
+def write_page(path: str, page: str) -> None:
+    """Writes the page, to a bucket too.
+
+    Raises:
+      UserError: it can't be written there.
+    """
+    try:
+        if os.path.dirname(path):
+            tf.io.gfile.makedirs(os.path.dirname(path))
+        with tf.io.gfile.GFile(path, "w") as file:
+            file.write(page)
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"{path} can't be written: {error.message}; name another file with --out"
+        ) from error
 
 
 def _since(text: str | None) -> float:
@@ -111,5 +154,5 @@ def retrain(options: argparse.Namespace, config: PipelineConfig, drifted: bool) 
 def _notify(config: PipelineConfig, drifted: list[Finding], path: str) -> None:
     # Who could not be told is told here: a scheduled watch has no other witness.
     logging.getLogger("segline").setLevel(logging.WARNING)
-    notice = notices.of_drift(config, reason_text(drifted), os.path.abspath(path))
+    notice = notices.of_drift(config, reason_text(drifted), absolute(path))
     receivers.tell(config.run.notify, notice)

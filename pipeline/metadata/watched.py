@@ -8,6 +8,7 @@ import json
 from ml_metadata import MetadataStore
 
 from components.common.errors import UserError
+from components.common.lineage import Lineage
 from components.pusher import places, rollout
 from components.pusher.rollout import Rollout
 from components.watcher.reference import Data
@@ -54,21 +55,32 @@ def stable(store: MetadataStore, config: PipelineConfig) -> Served:
             f"{model}: ML Metadata does not know this version, so nobody knows what it was "
             "trained on"
         )
-    graph = model_graph(store, pushed)
-    trainer = next(node for node in graph.executions if node.type == "Trainer")
-    evaluator = next(node for node in graph.executions if node.name == "Evaluator")
-    (evaluated,) = json.loads(str(evaluator.properties["example_splits"]))
+    try:
+        examples, evaluated = _data(model_graph(store, pushed))
+    except (StopIteration, IndexError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{model}: ML Metadata does not know what this version was trained and evaluated on; "
+            "what it serves can be watched again after the next run"
+        ) from error
     since = _since(known, version) if known else 0
     return Served(
         version=version,
         model=model,
         since=(since or pushed.create_time_since_epoch) / 1000,
         data=Data(
-            examples=graph.inputs(trainer, "examples")[0].uri,
+            examples=examples,
             evaluated=evaluated,
             slice_by=config.dataset.features.slice_by,
         ),
     )
+
+
+def _data(graph: Lineage) -> tuple[str, str]:
+    """Folder of the examples, and name of the evaluated split."""
+    trainer = next(node for node in graph.executions if node.type == "Trainer")
+    evaluator = next(node for node in graph.executions if node.name == "Evaluator")
+    (evaluated,) = json.loads(str(evaluator.properties["example_splits"]))
+    return graph.inputs(trainer, "examples")[0].uri, evaluated
 
 
 def _since(known: Rollout, version: str) -> int:

@@ -466,7 +466,9 @@ def test_new_data_is_told_and_trained_from_the_latest_model(first_run, more_pets
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 
-    assert changes() == ["nothing has changed since the latest blessed model"]
+    assert changes(SEGLINE__WATCH__LEAST_REQUESTS="60") == [
+        "nothing has changed since the latest blessed model"
+    ]
     settings = {
         "SEGLINE__DATASET__DATA_DIR": more_pets,
         "SEGLINE__TRAINER__WARM_START": "true",

@@ -92,12 +92,15 @@ def test_the_inference_service_is_that_of_the_manifests():
     uri = expected["spec"]["predictor"]["model"]["storageUri"]
     server = RolloutConfig(storage_uri=uri, canary_percent=25)
     model = expected["spec"]["predictor"]["model"]
+    # agent_injector.go: the label that its logger writes into events.
+    expected["spec"]["predictor"]["labels"] = {"endpoint": "version-1001"}
     model |= {
         "storageUri": f"{uri}/rollout",
         "args": ["--model_config_file=/mnt/models/only-1001.config"],
     }
     assert yaml.safe_load(server_files.inference_service(server, "1001", "")) == expected
     model["args"] = ["--model_config_file=/mnt/models/only-1002.config"]
+    expected["spec"]["predictor"]["labels"] = {"endpoint": "version-1002"}
     expected["spec"]["predictor"]["canaryTrafficPercent"] = 25
     assert yaml.safe_load(server_files.inference_service(server, "1001", "1002")) == expected
 

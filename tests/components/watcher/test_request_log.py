@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from components.common.errors import UserError
 from components.common.picture_fit import PictureFit
 from components.trainer.tiled_pictures import TiledPictures
 from components.transform.preprocessing import pack_images
-from components.watcher import request_log
+from components.watcher import reference, request_log
 from components.watcher.observer import Observer
 from components.watcher.request_log import Which
 
@@ -199,6 +200,13 @@ def record(kind, name, body, **more):
     }
 
 
+def parquet_record(one):
+    """kserve/kserve pkg/logger/marshaller_record.go: texts, and no time."""
+    flat = {name: value for name, value in one.items() if name != "occurrenceTime"}
+    empty = dict.fromkeys(("sourceUri", "endpoint", "metadata", "annotations", "certName"), "")
+    return {**empty, **flat, "url": "s3://logs/pets", "tlsSkipVerify": False}
+
+
 def write_lines(path, lines):
     text = "\n".join(one if isinstance(one, str) else json.dumps(one) for one in lines)
     path.write_text(text + "\n")
@@ -262,8 +270,7 @@ def test_what_the_logger_stores_in_a_bucket_is_the_same(plain, answers, tmp_path
     (lists / "a-request.json").write_text(json.dumps(records))
     for name, one in zip(("a-request.json", "a-response.json"), records, strict=True):
         (singles / name).write_text(json.dumps(one))
-    # marshaller_record.go
-    flat = [{**one, "url": "s3://logs/pets", "metadata": "", "endpoint": ""} for one in records]
+    flat = [parquet_record(one) for one in records]
     pq.write_table(pa.Table.from_pylist(flat), columns / "a-request.parquet")
     with gzip.open(packed / "log.jsonl.gz", "wt") as file:
         file.write("\n".join(map(json.dumps, records)))
@@ -275,6 +282,29 @@ def test_what_the_logger_stores_in_a_bucket_is_the_same(plain, answers, tmp_path
         assert table.count == 2
         for name, values in tables[0].values.items():
             assert table.values[name].tolist() == values.tolist()
+
+
+def large_png(side):
+    """A PNG of one bit a pixel that is small as a file."""
+    buffer = io.BytesIO()
+    Image.new("1", (side, side)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def wide_png():
+    pixels = np.random.default_rng(0).integers(0, 2**16, (40, 40), dtype=np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_picture_that_the_model_would_refuse_is_not_decoded(plain):
+    """By its header, as `serving_default` does (components/trainer/request_check.py)."""
+    assert plain.max_megapixels == 100
+    large, broken, fine = plain.looks([large_png(14000), wide_png()[:-30], wide_png()])
+    assert large == "the model can't take the picture: it has more than 100 megapixels"
+    assert broken.startswith("the model can't take the picture: ")
+    assert fine["height"] == 40
 
 
 def test_what_can_t_be_read_is_counted_and_told(plain, tmp_path):
@@ -289,16 +319,32 @@ def test_what_can_t_be_read_is_counted_and_told(plain, tmp_path):
         event(RESPONSE, "e", {"predictions": [{"confidence": [1], "mask_png_bytes": 3}]}),
         {**event(REQUEST, "f", None), "data": "not json"},
         event(REQUEST, "g", {"signature_name": "evaluate", "instances": [{"b64": ""}]}),
+        event(RESPONSE, "h", {"predictions": [{"confidence": 10**400}]}),
+        event(RESPONSE, "i", {"predictions": [{"class_shares": [10**400, 0], "size": [1, 1]}]}),
+        event(RESPONSE, "j", response_body({"mask_png_bytes": [large_png(14000)]})),
+        event(RESPONSE, "k", response_body({"mask_png_bytes": [large_png(20000)]})),
+        event(RESPONSE, "l", response_body({"mask_png_bytes": [b"no mask"]})),
+        event(REQUEST, "m", request_body([large_png(14000), wide_png()[:-30]])),
+        # Not this one: only its headers are nobody's.
+        event(REQUEST, "n", request_body([good]), metadata="[" * 100_000),
+        event(RESPONSE, ["o"], None),
     ]
     path = write_lines(tmp_path / "log.jsonl", lines)
     (tmp_path / "damaged.jsonl.gz").write_bytes(gzip.compress(b"{}" * 1000)[:-9])
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
     (tmp_path / "no_picture.png").write_bytes(b"no picture")
     found = request_log.read([str(tmp_path)], plain, Which())
-    assert found.table.count == 1 and found.unreadable == 12
+    rows = [{"height": 3, "width": 4, "confidence": None, "error": None}]
+    columns = [(name, pa.float64()) for name in ("height", "width", "confidence")]
+    table = pa.Table.from_pylist(rows, pa.schema([*columns, ("error", pa.string())]))
+    for name in SHARES:
+        table = table.append_column(name, pa.array([0.5]))
+    pq.write_table(table, tmp_path / "no_number.parquet")
+    found = request_log.read([str(tmp_path)], plain, Which())
+    assert found.table.count == 2 and found.unreadable == 21
     assert len(found.problems) == 3
     only_log = request_log.read(path, plain, Which())
-    assert only_log.unreadable == 9
+    assert only_log.unreadable == 17
     assert only_log.problems[0] == f"{path[0]}:1: no JSON"
     assert only_log.problems[1] == f"{path[0]}:2: no CloudEvent"
 
@@ -327,6 +373,52 @@ def test_what_is_not_this_version_s_is_left_out_and_said(plain, tmp_path):
     assert found.left_out["before this version was served"] == 1
 
 
+def test_where_a_log_has_no_time_that_of_its_file_counts(plain, tmp_path):
+    picture = small_models.png(drawn(0))
+    stored = record(REQUEST, "a", request_body([picture]))
+    pq.write_table(pa.Table.from_pylist([parquet_record(stored)]), tmp_path / "a.parquet")
+    predicted = {"height": 3.0, "width": 4.0, "confidence": 0.9, "error": None}
+    columns = pa.Table.from_pylist([{**predicted, **dict.fromkeys(SHARES, 0.5)}])
+    pq.write_table(columns, tmp_path / "predictions.parquet")
+    (tmp_path / "picture.png").write_bytes(picture)
+    for file in tmp_path.iterdir():
+        os.utime(file, (1787270400, 1787270400))
+    paths = [str(tmp_path)]
+    found = request_log.read(paths, plain, Which(since=1787270401))
+    assert (found.table.count, found.left_out) == (0, {"before --since": 3})
+    # The picture is this version's whenever it was taken: it is asked now.
+    found = request_log.read(paths, plain, Which(served_since=1787270401))
+    assert (found.table.count, found.left_out) == (1, {"before this version was served": 2})
+    assert request_log.read(paths, plain, Which(since=1787270400)).table.count == 3
+
+
+def test_pictures_that_another_model_was_asked_are_not_looked_at(plain, answers, tmp_path):
+    picture = small_models.png(drawn(0))
+    asked = request_body([picture])
+    other = {"predictions": [{"class_shares": [0.1, 0.2, 0.7], "size": [3, 3]}]}
+    ours = response_body(answers("plain", [picture]))
+    lines = [
+        event(REQUEST, "a", asked, inferenceservicename="pets"),
+        event(RESPONSE, "a", other, inferenceservicename="pets"),
+        # (Its masks could be those of this one.)
+        event(REQUEST, "b", asked, inferenceservicename="cars"),
+        event(RESPONSE, "b", ours, inferenceservicename="cars"),
+        record(REQUEST, "c", asked, inferenceService="cars"),
+        event(REQUEST, "d", asked, inferenceservicename="pets", endpoint="version-7"),
+        event(REQUEST, "f", asked, inferenceservicename="pets", endpoint="version-8"),
+    ]
+    write_lines(tmp_path / "log.jsonl", lines)
+    stored = parquet_record(record(REQUEST, "e", asked, inferenceService="cars"))
+    pq.write_table(pa.Table.from_pylist([stored]), tmp_path / "e-request.parquet")
+    found = request_log.read([str(tmp_path)], plain, Which(service="pets", endpoint="version-7"))
+    assert found.table.count == 1 and found.unreadable == 0
+    assert found.left_out == {
+        "of another model": 1,
+        "of InferenceService cars, not pets": 4,
+        "of another version": 1,
+    }
+
+
 def test_a_request_s_slice_is_told_by_a_header(plain, tmp_path):
     """kserve/kserve pkg/logger/handler.go: the headers that it was asked to keep."""
     body = request_body([small_models.png(drawn(0))])
@@ -349,6 +441,26 @@ def test_a_folder_of_pictures_is_asked_of_the_model(plain, tmp_path):
     (first,) = plain.answers([small_models.png(drawn(0))])
     assert found.count == 20
     assert {name: one_row(found, name)[0] for name in first} == pytest.approx(first, rel=1e-5)
+
+
+def test_what_a_version_says_of_its_data_is_kept_by_what_it_is_sliced_by(plain, tmp_path):
+    split = tmp_path / "Split-train"
+    split.mkdir()
+    with tf.io.TFRecordWriter(str(split / "data.gz"), "GZIP") as writer:
+        for seed in range(4):
+            example = tf.train.Example()
+            values = {"image": small_models.png(drawn(seed)), "species": b"cat"}
+            for name, value in values.items():
+                example.features.feature[name].bytes_list.value.append(value)
+            writer.write(example.SerializeToString())
+    folder = f"file://{tmp_path}/runs/watch"  # as a bucket has it
+    for slice_by in ((), ("species",), ("species",)):
+        data = reference.Data(str(tmp_path), "train", slice_by)
+        found = reference.reference_of("7", data, plain, 20, folder)
+        assert found.trained.count == found.judged.count == 4
+        assert list(found.trained.slices) == list(slice_by)
+    kept = list((tmp_path / "runs/watch").iterdir())
+    assert len(kept) == 2 and {file.suffix for file in kept} == {".npz"}
 
 
 def test_nothing_to_read_is_one_clear_error(plain, tmp_path):

@@ -3,10 +3,18 @@
 import datetime
 import json
 import re
+import sys
+from collections import Counter
 
 import kfp_server
+import numpy as np
 import pytest
 
+from components.common.errors import UserError
+from components.watcher.comparison import Finding
+from components.watcher.request_log import Requests
+from components.watcher.table import Table
+from components.watcher.verdict import Watched
 from pipeline import cli
 from pipeline.commands import watching
 from pipeline.commands.common import quiet_console
@@ -307,3 +315,32 @@ def test_a_drift_starts_a_run_that_sees_for_itself_whether_there_is_something_ne
     (experiment,) = server.store["experiments"].values()
     assert experiment["display_name"] == "drifts"
     assert tasks.DECISION in json.dumps(run["pipeline_spec"]["pipeline_spec"])
+
+
+def test_of_a_drift_people_hear_though_kubeflow_can_t_be_reached(
+    server, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://127.0.0.1:9")
+    told = tmp_path / "told"
+    keep = [sys.executable, "-c", f"import sys; open({str(told)!r}, 'w').write(sys.stdin.read())"]
+    wanted = {
+        "SEGLINE__WATCH__RETRAIN": "true",
+        "SEGLINE__RUN__NOTIFY": json.dumps([{"command": keep}]),
+    }
+    finding = Finding("brightness", "", 0.9, 0.1, 0.2, 60, 100, before=0.5, now=0.1)
+    asked = Requests(Table(60, {"brightness": np.zeros(60)}, {}), Counter(), 0, [])
+    watched = Watched("leaves", "7", 0, asked, [finding], 50)
+    quiet_console()  # kfp warns
+    options = cli.make_parser().parse_args(["watch", "requests.jsonl", "--notify", "--json"])
+    config = load_config("leaves.yaml", environment=wanted)
+    page = f"file://{tmp_path}/pages/watch.html"  # as a bucket has it
+    watching.write_page(page, "<p>")
+    assert (tmp_path / "pages/watch.html").read_text() == "<p>"
+    with pytest.raises(UserError, match=r"/proc/none/watch\.html can't be written: .* --out"):
+        watching.write_page("/proc/none/watch.html", "<p>")
+    with pytest.raises(UserError, match=r"watch\.retrain: .*127\.0\.0\.1:9"):
+        watching.end(options, config, watched, page)
+    notice = json.loads(told.read_text())
+    assert "brightness" in notice["reason"] and notice["report"] == page
+    answered = json.loads(capsys.readouterr().out)
+    assert answered["drifted"] and answered["run"] == ""

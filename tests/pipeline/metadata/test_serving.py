@@ -6,8 +6,10 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from recorded_runs import Store, evaluated
 
+from components.common.errors import UserError
 from components.pusher.rollout import Change, Rollout
-from pipeline.metadata import rollouts, serving
+from pipeline.config.loading import load_config
+from pipeline.metadata import rollouts, serving, watched
 from pipeline.metadata.artifacts import pushed_models
 from pipeline.metadata.history import Run, StepRecord, list_runs
 
@@ -74,6 +76,15 @@ def test_a_withdrawn_model_knows_who_withdrew_it(store):
     assert first["action"] == "rollback" and first["why"] == second["why"] == "roads are missing"
     assert second["action"] == "withdrawn by a rollback to 1001"
     assert second["by"] == "anna on build-3"
+
+
+def test_a_version_whose_data_nobody_knows_can_t_be_watched(store, tmp_path):
+    (tmp_path / "serving/1002").mkdir(parents=True)
+    settings = {"SEGLINE__RUN__SERVING_DIR": str(tmp_path / "serving")}
+    config = load_config("quickstart", environment=settings)
+    config = config.model_copy(update={"name": "pets"})
+    with pytest.raises(UserError, match=r"serving/1002: .* does not know what .* the next run"):
+        watched.stable(store, config)
 
 
 def artifact(number, **properties):
