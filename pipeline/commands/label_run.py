@@ -11,10 +11,39 @@ from tfx.utils import json_utils, path_utils
 
 from components.common import schema
 from components.common.errors import UserError
+from components.example_gen.leave_out import read_leave_out
+from components.labels import marks
 from components.labels.folds import Training
+from pipeline.config.loading import PipelineConfig
 from pipeline.metadata.history import Run
 
 _FOUND_FILE = "best_hyperparameters.txt"  # tfx@1.16.0 components/tuner/executor.py
+
+
+def local_folder(out: str | None, otherwise: str) -> str:
+    """`--out`, or else a folder of the pipeline.
+
+    Raises:
+      UserError: it is in a bucket, where nothing can be trained.
+    """
+    if "://" in (out or otherwise):
+        key = "--out" if out else "run.root"
+        raise UserError(
+            f"{key}: {out or otherwise} is in no folder of this machine; --out names one"
+        )
+    return out or otherwise
+
+
+def left_out_now(config: PipelineConfig, table: str) -> frozenset[str]:
+    """The ids that `dataset.leave_out` names; a table that is not there yet names none.
+
+    Raises:
+      UserError: the list can't be used.
+    """
+    path = config.dataset.leave_out
+    if path and os.path.abspath(path) == os.path.abspath(table):
+        return frozenset(name for name, row in marks.read(table).items() if row.leave_out)
+    return read_leave_out(path)
 
 
 def split_files(run: Run, split: str) -> list[str]:
