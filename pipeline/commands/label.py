@@ -142,27 +142,28 @@ def _next(options: argparse.Namespace) -> None:
     from components.labels.inference import Inference
     from components.predictor.picture_files import find_pictures
     from pipeline.commands.common import config_and_store
-    from pipeline.commands.label_run import training_of
+    from pipeline.commands.label_run import local_folder, training_of
     from pipeline.metadata.history import find_run
 
     config, store = config_and_store(options)
     training, path = training_of(find_run(store, config.name, options.run))
-    files = find_pictures([options.folder], options.out)
-    model = ServedModel(path)
-    inference = Inference(model)
-    candidates = []
-    for found in selection.look(model, inference, files):
-        if isinstance(found, str):
-            console.print(f"✗ {found}", style="red", markup=False, soft_wrap=True)
-        else:
-            candidates.append(found)
-    if not candidates:
-        raise UserError(f"{options.folder}: none of its {len(files)} pictures can be read")
-    labelled = (record for _, record in read_records(training.train_files))
-    known = selection.features_of(inference, labelled)
-    chosen = selection.choose(candidates, options.count, known)
-    masks = (prediction.mask for prediction in selection.predict(model, chosen))
-    handout.hand_out(chosen, masks, model.classes, options.out, options.form)
+    with handout.new_folder(local_folder(options.out)) as out:
+        files = find_pictures([options.folder], options.out)
+        model = ServedModel(path)
+        inference = Inference(model)
+        candidates = []
+        for found in selection.look(model, inference, files):
+            if isinstance(found, str):
+                console.print(f"✗ {found}", style="red", markup=False, soft_wrap=True)
+            else:
+                candidates.append(found)
+        if not candidates:
+            raise UserError(f"{options.folder}: none of its {len(files)} pictures can be read")
+        labelled = (record for _, record in read_records(training.train_files))
+        known = selection.features_of(inference, labelled)
+        chosen = selection.choose(candidates, options.count, known)
+        masks = (prediction.mask for prediction in selection.predict(model, chosen))
+        handout.hand_out(chosen, masks, model.classes, out, options.form)
     console.print(
         f"{len(chosen)} of {len(candidates)} pictures in {options.out}; what the model makes of "
         f"them is a start, not a label: correct it",

@@ -20,18 +20,17 @@ from pipeline.metadata.history import Run
 _FOUND_FILE = "best_hyperparameters.txt"  # tfx@1.16.0 components/tuner/executor.py
 
 
-def local_folder(out: str | None, otherwise: str) -> str:
+def local_folder(out: str | None, otherwise: str = "") -> str:
     """`--out`, or else a folder of the pipeline.
 
     Raises:
       UserError: it is in a bucket, where nothing can be trained.
     """
-    if "://" in (out or otherwise):
+    folder = out or otherwise
+    if "://" in folder:
         key = "--out" if out else "run.root"
-        raise UserError(
-            f"{key}: {out or otherwise} is in no folder of this machine; --out names one"
-        )
-    return out or otherwise
+        raise UserError(f"{key}: {folder} is not on this machine; name a folder that is with --out")
+    return folder
 
 
 def left_out_now(config: PipelineConfig, table: str) -> frozenset[str]:
