@@ -96,9 +96,9 @@ def _check(options: argparse.Namespace) -> None:
     from components.labels import check, folds, marks
     from pipeline.commands.common import config_and_store, write
     from pipeline.commands.label_run import (
+        files_of,
         left_out_now,
         local_folder,
-        split_files,
         training_of,
     )
     from pipeline.metadata.history import find_run
@@ -115,7 +115,7 @@ def _check(options: argparse.Namespace) -> None:
     work = os.path.join(out, run.id, f"{options.folds}-folds")
     os.makedirs(work, exist_ok=True)
     scored = folds.score_out_of_fold(training, options.folds, work, console.print)
-    files = {split: split_files(run, split) for split in schema.SPLITS}
+    files = {split: files_of(run, split) for split in schema.SPLITS}
     for split in (schema.VALIDATION, schema.TEST):
         scored += folds.score_split(model, split, files[split])
     order = check.ranked(scored)

@@ -11,6 +11,7 @@ from tfx.utils import json_utils, path_utils
 
 from components.common import schema
 from components.common.errors import UserError
+from components.common.examples import split_files
 from components.example_gen.leave_out import read_leave_out
 from components.labels import marks
 from components.labels.folds import Training
@@ -45,14 +46,14 @@ def left_out_now(config: PipelineConfig, table: str) -> frozenset[str]:
     return read_leave_out(path)
 
 
-def split_files(run: Run, split: str) -> list[str]:
+def files_of(run: Run, split: str) -> list[str]:
     """The TFRecord files of a split.
 
     Raises:
       UserError: the run has made no examples, or they are gone.
     """
     examples = _output(run, "TfdsExampleGen", "examples")
-    files = sorted(tf.io.gfile.glob(os.path.join(examples.uri, f"Split-{split}", "*")))
+    files = split_files(examples.uri, split)
     if not files:
         raise UserError(f"{run.id}: its examples are gone: {examples.uri}; run it again")
     return files
@@ -71,8 +72,8 @@ def training_of(run: Run) -> tuple[Training, str]:
             raise UserError(f"{run.id}: its files are gone: {path}; run it again")
     told = run.steps["Trainer"].execution.custom_properties["custom_config"].string_value
     training = Training(
-        split_files(run, schema.TRAIN),
-        split_files(run, schema.VALIDATION),
+        files_of(run, schema.TRAIN),
+        files_of(run, schema.VALIDATION),
         graph.uri,
         json_utils.loads(told),
         _found(run),
