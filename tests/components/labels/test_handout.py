@@ -102,7 +102,8 @@ def test_as_coco_it_comes_back_as_it_went(chosen, tmp_path):
         np.testing.assert_array_equal(found[name], raw(mask))
         assert (out / "images" / name).read_bytes() == Path(one.file.path).read_bytes()
     assert (out / "pictures.txt").read_text().split() == list(found)
-    rows = list(csv.DictReader((out / "chosen.csv").open(newline="")))
+    with (out / "chosen.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert [float(row["uncertainty"]) for row in rows] == [0.75, 0.25, 0.125]
 
 
