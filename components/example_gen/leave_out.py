@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import tensorflow as tf
 
-from components.common import file_tree, schema
+from components.common import file_tree, schema, text_lists
 from components.common.errors import UserError
 
 LEAVE_OUT = "leave_out"  # a table's column of yes and no
-_YES = ("yes", "y", "true", "1")
+_TABLES = (".csv", ".tsv")
 _MOST_TOLD = 5
 
 
@@ -20,44 +18,80 @@ def read_leave_out(path: str | None) -> frozenset[str]:
     """The ids that a list names.
 
     Args:
-      path: a text file, an id in each line; or a table (.csv) with a column `example_id`, and,
-        where only some of its rows are meant, a column `leave_out` with yes in these. None: no
-        list.
+      path: a text file, an id in each line; or a table (.csv, .tsv) with a column `example_id`,
+        and, where only some of its rows are meant, a column `leave_out` with yes in these, and no
+        or nothing in the others. None: no list.
 
     Raises:
-      UserError: there is no such file, it is no text, or it names nothing.
+      UserError: there is no such file, it is no text, it names nothing, or a row's mark is unclear.
     """
     if path is None:
         return frozenset()
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            text = file_tree.decoded(file.read())
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"dataset.leave_out: there is no file {path}") from error
-    except ValueError as error:
-        raise UserError(f"dataset.leave_out: {path} is no text in UTF-8") from error
-    ids = _of_table(path, text) if path.lower().endswith(".csv") else text.splitlines()
-    found = frozenset(name.strip() for name in ids if name.strip())
+    if path.lower().endswith(_TABLES):
+        rows = read_rows(path)
+        found = {row[schema.EXAMPLE_ID] for row in rows if is_yes(path, row, LEAVE_OUT, "yes")}
+    else:
+        found = set(text_lists.lines_of(_text(path)))
     if not found:
         raise UserError(
             f"dataset.leave_out: {path} names no example; leave the key out, or put an id into "
             "each line"
         )
-    return found
+    return frozenset(found)
 
 
-def _of_table(path: str, text: str) -> list[str]:
-    rows = list(csv.DictReader(io.StringIO(text)))
-    if rows and schema.EXAMPLE_ID not in rows[0]:
+def read_rows(path: str) -> list[dict[str, str]]:
+    """A table's rows: column, in lower case -> cell.
+
+    Raises:
+      UserError: there is no such file, it is no text, or a row has no example's id.
+    """
+    heads, *rows = text_lists.rows_of(_text(path)) or [[schema.EXAMPLE_ID]]
+    heads = [head.lower() for head in heads]
+    if schema.EXAMPLE_ID not in heads:
         raise UserError(
             f"dataset.leave_out: {path} has no column {schema.EXAMPLE_ID}; a list without columns "
             "ends in .txt"
         )
-    return [
-        row[schema.EXAMPLE_ID]
-        for row in rows
-        if LEAVE_OUT not in row or (row[LEAVE_OUT] or "").strip().lower() in _YES
-    ]
+    found = [dict(zip(heads, row + [""] * len(heads), strict=False)) for row in rows]
+    for number, row in enumerate(found, start=1):
+        if not row.get(schema.EXAMPLE_ID):
+            raise UserError(
+                f"dataset.leave_out: {path}: row {number} below the columns' names has no "
+                f"{schema.EXAMPLE_ID}; give it one, or take it out"
+            )
+    return found
+
+
+def is_yes(path: str, row: Mapping[str, str], column: str, default: str) -> bool:
+    """What a row says in a column of yes and no; nothing is no.
+
+    Args:
+      path: of its table, for a message.
+      row: from `read_rows`.
+      column: of the table.
+      default: what a table without the column says.
+
+    Raises:
+      UserError: it says neither.
+    """
+    cell = row.get(column, default).lower()
+    if cell and cell not in (*text_lists.YES, *text_lists.NO):
+        raise UserError(
+            f"dataset.leave_out: {path}: {row[schema.EXAMPLE_ID]} has {row[column]!r} in column "
+            f"{column}; write yes or no"
+        )
+    return cell in text_lists.YES
+
+
+def _text(path: str) -> str:
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return file_tree.decoded(file.read())
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"dataset.leave_out: there is no file {path}") from error
+    except ValueError as error:
+        raise UserError(f"dataset.leave_out: {path} is no text in UTF-8") from error
 
 
 def unknown(wanted: Collection[str], left_out: Sequence[str]) -> list[str]:

@@ -1,21 +1,18 @@
-"""Labels that look wrong: all of a run's examples, ranked, as a table and a page."""
+"""Labels that look wrong: all of a run's examples, ranked, and a page of the worst."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from components.common import band_tensors, palette, pictures, schema
 from components.common.bands import shown
-from components.common.errors import UserError
 from components.common.examples import bytes_of
 from components.common.served_model import ServedModel
-from components.example_gen.leave_out import LEAVE_OUT
 from components.labels.folds import Scored, read_records
 from components.reporter import images, templates
 
@@ -50,37 +47,19 @@ def ranked(scored: Sequence[Scored]) -> list[Scored]:
     return sorted(scored, key=lambda one: (one.score, one.split, one.example_id))
 
 
-def write_table(order: Sequence[Scored], marked: int, path: str) -> None:
-    """Writes the table that `dataset.leave_out` takes.
-
-    Args:
-      order: from `ranked`.
-      marked: how many of the first are to be left out.
-      path: of the CSV file.
-
-    Raises:
-      UserError: it can't be written.
-    """
-    try:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow([LEAVE_OUT, schema.EXAMPLE_ID, "split", "score"])
-            for at, one in enumerate(order):
-                mark = "yes" if at < marked else "no"
-                writer.writerow([mark, one.example_id, one.split, f"{one.score:.6f}"])
-    except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}") from error
-
-
 def render_page(
-    title: str, order: Sequence[Scored], marked: int, count: int, files: Mapping[str, Sequence[str]]
+    title: str,
+    order: Sequence[Scored],
+    left_out: Collection[str],
+    count: int,
+    files: Mapping[str, Sequence[str]],
 ) -> str:
     """Makes the page of the worst.
 
     Args:
       title: of the page.
       order: from `ranked`.
-      marked: how many of the first the table says to leave out.
+      left_out: ids of those that the table says to leave out.
       count: how many are shown.
       files: split -> its TFRecord files.
 
@@ -102,7 +81,13 @@ def render_page(
         model = ServedModel(path)
         classes = model.classes
         doubts += [
-            _doubt(rank, one, rank <= marked, records[one.split, one.example_id], model)
+            _doubt(
+                rank,
+                one,
+                one.example_id in left_out,
+                records[one.split, one.example_id],
+                model,
+            )
             for rank, one in group
         ]
     names = classes.names if classes else ()
@@ -111,7 +96,7 @@ def render_page(
         "labels.html",
         title=title,
         doubts=sorted(doubts, key=lambda one: one.rank),
-        marked=marked,
+        marked=len(left_out),
         total=len(order),
         class_colors={
             name: "#{:02x}{:02x}{:02x}".format(*colors[index]) for index, name in enumerate(names)

@@ -9,11 +9,12 @@ datumaro's VOC (datumaro/plugins/voc_format/format.py), colours in labelmap.txt.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,28 @@ _MASKS = "SegmentationClass"  # VOC's names
 _SUBSET = os.path.join("ImageSets", "Segmentation", "default.txt")
 
 
+@contextlib.contextmanager
+def new_folder(out: str) -> Iterator[str]:
+    """A folder to write into, that becomes `out` at the end, and is gone where that is not reached.
+
+    Raises:
+      UserError: there is something in `out`, or it can't be written.
+    """
+    partial = f"{out.rstrip(os.sep)}.partial"
+    try:
+        if os.path.exists(out) and not (os.path.isdir(out) and not os.listdir(out)):
+            raise UserError(f"--out: {out} is there already; name a new folder for this round")
+        shutil.rmtree(partial, ignore_errors=True)  # of a call that was killed
+        os.makedirs(partial)
+    except OSError as error:
+        raise UserError(f"--out: {out} can't be written: {error.strerror}") from error
+    try:
+        yield partial
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def hand_out(
     chosen: Sequence[Candidate],
     masks: Iterable[np.ndarray],
@@ -45,15 +68,13 @@ def hand_out(
       chosen: the pictures.
       masks: uint8 [height, width] of class indices, for each.
       classes: the class table.
-      out: folder for `images`, their list `pictures.txt`, the numbers in `chosen.csv`, and the
-        masks.
+      out: from `new_folder`, for `images`, their list `pictures.txt`, the numbers in `chosen.csv`,
+        and the masks.
       form: `coco`: polygons in `annotations.json`. `masks`: PNGs in colours, as VOC has them.
 
     Raises:
-      UserError: it can't be written, or the folder has pictures of before.
+      UserError: it can't be written.
     """
-    if os.path.exists(os.path.join(out, PICTURES)):
-        raise UserError(f"--out: {out} holds pictures already; name a new folder for this round")
     try:
         names = [_copy(one, out) for one in chosen]
         Path(out, LIST).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

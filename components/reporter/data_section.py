@@ -14,7 +14,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.common import schema
 from components.common.bands import BandsConfig
-from components.common.examples import bytes_of
+from components.common.examples import bytes_of, split_files
 from components.common.picture_fit import Fit
 from components.data_validation.drift import read_drift
 from components.data_validation.validator import describe_anomalies, read_anomalies
@@ -132,7 +132,7 @@ def make(
     bands = _bands(examples)
     viewers = [
         _viewed(
-            split_files(examples, split),
+            split_files(examples.uri, split),
             SplitViewer(split, classes, num_samples, size, fit, bands),
         )
         for split in schema.SPLITS
@@ -194,11 +194,6 @@ def read_splits(statistics: mlmd.Artifact, classes: schema.ClassTable) -> list[S
             )
         )
     return result
-
-
-def split_files(examples: mlmd.Artifact, split: str) -> list[str]:
-    """The TFRecord files of a split."""
-    return sorted(tf.io.gfile.glob(os.path.join(_split_uri(examples, split), "*")))
 
 
 def _range(feature: statistics_pb2.FeatureNameStatistics) -> tuple[int, int, int]:

@@ -14,12 +14,11 @@ from tfx.utils import path_utils
 
 from components.common import schema
 from components.common.bands import bands_of, shown_channels
-from components.common.examples import bytes_of
+from components.common.examples import bytes_of, split_files
 from components.common.model_card import read_card
 from components.common.reliability import UNIT
 from components.evaluator.verdict import Verdict, slice_name
 from components.reporter import charts, images
-from components.reporter.data_section import split_files
 
 _PART = 256  # pixels of a part's sides
 METRIC_LABELS = {
@@ -203,7 +202,7 @@ def _ranked(
     ranking = verdict.ranking
     kinds = {"worst": ranking.worst, "median": ranking.median, "best": ranking.best}
     wanted = {example_id for pairs in kinds.values() for example_id, _ in pairs}
-    records = find_examples(split_files(artifacts["examples"], split), wanted)
+    records = find_examples(split_files(artifacts["examples"].uri, split), wanted)
     folder = path_utils.serving_model_path(artifacts["model"].uri)
     if len(records) < len(wanted) or not tf.io.gfile.exists(folder):
         return {}  # cleaned up: the numbers are still there

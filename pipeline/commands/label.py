@@ -7,7 +7,7 @@ import argparse
 from components.common.errors import UserError
 from pipeline.commands.common import add_config, add_run_argument, positive, quiet_console
 
-_WRONG = 0.05  # share of the examples that is marked where nobody says how many
+_WRONG = 0.05  # share of the labels that is marked where nobody says how many
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -25,7 +25,8 @@ def _add_check(verbs: argparse._SubParsersAction) -> None:
         description="Scores each label by a model that has not learned from it: validation and "
         "test split by the run's own model, the training split by models of the same settings, "
         "each trained without a fold of it. Writes a page of the worst, and a table that "
-        "dataset.leave_out takes. Called again, it goes on where it was ended.",
+        "dataset.leave_out takes. Called again, it goes on where it was ended, and keeps the marks "
+        "that you have changed in the table.",
     )
     add_run_argument(check, "run")
     check.add_argument(
@@ -35,7 +36,8 @@ def _add_check(verbs: argparse._SubParsersAction) -> None:
         "--mark",
         type=positive,
         metavar="N",
-        help="how many of the worst the table says to leave out; default: 5%% of all",
+        help="how many of the worst the table says to leave out, of the splits that models are not "
+        "judged on; default: 5%% of these",
     )
     check.add_argument(
         "--pictures",
@@ -91,9 +93,14 @@ def _check(options: argparse.Namespace) -> None:
     import os
 
     from components.common import schema
-    from components.labels import check, folds
+    from components.labels import check, folds, marks
     from pipeline.commands.common import config_and_store, write
-    from pipeline.commands.label_run import split_files, training_of
+    from pipeline.commands.label_run import (
+        files_of,
+        left_out_now,
+        local_folder,
+        training_of,
+    )
     from pipeline.metadata.history import find_run
 
     if options.folds < 2:
@@ -101,20 +108,26 @@ def _check(options: argparse.Namespace) -> None:
     config, store = config_and_store(options)
     run = find_run(store, config.name, options.run)
     training, model = training_of(run)
-    out = options.out or os.path.join(config.folder, "label-check")
+    out = local_folder(options.out, os.path.join(config.folder, "label-check"))
+    table, page = (os.path.join(out, f"labels.{ending}") for ending in ("csv", "html"))
+    marks.read(table)  # here too: what is wrong with the lists is said before hours of training
+    left_out_now(config, table)
     work = os.path.join(out, run.id, f"{options.folds}-folds")
     os.makedirs(work, exist_ok=True)
     scored = folds.score_out_of_fold(training, options.folds, work, console.print)
-    files = {split: split_files(run, split) for split in schema.SPLITS}
+    files = {split: files_of(run, split) for split in schema.SPLITS}
     for split in (schema.VALIDATION, schema.TEST):
         scored += folds.score_split(model, split, files[split])
     order = check.ranked(scored)
-    marked = min(options.mark or round(len(order) * _WRONG), len(order))
-    table, page = (os.path.join(out, f"labels.{ending}") for ending in ("csv", "html"))
-    check.write_table(order, marked, table)
-    write(page, check.render_page(config.name, order, marked, options.pictures, files))
+    judged = {schema.TEST, config.evaluator.split}
+    count = options.mark or round(sum(one.split not in judged for one in order) * _WRONG)
+    worst = marks.worst(order, count, judged)
+    rows = marks.merged(order, worst, marks.read(table), left_out_now(config, table))
+    marks.write(rows, table)
+    left_out = {row.example_id for row in rows if row.leave_out}
+    write(page, check.render_page(config.name, order, left_out, options.pictures, files))
     console.print(
-        f"{len(order)} labels ranked, the {marked} worst marked: {page}\n"
+        f"{len(order)} labels ranked, {len(left_out)} marked: {page}\n"
         f"look at them, then leave them out of the next run: dataset.leave_out: {table}",
         soft_wrap=True,
         markup=False,
@@ -129,27 +142,28 @@ def _next(options: argparse.Namespace) -> None:
     from components.labels.inference import Inference
     from components.predictor.picture_files import find_pictures
     from pipeline.commands.common import config_and_store
-    from pipeline.commands.label_run import training_of
+    from pipeline.commands.label_run import local_folder, training_of
     from pipeline.metadata.history import find_run
 
     config, store = config_and_store(options)
     training, path = training_of(find_run(store, config.name, options.run))
-    files = find_pictures([options.folder], options.out)
-    model = ServedModel(path)
-    inference = Inference(model)
-    candidates = []
-    for found in selection.look(model, inference, files):
-        if isinstance(found, str):
-            console.print(f"✗ {found}", style="red", markup=False, soft_wrap=True)
-        else:
-            candidates.append(found)
-    if not candidates:
-        raise UserError(f"{options.folder}: none of its {len(files)} pictures can be read")
-    labelled = (record for _, record in read_records(training.train_files))
-    known = selection.features_of(inference, labelled)
-    chosen = selection.choose(candidates, options.count, known)
-    masks = (prediction.mask for prediction in selection.predict(model, chosen))
-    handout.hand_out(chosen, masks, model.classes, options.out, options.form)
+    with handout.new_folder(local_folder(options.out)) as out:
+        files = find_pictures([options.folder], options.out)
+        model = ServedModel(path)
+        inference = Inference(model)
+        candidates = []
+        for found in selection.look(model, inference, files):
+            if isinstance(found, str):
+                console.print(f"✗ {found}", style="red", markup=False, soft_wrap=True)
+            else:
+                candidates.append(found)
+        if not candidates:
+            raise UserError(f"{options.folder}: none of its {len(files)} pictures can be read")
+        labelled = (record for _, record in read_records(training.train_files))
+        known = selection.features_of(inference, labelled)
+        chosen = selection.choose(candidates, options.count, known)
+        masks = (prediction.mask for prediction in selection.predict(model, chosen))
+        handout.hand_out(chosen, masks, model.classes, out, options.form)
     console.print(
         f"{len(chosen)} of {len(candidates)} pictures in {options.out}; what the model makes of "
         f"them is a start, not a label: correct it",

@@ -11,20 +11,49 @@ from tfx.utils import json_utils, path_utils
 
 from components.common import schema
 from components.common.errors import UserError
+from components.common.examples import split_files
+from components.example_gen.leave_out import read_leave_out
+from components.labels import marks
 from components.labels.folds import Training
+from pipeline.config.loading import PipelineConfig
 from pipeline.metadata.history import Run
 
 _FOUND_FILE = "best_hyperparameters.txt"  # tfx@1.16.0 components/tuner/executor.py
 
 
-def split_files(run: Run, split: str) -> list[str]:
+def local_folder(out: str | None, otherwise: str = "") -> str:
+    """`--out`, or else a folder of the pipeline.
+
+    Raises:
+      UserError: it is in a bucket, where nothing can be trained.
+    """
+    folder = out or otherwise
+    if "://" in folder:
+        key = "--out" if out else "run.root"
+        raise UserError(f"{key}: {folder} is not on this machine; name a folder that is with --out")
+    return folder
+
+
+def left_out_now(config: PipelineConfig, table: str) -> frozenset[str]:
+    """The ids that `dataset.leave_out` names; a table that is not there yet names none.
+
+    Raises:
+      UserError: the list can't be used.
+    """
+    path = config.dataset.leave_out
+    if path and os.path.abspath(path) == os.path.abspath(table):
+        return frozenset(name for name, row in marks.read(table).items() if row.leave_out)
+    return read_leave_out(path)
+
+
+def files_of(run: Run, split: str) -> list[str]:
     """The TFRecord files of a split.
 
     Raises:
       UserError: the run has made no examples, or they are gone.
     """
     examples = _output(run, "TfdsExampleGen", "examples")
-    files = sorted(tf.io.gfile.glob(os.path.join(examples.uri, f"Split-{split}", "*")))
+    files = split_files(examples.uri, split)
     if not files:
         raise UserError(f"{run.id}: its examples are gone: {examples.uri}; run it again")
     return files
@@ -43,8 +72,8 @@ def training_of(run: Run) -> tuple[Training, str]:
             raise UserError(f"{run.id}: its files are gone: {path}; run it again")
     told = run.steps["Trainer"].execution.custom_properties["custom_config"].string_value
     training = Training(
-        split_files(run, schema.TRAIN),
-        split_files(run, schema.VALIDATION),
+        files_of(run, schema.TRAIN),
+        files_of(run, schema.VALIDATION),
         graph.uri,
         json_utils.loads(told),
         _found(run),

@@ -38,6 +38,10 @@ def checked(first_run, run, tmp_path_factory):
     done = out / run / "2-folds" / "fold-1" / "scores.json"
     done.parent.mkdir(parents=True)
     done.write_text(json.dumps(before))
+    # A table of before: one mark by hand, one taken back by hand, and a picture left out since.
+    table = ["yes,{},train,0.9,no", "no,{},train,0.1,yes", "yes,gone,train,0.1,yes"]
+    lines = "\n".join(table).format(before[0]["example_id"], before[1]["example_id"])
+    (out / "labels.csv").write_text(f"leave_out,example_id,split,score,suggested\n{lines}\n")
     command = ("segline", "label", "check", run, "--folds", "2", "--mark", "3", "--out", str(out))
     called = first_run.call(*command)
     assert called.returncode == 0, called.stderr
@@ -51,16 +55,29 @@ def rows_of(out):
 
 def test_check_ranks_every_label_of_all_splits(checked):
     out, shown = checked
-    rows = rows_of(out)
+    *rows, _ = rows_of(out)
     of_split = {name: sum(row["split"] == name for row in rows) for name in schema.SPLITS}
     assert of_split == COUNTS
     scores = [float(row["score"]) for row in rows]
     assert scores == sorted(scores) and 0 <= scores[0] < scores[-1] <= 1
-    assert [row["leave_out"] for row in rows] == ["yes"] * 3 + ["no"] * (len(rows) - 3)
-    assert "168 labels ranked, the 3 worst marked" in shown
+    assert "168 labels ranked" in shown
     page = (out / "labels.html").read_text()
     assert all(row["example_id"] in page for row in rows[:60])
     assert page.count("data:image/") == 4 * 60 and "://" not in page.split("</style>")[1]
+
+
+def test_check_keeps_the_marks_of_before_and_makes_none_in_the_test_split(checked):
+    out, shown = checked
+    *rows, last = rows_of(out)
+    assert (last["example_id"], last["leave_out"]) == ("gone", "yes")
+    (work,) = out.glob("*/2-folds")
+    first = json.loads((work / "fold-1" / "scores.json").read_text())
+    by_hand = {first[0]["example_id"]: "yes", first[1]["example_id"]: "no"}
+    worst = [row["example_id"] for row in rows if row["split"] != "test"][:3]
+    expected = {**dict.fromkeys(worst, "yes"), **by_hand}
+    assert all(row["leave_out"] == expected.get(row["example_id"], "no") for row in rows)
+    marked = sum(row["leave_out"] == "yes" for row in rows) + 1
+    assert f"{marked} marked" in shown
 
 
 def test_what_is_done_stays_and_the_rest_is_judged_by_a_model_that_has_not_seen_it(checked):

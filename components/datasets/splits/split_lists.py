@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
@@ -11,6 +9,7 @@ from collections.abc import Sequence
 
 from components.common import file_tree, schema
 from components.common.errors import UserError
+from components.common.text_lists import NO, YES, lines_of, rows_of
 from components.datasets.config import FolderConfig, SplitName
 from components.datasets.pairs import Pair, some
 from components.datasets.splits.split_words import split_word
@@ -28,7 +27,6 @@ _YES_COLUMNS = {
     **dict.fromkeys(("is_valid", "is_val", "is_validation", "valid", "val"), schema.VALIDATION),
     **dict.fromkeys(("is_train", "is_training", "train"), schema.TRAIN),
 }
-_YES, _NO = ("1", "true", "yes", "1.0", "t", "y"), ("0", "false", "no", "0.0", "f", "n")
 Line = list[str]  # what a line may call its picture: all of it, or one of its columns
 
 
@@ -88,12 +86,7 @@ def read_list(path: str, split_name: str | None = None, key: str = "lists") -> l
         return _of_json(text, split_name)
     if path.lower().endswith(TABLES):
         return _rows(text, split_name)
-    lines = (line.strip() for line in text.splitlines())
-    return [
-        [line, *re.split(r"[\t,;]|\s+", line)[:1]]
-        for line in lines
-        if line and not line.startswith("#")
-    ]
+    return [[line, *re.split(r"[\t,;]|\s+", line)[:1]] for line in lines_of(text)]
 
 
 def splits_of_table(path: str) -> set[str]:
@@ -108,12 +101,7 @@ def splits_of_table(path: str) -> set[str]:
 
 
 def _rows(text: str, split_name: str | None) -> list[Line]:
-    first = text.split("\n", 1)[0]
-    delimiter = max("\t;,", key=first.count)
-    rows = [
-        [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)
-    ]
-    rows = [row for row in rows if any(row) and not row[0].startswith("#")]
+    rows = rows_of(text)
     heads = [cell.lower() for cell in rows[0]] if rows else []
     if not any(head in _COLUMNS for head in heads):
         return rows
@@ -132,8 +120,8 @@ def _split_of_row(heads: Sequence[str], row: Sequence[str]) -> str | None:
     for column in _SPLIT_COLUMNS:
         if column in cells and (found := split_word(cells[column])):
             return found
-    said = {name: cells[name] for name in _YES_COLUMNS if cells.get(name) in (*_YES, *_NO)}
-    yes = [_YES_COLUMNS[name] for name, cell in said.items() if cell in _YES]
+    said = {name: cells[name] for name in _YES_COLUMNS if cells.get(name) in (*YES, *NO)}
+    yes = [_YES_COLUMNS[name] for name, cell in said.items() if cell in YES]
     if not said or len(set(yes)) > 1:
         return None
     if yes:

@@ -139,6 +139,8 @@ def test_right_features_pass(config):
         ("other.csv", "name,score\na,1\n", "other.csv has no column example_id"),
         ("none.csv", "example_id,leave_out\na,no\n", "none.csv names no example"),
         ("bytes.txt", b"\xff\xfa\x80", "bytes.txt is no text in UTF-8"),
+        ("x.csv", "leave_out,example_id\nno,a\nx,b\n", "b has 'x' in column leave_out; write yes"),
+        ("short.csv", "leave_out,example_id\nno,a\nyes\n", "row 2 below .* has no example_id"),
     ],
 )
 def test_lists_of_what_to_leave_out_that_cant_be_used(tmp_path, name, content, message):
@@ -147,6 +149,23 @@ def test_lists_of_what_to_leave_out_that_cant_be_used(tmp_path, name, content, m
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=f"dataset.leave_out: .*{message}"):
         leave_out.read_leave_out(str(path))
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("plain.txt", "# by hand\na\n\n  b \n#c\n"),
+        ("plain.csv", "example_id\na\nb\n"),
+        ("heads.csv", "Leave_Out , Example_ID\nYES,a\ntrue,b\nno,c\n"),
+        ("german.csv", "\ufeffleave_out;example_id;score\r\nyes;a;0,5\r\nyes;b;0,6\r\n;c;0,7\r\n"),
+        ("short.csv", "example_id,leave_out\na,y\nb,1\nc\n"),
+        ("tabs.tsv", "# note\nexample_id\tleave_out\na\tyes\nb\tyes\n#c\tyes\n"),
+    ],
+)
+def test_lists_of_what_to_leave_out_as_people_and_spreadsheets_write_them(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content.encode())
+    assert leave_out.read_leave_out(str(path)) == {"a", "b"}
 
 
 def test_a_list_of_other_data_stops_the_run():

@@ -102,7 +102,8 @@ def test_as_coco_it_comes_back_as_it_went(chosen, tmp_path):
         np.testing.assert_array_equal(found[name], raw(mask))
         assert (out / "images" / name).read_bytes() == Path(one.file.path).read_bytes()
     assert (out / "pictures.txt").read_text().split() == list(found)
-    rows = list(csv.DictReader((out / "chosen.csv").open(newline="")))
+    with (out / "chosen.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert [float(row["uncertainty"]) for row in rows] == [0.75, 0.25, 0.125]
 
 
@@ -174,10 +175,45 @@ def test_as_masks_it_is_vocs_folder_and_comes_back_by_its_colours(chosen, tmp_pa
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), raw(mask))
 
 
-def test_a_folder_of_before_is_not_written_over(chosen, tmp_path):
-    handout.hand_out(chosen[:1], MASKS[:1], CLASSES, str(tmp_path / "out"), "coco")
-    with pytest.raises(UserError, match="holds pictures already; name a new folder"):
-        handout.hand_out(chosen[1:], MASKS[1:], CLASSES, str(tmp_path / "out"), "coco")
+def files_below(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_round_is_there_whole_or_not_at_all_and_can_be_tried_again(chosen, tmp_path):
+    out = tmp_path / "rounds" / "two"
+
+    def masks_of_a_model_that_fails():
+        yield MASKS[0]
+        raise RuntimeError("no memory")
+
+    def hand_out(masks):
+        with handout.new_folder(f"{out}/") as folder:
+            handout.hand_out(chosen, masks, CLASSES, folder, "masks")
+
+    with pytest.raises(RuntimeError, match="no memory"):
+        hand_out(masks_of_a_model_that_fails())
+    assert not files_below(tmp_path / "rounds") and not out.exists()
+    killed = tmp_path / "rounds" / "two.partial" / "images" / "old.jpg"
+    killed.parent.mkdir(parents=True)
+    killed.touch()
+    out.mkdir()
+    hand_out(MASKS)
+    found = files_below(tmp_path / "rounds")
+    assert len(found) == 3 + 3 + 4 and all(name.startswith("two/") for name in found)
+    assert "two/images/old.jpg" not in found
+
+
+def test_a_folder_of_before_is_refused_before_anything_is_done(tmp_path):
+    (tmp_path / "own.txt").touch()
+    refused = {
+        tmp_path: "is there already; name a new folder",
+        tmp_path / "own.txt": "is there already; name a new folder",
+        tmp_path / "own.txt" / "round": "can't be written: Not a directory",
+    }
+    for out, message in refused.items():
+        with pytest.raises(UserError, match=message), handout.new_folder(str(out)):
+            pytest.fail("it was done")
+    assert files_below(tmp_path) == ["own.txt"]
 
 
 def test_the_class_without_polygons():
