@@ -262,7 +262,11 @@ def _evaluation(store: MetadataStore, graph: Lineage, evaluator: Node) -> dict[s
         "split": json.loads(str(evaluator.properties["example_splits"]))[0],
         **_blessing(graph.outputs(evaluator, "blessing")[0]),
         "baseline": _earlier_model(store, graph, evaluator, "baseline_model"),
-        "metrics": evaluation.properties,
+        "metrics": {
+            name: value
+            for name, value in evaluation.properties.items()
+            if name != schema.TEMPERATURE  # that is told with the training
+        },
     }
 
 
