@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from components.common import schema
 from components.common.errors import UserError
+from components.common.examples import split_files
 from components.watcher.observer import Observer, Values
 from components.watcher.table import Row, Table
 
@@ -86,7 +87,7 @@ def _ask(
     data: Data, split: str, count: int, ask: Callable[[Sequence[bytes]], list[Values | str]]
 ) -> Table:
     rows = []
-    records = _evenly(os.path.join(data.examples, f"Split-{split}", "*"), count)
+    records = _evenly(split_files(data.examples, split), count)
     while batch := list(itertools.islice(records, _AT_A_TIME)):
         features = [tf.train.Example.FromString(record).features.feature for record in batch]
         answers = ask([feature[schema.IMAGE].bytes_list.value[0] for feature in features])
@@ -102,9 +103,8 @@ def _ask(
     return Table.of(rows)
 
 
-def _evenly(pattern: str, count: int) -> Iterator[bytes]:
+def _evenly(files: Sequence[str], count: int) -> Iterator[bytes]:
     """So many records of all files, evenly spread."""
-    files = sorted(tf.io.gfile.glob(pattern))
     if not files:
         return
     records = tf.data.TFRecordDataset(files, "GZIP")
