@@ -80,7 +80,7 @@ OBJECT_METRICS = ("found", "missed", "invented", "f1", "quality")
 # of before it came have none, and were at the model's.
 EVALUATED_AT = "evaluated_at"
 
-# On evaluations in ML Metadata, beside the metrics: the model's; none: it is not calibrated.
+# On evaluations in ML Metadata, as text: numbers there are metrics. None: it is not calibrated.
 TEMPERATURE = "temperature"
 
 # On examples in ML Metadata: BandsConfig as JSON; none: red, green and blue of 8 bits.

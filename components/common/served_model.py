@@ -18,6 +18,7 @@ from components.common.bands import bands_of
 from components.common.errors import UserError
 from components.common.export_files import is_export
 from components.common.model_card import read_card
+from components.common.one_by_one import each_or_reason
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
 
@@ -124,12 +125,12 @@ class ServedModel:
         Returns:
           For each a prediction, or why there is none.
         """
-        try:
-            return list(self.predict(batch))
-        except tf.errors.InvalidArgumentError as error:
-            if len(batch) == 1:
-                return [f"the model refuses it: {reason_of(f'InvalidArgumentError: {error}')}"]
-        return [found for one in batch for found in self.predict_each([one])]
+        return each_or_reason(
+            self.predict,
+            batch,
+            (tf.errors.InvalidArgumentError,),
+            lambda error: f"the model refuses it: {reason_of(f'InvalidArgumentError: {error}')}",
+        )
 
 
 def fit_of(card: dict[str, Any]) -> PictureFit:

@@ -56,7 +56,7 @@ class Executor(beam_engine.EngineExecutor, tfx_executor.Executor):
         with contextlib.suppress(ValueError):  # of another maker, without a card
             temperature = temperature_of(read_card(path_utils.serving_model_path(model.uri)))
             if temperature is not None:
-                evaluation.set_float_custom_property(schema.TEMPERATURE, temperature)
+                evaluation.set_string_custom_property(schema.TEMPERATURE, f"{temperature}")
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         reasons = verdict.failures or verdict.checks
         blessing.set_string_custom_property("reason", "; ".join(str(check) for check in reasons))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from components.common import schema
 from components.common.bands import channels_of
@@ -52,7 +50,7 @@ class Inference:
     """
 
     def __init__(self, model: ServedModel) -> None:
-        self._fit, self._classes = model.fit, model.classes
+        self._fit = model.fit
         self._prepare = model.saved_model.signatures[schema.TRANSFORM_SIGNATURE]
         channels = channels_of(model.bands)
         try:
@@ -98,22 +96,6 @@ class Inference:
                     features[at],
                     None if mirrored is None else mirrored[one],
                 )
-
-    def blank(self, image: bytes, size: tuple[int, int]) -> bytes:
-        """An example of a picture that has no mask yet: one of a single class.
-
-        Args:
-          image: encoded as the model takes it.
-          size: width and height.
-        """
-        value = next(iter(self._classes.stored_values().values()))
-        buffer = io.BytesIO()
-        Image.new("L", size, value).save(buffer, "PNG")
-        example = tf.train.Example()
-        feature = example.features.feature
-        feature[schema.IMAGE].bytes_list.value.append(image)
-        feature[schema.MASK].bytes_list.value.append(buffer.getvalue())
-        return example.SerializeToString()
 
     def _ask(self, images: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities float32 [n, height, width, C], features float32 [n, channels]."""

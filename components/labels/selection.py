@@ -16,6 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from components.common import schema
+from components.common.examples import unlabelled
+from components.common.one_by_one import each_or_reason
 from components.common.served_model import Prediction, ServedModel, reason_of
 from components.labels.inference import Inference, Seen
 from components.labels.k_centre import greedy_k_centre
@@ -67,7 +69,7 @@ def look(
     while batch := list(itertools.islice(remaining, _AT_A_TIME)):
         pictures = [_read(file, model) for file in batch]
         good = [one for one in pictures if isinstance(one, Picture)]
-        found = iter(_see(inference, good))
+        found = iter(_see(model, inference, good))
         for file, picture in zip(batch, pictures, strict=True):
             seen = picture if isinstance(picture, str) else next(found)
             if isinstance(seen, str) or isinstance(picture, str):
@@ -117,12 +119,11 @@ def _read(file: PictureFile, model: ServedModel) -> Picture | str:
         return str(error)
 
 
-def _see(inference: Inference, pictures: Sequence[Picture]) -> list[Seen | str]:
-    """What was seen of each; one bad picture does not cost the others theirs."""
-    records = [inference.blank(one.encoded, one.image.size) for one in pictures]
-    try:
-        return list(inference.see(records, flip=True))
-    except tf.errors.InvalidArgumentError as error:
-        if len(pictures) == 1:
-            return [reason_of(f"InvalidArgumentError: {error}")]
-    return [found for one in pictures for found in _see(inference, [one])]
+def _see(model: ServedModel, inference: Inference, pictures: Sequence[Picture]) -> list[Seen | str]:
+    records = [unlabelled(one.encoded, model.classes, one.image.size) for one in pictures]
+    return each_or_reason(
+        lambda some: inference.see(some, flip=True),
+        records,
+        (tf.errors.InvalidArgumentError,),
+        lambda error: reason_of(f"InvalidArgumentError: {error}"),
+    )

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from components.common import picture_formats, pictures, schema, telemetry
 from components.common.errors import UserError
+from components.common.examples import unlabelled
+from components.common.one_by_one import each_or_reason
 from components.common.served_model import ServedModel
 from components.watcher.payloads import values_of
 
@@ -39,16 +41,11 @@ class Observer:
             raise UserError(f"{path} was made by an earlier segline: train again to watch it")
         self._serve = signatures[schema.SERVING_SIGNATURE]
         self._prepare = signatures[schema.TRANSFORM_SIGNATURE]
-        classes, self.max_megapixels = served.classes, served.max_megapixels
-        self.class_names = classes.names
+        self._classes, self.max_megapixels = served.classes, served.max_megapixels
+        self.class_names = served.classes.names
         self.has_telemetry = schema.CLASS_SHARES in self._serve.structured_outputs
         self._settings, self._bands = served.pictures, served.bands
         self._tiles = served.fit.fit == "tiles"
-        # The signature wants a mask too; what is in it makes no difference.
-        value = min(classes.stored_values())
-        self._mask = tf.io.encode_png(
-            tf.fill([1, 1, 1], tf.cast(classes.stored_values()[value], tf.uint8))
-        ).numpy()
 
     def read(self, content: bytes) -> bytes:
         """A picture file as `segline predict` gives it to the model.
@@ -91,9 +88,8 @@ class Observer:
         # One after another where each has its own size: a batch is enlarged to the largest.
         if self._tiles and len(batch) > 1:
             return [found for one in batch for found in self._look([one])]
-        prepared = self._prepare(
-            **{schema.EXAMPLES: tf.constant([self._example(self._narrow(one)) for one in batch])}
-        )
+        examples = [unlabelled(self._narrow(one), self._classes) for one in batch]
+        prepared = self._prepare(**{schema.EXAMPLES: tf.constant(examples)})
         looks = telemetry.look_at_each(prepared[schema.IMAGE], prepared[schema.CONTENT_BOX])
         sizes = prepared[schema.ORIGINAL_SIZE].numpy().tolist()
         return [
@@ -115,24 +111,13 @@ class Observer:
             raise OSError(f"it has more than {self.max_megapixels} megapixels")
         return picture if self._bands or not pictures.is_wide(picture) else self.read(picture)
 
-    def _example(self, picture: bytes) -> bytes:
-        values = {schema.IMAGE: picture, schema.MASK: self._mask, schema.EXAMPLE_ID: b""}
-        feature = {
-            name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-            for name, value in values.items()
-        }
-        return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-
 
 def _each(ask: _Ask, batch: Sequence[bytes]) -> list[Values | str]:
-    """One bad picture does not cost the others theirs."""
-    if not batch:
-        return []
-    try:
-        return list(ask(batch))
     # TensorFlow quotes bytes of the picture in some messages: Python finds no text there.
-    except (tf.errors.InvalidArgumentError, UnicodeDecodeError, OSError) as error:
-        if len(batch) == 1:
-            why = f": {error}" if isinstance(error, OSError) else ""
-            return [f"the model can't take the picture{why}"]
-    return [found for one in batch for found in _each(ask, [one])]
+    bad = (tf.errors.InvalidArgumentError, UnicodeDecodeError, OSError)
+    return each_or_reason(ask, batch, bad, _reason)
+
+
+def _reason(error: Exception) -> str:
+    why = f": {error}" if isinstance(error, OSError) else ""
+    return f"the model can't take the picture{why}"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from ml_metadata import ListOptions, MetadataStore, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.common import run_record, schema
+from components.common import run_record
 from components.common.errors import UserError
 from components.common.lineage import code_of, properties_of, role_of, state_of
 
@@ -113,7 +113,7 @@ class Run:
         return {
             name: value.double_value
             for name, value in sorted(properties.items())
-            if value.HasField("double_value") and name != schema.TEMPERATURE
+            if value.HasField("double_value")
         }
 
     def verdict(self) -> str:

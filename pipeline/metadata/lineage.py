@@ -263,9 +263,7 @@ def _evaluation(store: MetadataStore, graph: Lineage, evaluator: Node) -> dict[s
         **_blessing(graph.outputs(evaluator, "blessing")[0]),
         "baseline": _earlier_model(store, graph, evaluator, "baseline_model"),
         "metrics": {
-            name: value
-            for name, value in evaluation.properties.items()
-            if name != schema.TEMPERATURE  # that is told with the training
+            name: value for name, value in evaluation.properties.items() if isinstance(value, float)
         },
     }
 

@@ -89,6 +89,16 @@ def picture(rng, shape):
     return (image * 255).astype(np.uint8), mask
 
 
+def mask_of(content):
+    """A PNG's values: uint8 [height, width]."""
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def drawn(seed, shape=(32, 16)):
+    """One, by its seed. (By default one side is the network's, so that nothing is resized.)"""
+    return picture(np.random.default_rng(seed), shape)[0]
+
+
 def png(array):
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")

@@ -1,4 +1,4 @@
-"""Answers with telemetry, and logs of requests and answers as KServe's logger writes them."""
+"""Logs of requests and answers, as KServe's logger writes them."""
 
 import base64
 import gzip
@@ -11,16 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import small_models
-import tensorflow as tf
 from PIL import Image
+from small_models import drawn, mask_of
 
-from components.common import schema
 from components.common.errors import UserError
-from components.common.picture_fit import PictureFit
-from components.trainer.tiled_pictures import TiledPictures
-from components.transform.preprocessing import pack_images
-from components.watcher import reference, request_log
-from components.watcher.observer import Observer
+from components.watcher import request_log
 from components.watcher.request_log import Which
 
 # kserve/kserve pkg/logger/worker.go
@@ -28,113 +23,6 @@ REQUEST = "org.kubeflow.serving.inference.request"
 RESPONSE = "org.kubeflow.serving.inference.response"
 NAMES = ("dark", "light")
 SHARES = ["share_dark", "share_light"]
-
-
-@pytest.fixture(scope="module")
-def network():
-    return small_models.untrained()
-
-
-@pytest.fixture(scope="module")
-def models(network, tmp_path_factory):
-    """Paths of one network, exported with telemetry and without."""
-    folder = tmp_path_factory.mktemp("models")
-    pad = PictureFit(image_size=small_models.SIZE, fit="pad")
-    return {
-        "plain": small_models.save(network, folder / "plain", pad),
-        "watched": small_models.save(network, folder / "watched", pad, telemetry=True),
-    }
-
-
-@pytest.fixture(scope="module")
-def observers(models):
-    return {name: Observer(models[name]) for name in ("plain", "watched")}
-
-
-@pytest.fixture(scope="module")
-def plain(observers):
-    return observers["plain"]
-
-
-@pytest.fixture(scope="module")
-def watched(observers):
-    return observers["watched"]
-
-
-@pytest.fixture(scope="module")
-def answers(models):
-    """Asks a model for what a server would give."""
-    loaded = {}
-
-    def ask(kind, pictures):
-        if kind not in loaded:
-            loaded[kind] = tf.saved_model.load(models[kind])
-        out = loaded[kind].signatures["serving_default"](image_bytes=tf.constant(pictures))
-        return {name: value.numpy() for name, value in out.items()}
-
-    return ask
-
-
-def drawn(seed, shape=(32, 16)):
-    """(By default one side is the network's, so that nothing is resized.)"""
-    return small_models.picture(np.random.default_rng(seed), shape)[0]
-
-
-def looks(pixels):
-    """Brightness, contrast and sharpness by their definitions, with NumPy."""
-    grey = (pixels / 255).mean(-1)
-    kernel = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
-    windows = np.lib.stride_tricks.sliding_window_view(grey, (3, 3))
-    laplacian = (windows * kernel).sum((-1, -2))
-    return [grey.mean(), grey.std(), laplacian.std()]
-
-
-def mask_of(content):
-    return np.asarray(Image.open(io.BytesIO(content)))
-
-
-def test_telemetry_is_what_numpy_finds(answers):
-    shapes = [(32, 16), (13, 32), (32, 32)]
-    pixels = [drawn(seed, shape) for seed, shape in enumerate(shapes)]
-    out = answers("watched", [small_models.png(one) for one in pixels])
-    check(out, pixels, 1e-5)
-
-
-def test_telemetry_of_windows_is_that_of_the_whole_picture(network):
-    fit = PictureFit(image_size=small_models.SIZE, fit="tiles", tiles={"overlap": 8})
-    shown = TiledPictures(fit, small_models.CLASSES, watched=True)
-    pixels = [drawn(seed, shape) for seed, shape in enumerate([(32, 16), (40, 70)])]
-    images, sizes = pack_images(tf.constant([small_models.png(one) for one in pixels]))
-    features = {schema.IMAGE: images, schema.ORIGINAL_SIZE: sizes}
-    out = shown.answer(features, lambda windows: tf.nn.softmax(network(windows)))
-    # (Pictures are packed in half precision.)
-    check({name: value.numpy() for name, value in out.items()}, pixels, 1e-3)
-
-
-def check(out, pixels, precision):
-    found = np.stack([out[name] for name in ("brightness", "contrast", "sharpness")], -1)
-    np.testing.assert_allclose(found, [looks(one) for one in pixels], atol=precision)
-    assert out["size"].tolist() == [list(one.shape[:2]) for one in pixels]
-    masks = [mask_of(png) for png in out["mask_png_bytes"]]
-    shares = [np.bincount(mask.ravel(), minlength=2) / mask.size for mask in masks]
-    np.testing.assert_allclose(out["class_shares"], shares, atol=1e-6)
-    assert out["class_shares"].dtype == np.float32 and out["class_shares"].max() < 1
-
-
-def test_without_telemetry_answers_are_what_they_were(answers):
-    pictures = [small_models.png(drawn(seed, (20 + seed, 40))) for seed in range(5)]
-    without, with_it = (answers(name, pictures) for name in ("plain", "watched"))
-    assert sorted(without) == ["confidence", "mask", "mask_png_bytes"]
-    for name, value in without.items():
-        assert value.tolist() == with_it[name].tolist(), name
-
-
-def test_a_model_without_telemetry_is_asked_the_same(plain, watched):
-    pictures = [small_models.png(drawn(seed, (20 + seed, 40))) for seed in range(5)]
-    for one, other in zip(plain.answers(pictures), watched.answers(pictures), strict=True):
-        assert one == pytest.approx(other, rel=1e-5)
-    for one, other in zip(plain.looks(pictures), watched.answers(pictures), strict=True):
-        assert one == pytest.approx({name: other[name] for name in one}, rel=1e-5)
 
 
 def request_body(pictures, form="rows"):
@@ -441,26 +329,6 @@ def test_a_folder_of_pictures_is_asked_of_the_model(plain, tmp_path):
     (first,) = plain.answers([small_models.png(drawn(0))])
     assert found.count == 20
     assert {name: one_row(found, name)[0] for name in first} == pytest.approx(first, rel=1e-5)
-
-
-def test_what_a_version_says_of_its_data_is_kept_by_what_it_is_sliced_by(plain, tmp_path):
-    split = tmp_path / "Split-train"
-    split.mkdir()
-    with tf.io.TFRecordWriter(str(split / "data.gz"), "GZIP") as writer:
-        for seed in range(4):
-            example = tf.train.Example()
-            values = {"image": small_models.png(drawn(seed)), "species": b"cat"}
-            for name, value in values.items():
-                example.features.feature[name].bytes_list.value.append(value)
-            writer.write(example.SerializeToString())
-    folder = f"file://{tmp_path}/runs/watch"  # as a bucket has it
-    for slice_by in ((), ("species",), ("species",)):
-        data = reference.Data(str(tmp_path), "train", slice_by)
-        found = reference.reference_of("7", data, plain, 20, folder)
-        assert found.trained.count == found.judged.count == 4
-        assert list(found.trained.slices) == list(slice_by)
-    kept = list((tmp_path / "runs/watch").iterdir())
-    assert len(kept) == 2 and {file.suffix for file in kept} == {".npz"}
 
 
 def test_nothing_to_read_is_one_clear_error(plain, tmp_path):
