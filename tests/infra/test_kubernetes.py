@@ -15,6 +15,7 @@ from manifests import FOLDER, guide, ports_of
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.common import schema
 from pipeline import cli
 
 MONITORING = FOLDER.parent / "monitoring"
@@ -224,6 +225,8 @@ def test_alerts_and_dashboard_ask_for_numbers_that_there_are():
     source = (FOLDER.parents[1] / "pipeline/running/open_metrics.py").read_text()
     known = {f"segline_{name}" for name in re.findall(r'_gauge\("(\w+)"', source)}
     known |= set(re.findall(r'"(segline_\w+)"', source))
+    assert '_gauge(f"blessed_{metric}"' in source
+    known |= {f"segline_blessed_{name}" for name in (schema.MEAN_IOU, schema.CALIBRATION_ERROR)}
     rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["spec"]["groups"][0]["rules"]
     board = json.loads((MONITORING / "dashboard.json").read_text())
     asked = [rule["expr"] for rule in rules]

@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.common import schema
+from components.common.examples import unlabelled
 from components.common.network import take_network
 from components.common.served_model import ServedModel
 from components.exporter.on_device import on_device
@@ -131,11 +132,12 @@ def test_features_are_the_mean_of_what_the_encoder_ends_with(network, saved, tmp
 
 
 def test_a_picture_without_a_mask_is_seen_as_one_with(network, saved):
-    inference = Inference(ServedModel(saved("pad")))
+    model = ServedModel(saved("pad"))
     image = np.random.default_rng(0).integers(0, 255, (16, 32, 3)).astype(np.uint8)
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, "PNG")
-    (seen,) = inference.see([inference.blank(encoded.getvalue(), (32, 16))])
+    record = unlabelled(encoded.getvalue(), model.classes, (32, 16))
+    (seen,) = Inference(model).see([record])
     images, labels = views("pad", 0, image, np.zeros((16, 32)))
     np.testing.assert_array_equal(seen.labels != schema.IGNORE_INDEX, labels != 255)
     wanted = softmax(network(images, training=False).numpy())
