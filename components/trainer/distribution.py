@@ -42,9 +42,9 @@ def is_chief() -> bool:
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:
-    """Short text for logs: `1 CPU`, `2 GPU x 2 workers`."""
+    """Short text for logs: `CPU`, `2 GPU x 2 workers`."""
     gpus = len(tf.config.list_physical_devices("GPU"))
-    device = f"{gpus} GPU" if gpus else "1 CPU"
+    device = f"{gpus} GPU" if gpus else "CPU"
     workers = number_of_workers()
     replicas = strategy.num_replicas_in_sync
     text = device if workers == 1 else f"{device} x {workers} workers"

@@ -18,7 +18,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         function=_print_reference
     )
     for verb, function, text in (
-        ("check", _check_config, "check a config; says nothing where it is right"),
+        (
+            "check",
+            _check_config,
+            "check a config, and that the files it names are there; silent where it is right",
+        ),
         ("show", _show_config, "every field as it will be used, defaults and overrides included"),
         ("name", _print_name, "the name of the config's pipeline, as the tfx command wants it"),
     ):
@@ -47,9 +51,15 @@ def _print_reference(options: argparse.Namespace) -> None:
 
 def _check_config(options: argparse.Namespace) -> None:
     quiet_console()
+    from pipeline.config.inputs import check_inputs
     from pipeline.config.loading import load_config
 
-    load_config(options.config)
+    config = load_config(options.config)
+    check_inputs(config)
+    if config.dataset.leave_out:
+        from components.example_gen.leave_out import read_leave_out
+
+        read_leave_out(config.dataset.leave_out)
 
 
 def _show_config(options: argparse.Namespace) -> None:

@@ -136,6 +136,8 @@ def _check(options: argparse.Namespace) -> None:
 
 def _next(options: argparse.Namespace) -> None:
     console = quiet_console()
+    from rich.progress import track
+
     from components.common.served_model import ServedModel
     from components.labels import handout, selection
     from components.labels.folds import read_records
@@ -152,16 +154,18 @@ def _next(options: argparse.Namespace) -> None:
         model = ServedModel(path)
         inference = Inference(model)
         candidates = []
-        for found in selection.look(model, inference, files):
+        looked = selection.look(model, inference, files)
+        for found in track(looked, "pictures", len(files), console=console, transient=True):
             if isinstance(found, str):
                 console.print(f"✗ {found}", style="red", markup=False, soft_wrap=True)
             else:
                 candidates.append(found)
         if not candidates:
             raise UserError(f"{options.folder}: none of its {len(files)} pictures can be read")
-        labelled = (record for _, record in read_records(training.train_files))
-        known = selection.features_of(inference, labelled)
-        chosen = selection.choose(candidates, options.count, known)
+        with console.status("holding them against the labelled ones"):
+            labelled = (record for _, record in read_records(training.train_files))
+            known = selection.features_of(inference, labelled)
+            chosen = selection.choose(candidates, options.count, known)
         masks = (prediction.mask for prediction in selection.predict(model, chosen))
         handout.hand_out(chosen, masks, model.classes, out, options.form)
     console.print(

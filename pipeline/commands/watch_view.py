@@ -22,7 +22,7 @@ def print_watch(console: Console, watched: Watched, path: str, run: str) -> None
     Args:
       console: where to.
       watched: what was found.
-      path: of the page.
+      path: of the page; empty: there is none.
       run: id of the run that was started; empty: none was.
     """
     for line in watched.lines():
@@ -32,7 +32,8 @@ def print_watch(console: Console, watched: Watched, path: str, run: str) -> None
     console.print(watched.headline(), style="bold", soft_wrap=True, markup=False)
     if run:
         console.print(f"run {run} was started on Kubeflow, to train if there is something new")
-    console.print(f"  {path}", soft_wrap=True, markup=False)
+    if path:
+        console.print(f"  {path}", soft_wrap=True, markup=False)
 
 
 def as_dict(watched: Watched, path: str, run: str) -> dict[str, Any]:

@@ -47,13 +47,14 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
     served = stable(store, config)
     drift = config.data_validation.drift or DriftConfig()
     observer = Observer(served.model)
-    told = reference.reference_of(
-        served.version,
-        served.data,
-        observer,
-        config.watch.pictures,
-        os.path.join(config.folder, _FOLDER),
-    )
+    with console.status(f"asking version {served.version} about its own data, once"):
+        told = reference.reference_of(
+            served.version,
+            served.data,
+            observer,
+            config.watch.pictures,
+            os.path.join(config.folder, _FOLDER),
+        )
     which = request_log.Which(
         since=since,
         served_since=served.since,
@@ -61,10 +62,12 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
         endpoint=server_files.endpoint_of(served.version),
         slice_by=served.data.slice_by,
     )
-    requests = request_log.read(options.logs, observer, which)
-    findings = comparison.compare(
-        told, requests.table, drift.max_divergence, config.watch.least_requests
-    )
+    with console.status("reading requests"):
+        requests = request_log.read(options.logs, observer, which)
+    with console.status(f"comparing {requests.table.count:,} requests"):
+        findings = comparison.compare(
+            told, requests.table, drift.max_divergence, config.watch.least_requests
+        )
     watched = Watched(
         pipeline=config.name,
         version=served.version,
@@ -73,8 +76,10 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
         findings=findings,
         least=config.watch.least_requests,
     )
-    path = options.out or os.path.join(config.folder, "watch.html")
-    write_page(path, watch_page.render(watched, told))
+    path = ""
+    if findings:  # else the page of the last watch that could judge stays
+        path = options.out or os.path.join(config.folder, "watch.html")
+        write_page(path, watch_page.render(watched, told))
     end(options, config, watched, path)
     return watched.drifted
 
@@ -88,7 +93,7 @@ def end(options: argparse.Namespace, config: PipelineConfig, watched: Watched, p
       options: of the command.
       config: of the pipeline.
       watched: what was found.
-      path: of the page.
+      path: of the page; empty: nothing could be judged, and there is none.
 
     Raises:
       UserError: Kubeflow can't be reached, or refuses the run.

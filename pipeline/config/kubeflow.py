@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 import pydantic
@@ -163,3 +164,13 @@ class KubeflowConfig(schema.Config):
     def settings(self, step: str) -> StepConfig:
         """What holds for a step."""
         return self.steps.get(step, StepConfig()).over(self.step)
+
+    def is_mounted(self, path: str) -> bool:
+        """Whether the steps' pods see an absolute path by a volume or a config map."""
+        mounts = [volume.mount_path for volume in self.volumes]
+        mounts += [one.mount_path for one in self.config_maps if one.mount_path]
+        return any(
+            os.path.isabs(path) and os.path.commonpath([os.path.normpath(path), mount]) == mount
+            for mount in map(os.path.normpath, mounts)
+            if os.path.isabs(mount)
+        )

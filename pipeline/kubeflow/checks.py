@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from components.common.errors import UserError
+from pipeline.config.inputs import inputs
 from pipeline.config.loading import PipelineConfig
 
 _BUCKET = "gs://"
@@ -36,7 +37,7 @@ def _root(config: PipelineConfig) -> Iterator[str]:
             f"run.root: {root} must be absolute, below a volume's mount_path, or a bucket "
             f"({_BUCKET}…)"
         )
-    elif not _is_mounted(root, config):
+    elif not config.kubeflow.is_mounted(root):
         yield f"run.root: {root} lies below no volume of kubeflow.volumes"
 
 
@@ -44,24 +45,11 @@ def _paths(config: PipelineConfig) -> Iterator[str]:
     """Files and folders that the steps open: in a pod there is only what is mounted."""
     paths: dict[str, str | None] = {
         "dataset.data_dir": config.dataset.data_dir,
-        "dataset.leave_out": config.dataset.leave_out,
         "run.serving_dir": config.run.serving_dir,
-        "data_validation.schema_path": config.data_validation.schema_path,
+        **inputs(config),
     }
-    if config.trainer.encoder.weights not in ("imagenet", "none"):
-        paths["trainer.encoder.weights"] = config.trainer.encoder.weights
-    if tls := config.run.metadata.tls:
-        paths |= {f"run.metadata.tls.{name}": path for name, path in tls.model_dump().items()}
-    folder = config.dataset.folder
-    if folder:
-        paths["dataset.folder.images"] = folder.images
-        paths["dataset.folder.masks"] = folder.masks
-        named = enumerate(folder.annotations)
-        paths |= {f"dataset.folder.annotations.{number}": path for number, path in named}
-        paths |= {f"dataset.folder.lists.{split}": path for split, path in folder.lists.items()}
-        paths |= {f"dataset.folder.rounds.{name}": path for name, path in folder.rounds.items()}
     for key, path in paths.items():
-        if path and "://" not in path and not _is_mounted(path, config):
+        if path and "://" not in path and not config.kubeflow.is_mounted(path):
             yield (
                 f"{key}: {path} is not to be seen in a pod: put it below the mount_path of one of "
                 "kubeflow.volumes or kubeflow.config_maps"
@@ -88,13 +76,3 @@ def _serving(config: PipelineConfig) -> Iterator[str]:
             "metadata.name, KFP_NAMESPACE: metadata.namespace}; where Pod Security is `restricted` "
             "its pod is refused, and clean_process is what works"
         )
-
-
-def _is_mounted(path: str, config: PipelineConfig) -> bool:
-    mounts = [volume.mount_path for volume in config.kubeflow.volumes]
-    mounts += [one.mount_path for one in config.kubeflow.config_maps if one.mount_path]
-    return any(
-        os.path.isabs(path) and os.path.commonpath([os.path.normpath(path), mount]) == mount
-        for mount in map(os.path.normpath, mounts)
-        if os.path.isabs(mount)
-    )

@@ -298,6 +298,14 @@ def test_what_is_asked_is_held_against_what_it_was_trained_on(first_run, encode_
     assert notice["events"] == ["drifted"] and "brightness" in notice["reason"]
     page = Path(notice["report"])
     assert page == first_run.root / "watch.html" and "brightness" in page.read_text()
+    written = page.read_bytes()
+    too_few = first_run.call(
+        "segline", "watch", str(dark), "--json", SEGLINE__WATCH__LEAST_REQUESTS="25"
+    )
+    assert too_few.returncode == 0, too_few.stdout + too_few.stderr
+    found = json.loads(too_few.stdout)
+    assert (found["requests"], found["features"], found["page"]) == (24, [], "")
+    assert page.read_bytes() == written
 
 
 def test_tensorboard_has_curves_and_pictures(first_run):

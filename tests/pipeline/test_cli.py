@@ -34,6 +34,40 @@ def test_a_wrong_config_exits_with_1_and_one_message(capsys):
     assert captured.out == "" and "there is no config 'nowhere'" in captured.err
 
 
+def test_files_that_a_config_names_are_looked_for(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/one/images").mkdir(parents=True)
+    config = {
+        "name": "leaves",
+        "dataset": {
+            "name": "image_folder",
+            "folder": {
+                "images": "data/*/images",
+                "annotations": ["data/one.json", "data/two.json"],
+            },
+            "leave_out": "wrong.csv",
+        },
+        "classes": {"values": {"ground": 0, "leaf": 1}},
+        "trainer": {"encoder": {"weights": "/volume/encoder.h5"}},
+        "kubeflow": {"volumes": [{"claim": "segline", "mount_path": "/volume"}]},
+    }
+    (tmp_path / "leaves.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "data/one.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        cli.main(["config", "check", "leaves.yaml"])
+    assert [line.partition(";")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "segline: dataset.leave_out: there is no wrong.csv",
+        "dataset.folder.annotations.1: there is no data/two.json",
+    ]
+    (tmp_path / "data/two.json").write_text("{}")
+    (tmp_path / "wrong.csv").write_text("picture\none.jpg\n")
+    with pytest.raises(SystemExit):
+        cli.main(["config", "check", "leaves.yaml"])
+    assert "wrong.csv has no column example_id" in capsys.readouterr().err
+    (tmp_path / "wrong.csv").write_text("example_id\none.jpg\n")
+    cli.main(["config", "check", "leaves.yaml"])
+
+
 def test_nothing_heavy_is_imported_for_help():
     script = (
         "import sys, pipeline.cli\n"

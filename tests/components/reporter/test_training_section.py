@@ -65,7 +65,7 @@ def test_forty_epochs_of_large_pictures_stay_small(tmp_path):
     (tmp_path / "history.csv").write_text("\n".join(lines))
     facts = {
         "trainer": {"epochs": 40, "precision": "float32", "seed": 0, "batch_size": 8},
-        "device": "1 CPU",
+        "device": "CPU",
         "image_size": [512, 512],
         "training_examples": 10,
         "validation_examples": 5,

@@ -213,6 +213,16 @@ FOLDER = {"images": "/mnt/segline/photos", "masks": "/mnt/segline/masks"}
             },
             "dataset.folder.masks: /home/me/masks is not",
         ),
+        (
+            {
+                "dataset": {
+                    "name": "image_folder",
+                    "data_dir": "/mnt/segline/tfds",
+                    "folder": {"images": "/mnt/segline/photos", "yolo": "labels"},
+                }
+            },
+            "dataset.folder.yolo: labels is not",
+        ),
     ],
 )
 def test_paths_that_no_pod_sees(changes, message):
