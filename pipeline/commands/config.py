@@ -51,15 +51,16 @@ def _print_reference(options: argparse.Namespace) -> None:
 
 def _check_config(options: argparse.Namespace) -> None:
     quiet_console()
-    from pipeline.config.inputs import check_inputs
+    from pipeline.config.inputs import check_inputs, is_here
     from pipeline.config.loading import load_config
 
     config = load_config(options.config)
     check_inputs(config)
-    if config.dataset.leave_out:
+    left_out = config.dataset.leave_out
+    if left_out and is_here(config, left_out):
         from components.example_gen.leave_out import read_leave_out
 
-        read_leave_out(config.dataset.leave_out)
+        read_leave_out(left_out)
 
 
 def _show_config(options: argparse.Namespace) -> None:

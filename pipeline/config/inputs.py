@@ -10,6 +10,7 @@ from components.common.errors import UserError
 from pipeline.config.loading import PipelineConfig
 
 _NO_FILES = ("imagenet", "none")  # of trainer.encoder.weights
+_PLACES = (os.curdir, os.sep, "~")  # what a preset that is a folder begins with
 
 
 def inputs(config: PipelineConfig) -> dict[str, str]:
@@ -20,6 +21,15 @@ def inputs(config: PipelineConfig) -> dict[str, str]:
     }
     if config.trainer.encoder.weights not in _NO_FILES:
         paths["trainer.encoder.weights"] = config.trainer.encoder.weights
+    if (preset := config.trainer.encoder.preset or "").startswith(_PLACES):
+        paths["trainer.encoder.preset"] = preset
+    secrets = {"run.metadata.password": config.run.metadata.password}
+    for number, told in enumerate(config.run.notify):
+        if told.webhook:
+            secrets[f"run.notify.{number}.webhook.url"] = told.webhook.url
+        if told.email:
+            secrets[f"run.notify.{number}.email.password"] = told.email.password
+    paths |= {f"{key}.file": secret.file for key, secret in secrets.items() if secret}
     if tls := config.run.metadata.tls:
         paths |= {f"run.metadata.tls.{name}": path for name, path in tls.model_dump().items()}
     if folder := config.dataset.folder:
@@ -45,9 +55,13 @@ def check_inputs(config: PipelineConfig) -> None:
         raise UserError("\n".join(missing))
 
 
+def is_here(config: PipelineConfig, path: str) -> bool:
+    """Whether a path is one of this machine: not of a bucket, nor of the pods alone."""
+    return "://" not in path and not config.kubeflow.is_mounted(path)
+
+
 def _missing(config: PipelineConfig) -> Iterator[str]:
     for key, path in inputs(config).items():
-        if "://" in path or config.kubeflow.is_mounted(path):
-            continue
-        if not os.path.exists(path) and not glob.glob(path):
+        place = os.path.expanduser(path)
+        if is_here(config, path) and not os.path.exists(place) and not glob.glob(place):
             yield f"{key}: there is no {path}; paths are relative to the working directory"

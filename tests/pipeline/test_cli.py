@@ -49,6 +49,7 @@ def test_files_that_a_config_names_are_looked_for(capsys, monkeypatch, tmp_path)
         },
         "classes": {"values": {"ground": 0, "leaf": 1}},
         "trainer": {"encoder": {"weights": "/volume/encoder.h5"}},
+        "run": {"notify": [{"webhook": {"url": {"file": "~/url"}}}]},
         "kubeflow": {"volumes": [{"claim": "segline", "mount_path": "/volume"}]},
     }
     (tmp_path / "leaves.yaml").write_text(yaml.safe_dump(config))
@@ -57,14 +58,20 @@ def test_files_that_a_config_names_are_looked_for(capsys, monkeypatch, tmp_path)
         cli.main(["config", "check", "leaves.yaml"])
     assert [line.partition(";")[0] for line in capsys.readouterr().err.splitlines()] == [
         "segline: dataset.leave_out: there is no wrong.csv",
+        "run.notify.0.webhook.url.file: there is no ~/url",
         "dataset.folder.annotations.1: there is no data/two.json",
     ]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "url").write_text("https://example.org")
     (tmp_path / "data/two.json").write_text("{}")
     (tmp_path / "wrong.csv").write_text("picture\none.jpg\n")
     with pytest.raises(SystemExit):
         cli.main(["config", "check", "leaves.yaml"])
     assert "wrong.csv has no column example_id" in capsys.readouterr().err
     (tmp_path / "wrong.csv").write_text("example_id\none.jpg\n")
+    cli.main(["config", "check", "leaves.yaml"])
+    config["dataset"]["leave_out"] = "/volume/wrong.csv"  # which only the pods see
+    (tmp_path / "leaves.yaml").write_text(yaml.safe_dump(config))
     cli.main(["config", "check", "leaves.yaml"])
 
 
