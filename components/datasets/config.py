@@ -172,8 +172,9 @@ class FolderConfig(schema.Config):
 
     rounds: dict[RoundName, str] = pydantic.Field(
         default_factory=dict,
-        description="round of labelling -> list of its pictures, as for `lists`; what none names "
-        "is of round `first`. The examples tell of each picture which round it came in, and "
+        description="round of labelling -> list of its pictures, as for `lists`, but of pictures "
+        "of one name those below the list's own folder are meant; what none names is of round "
+        "`first`. The examples tell of each picture which round it came in, and "
         "`features.slice_by: [round]` has each round evaluated",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 
 from components.common import file_tree, schema
 from components.common.errors import UserError
-from components.common.text_lists import NO, YES, lines_of, rows_of
+from components.common.text_lists import NO, YES, lines_of, may_be_comment, rows_of
 from components.datasets.config import FolderConfig, SplitName
 from components.datasets.pairs import Pair, some
 from components.datasets.splits.split_words import split_word
@@ -40,12 +41,10 @@ def split(pairs: Sequence[Pair], config: FolderConfig) -> dict[str, list[Pair]]:
     result: dict[str, list[Pair]] = {name: [] for name in schema.SPLITS}
     taken: dict[str, SplitName] = {}
     for name, path in config.lists.items():
-        missing = []
-        for line in read_list(path, name):
-            pair = known.find(line)
-            if pair is None:
-                missing.append(line[0])
-            elif taken.get(pair.name, name) != name:
+        found = known.named(read_list(path, name))
+        found.check(f"dataset.folder.lists: {path}", config.images)
+        for pair in found.pairs:
+            if taken.get(pair.name, name) != name:
                 other = taken[pair.name]
                 raise UserError(
                     f"dataset.folder.lists: {pair.name} is in {config.lists[other]} ({other}) and "
@@ -54,11 +53,6 @@ def split(pairs: Sequence[Pair], config: FolderConfig) -> dict[str, list[Pair]]:
             elif pair.name not in taken:
                 taken[pair.name] = name
                 result[name].append(pair)
-        if missing:
-            raise UserError(
-                f"dataset.folder.lists: {path} names {len(missing)} pictures that are not in "
-                f"{config.images}, or have no mask: {some(missing)}"
-            )
     if schema.TRAIN not in config.lists and schema.TRAIN not in config.borrow:
         result[schema.TRAIN] = [pair for pair in pairs if pair.name not in taken]
     return result
@@ -154,55 +148,128 @@ def _line_of(entry: object) -> Line:
     return [entry] if isinstance(entry, str) else []
 
 
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """What a list names.
+
+    Attributes:
+      pairs: in its order.
+      missing: what it calls pictures that are not there.
+      ambiguous: what may be one of several pictures -> these.
+    """
+
+    pairs: list[Pair]
+    missing: list[str]
+    ambiguous: dict[str, list[Pair]]
+
+    def check(self, where: str, images: str) -> None:
+        """Stops where a name is not one picture's.
+
+        Args:
+          where: the config's key and the list's path.
+          images: folder of the pictures.
+
+        Raises:
+          UserError: says which.
+        """
+        if self.missing:
+            raise UserError(
+                f"{where} names {len(self.missing)} pictures that are not in {images}, or have "
+                f"no mask: {some(self.missing)}"
+            )
+        if self.ambiguous:
+            text, pairs = next(iter(self.ambiguous.items()))
+            raise UserError(
+                f"{where} has {len(self.ambiguous)} names that are ambiguous, such as {text}: it "
+                f"may be {some([pair.name for pair in pairs])}; write the paths below {images}"
+            )
+
+
 class _Known:
     """Finds a picture by what a list calls it."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
+        self._by_name: dict[str, list[Pair]] = {}
         self._by_end: dict[str, list[Pair]] = {}
         for pair in pairs:
             whole = file_tree.composed(pair.name)
             for name in (whole, os.path.splitext(whole)[0]):
+                self._by_name.setdefault(name, []).append(pair)
                 parts = name.split("/")
                 for start in range(len(parts)):
                     self._by_end.setdefault("/".join(parts[start:]), []).append(pair)
 
-    def find(self, line: Line) -> Pair | None:
-        """The picture that a line means: by its path, or its end."""
+    def named(self, lines: Sequence[Line], near: str | None = None) -> Named:
+        """The pictures that a list's lines mean.
+
+        Args:
+          lines: from `read_list`.
+          near: folder below that of the pictures, whose own are meant first; None: none.
+        """
+        result = Named([], [], {})
+        for line in lines:
+            found = self._find(line, near)
+            if len(found) == 1:
+                result.pairs.append(found[0])
+            elif found:
+                result.ambiguous[line[0]] = found
+            elif not may_be_comment(line[0]):
+                result.missing.append(line[0])
+        return result
+
+    def _find(self, line: Line, near: str | None) -> list[Pair]:
+        """The picture that a line means, by its path, or its end; or all that it may mean."""
+        several: list[Pair] = []
         for text in line:
             parts = [
                 part
                 for part in file_tree.composed(text.strip("\"'")).replace("\\", "/").split("/")
                 if part not in ("", ".", "..")
             ]
+            if near and (own := self._by_name.get("/".join([near, *parts]))):
+                return own
             # A list may begin anywhere above the pictures' folder, or at the disk's root.
             for start in range(len(parts)):
                 wanted = "/".join(parts[start:])
                 found = self._by_end.get(wanted, [])
-                whole = [p for p in found if wanted in (p.name, os.path.splitext(p.name)[0])]
-                if len(whole) == 1:
-                    return whole[0]
-                if len(found) == 1:
-                    return found[0]
-        return None
+                own = [pair for pair in found if near and _is_below(pair, near)]
+                for one in (own or self._by_name.get(wanted, []), found):
+                    if len(one) == 1:
+                        return one
+                several = several or own or found
+        return several
+
+
+def _is_below(pair: Pair, folder: str) -> bool:
+    return file_tree.composed(pair.name).startswith(f"{folder}/")
 
 
 def listed_only(
-    pairs: Sequence[Pair], lists: Sequence[tuple[str | None, str]], key: str = "lists"
+    pairs: Sequence[Pair], lists: Sequence[tuple[str, str]]
 ) -> tuple[list[Pair], list[str]]:
-    """The pairs that lists name, and what they name that is not there.
+    """The pairs that lists name, and what they name that is not there, or not clear.
 
     Args:
       pairs: all of them.
-      lists: splits and their files; None: all that a file names.
-      key: the config's, for a message.
+      lists: splits and their files.
     """
     known = _Known(pairs)
-    found, missing = set(), []
-    for name, path in lists:
-        for line in read_list(path, name, key):
-            pair = known.find(line)
-            if pair:
-                found.add(pair.name)
-            else:
-                missing.append(line[0])
+    named = [known.named(read_list(path, name)) for name, path in lists]
+    found = {pair.name for one in named for pair in one.pairs}
+    missing = [text for one in named for text in (*one.missing, *one.ambiguous)]
     return [pair for pair in pairs if pair.name in found], missing
+
+
+def named_by(pairs: Sequence[Pair], path: str, key: str, near: str | None) -> Named:
+    """The pairs that one list names.
+
+    Args:
+      pairs: all of them.
+      path: of the list.
+      key: the config's, for a message.
+      near: folder below that of the pictures, whose own are meant first; None: none.
+
+    Raises:
+      UserError: the list can't be read.
+    """
+    return _Known(pairs).named(read_list(path, key=key), near)

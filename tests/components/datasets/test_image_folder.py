@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from components.datasets import image_folder, reading
 from components.datasets.config import FolderConfig
 from components.datasets.masks import mask_values
 from components.datasets.sources.mask_files import MaskFiles
+from components.datasets.sources.mask_source import mask_source
 from components.datasets.splits import splitting as splits
+from components.datasets.splits.rounds import rounds_of
 from components.example_gen import dataset
 from components.example_gen.config import DatasetConfig
 
@@ -361,3 +364,47 @@ def test_rounds_that_cant_be(folder, tmp_path, lists, message):
     config = config_of(folder[0], rounds={name: str(path) for name, path in paths.items()})
     with pytest.raises(UserError, match=message):
         image_folder.open_folder(config.folder, str(tmp_path / "tfds"))
+
+
+def rounds_told(tmp_path, names, **lists):
+    """Picture's name -> its round, of a `data` that has the lists beside the pictures."""
+    for name in names:
+        picture(tmp_path / "data" / name)
+        mask(tmp_path / "masks" / f"{name.rpartition('.')[0]}.png", values())
+    for path, content in lists.values():
+        (tmp_path / "data" / path).write_text(content)
+    paths = {name: str(tmp_path / "data" / path) for name, (path, _) in lists.items()}
+    folders = {"images": str(tmp_path / "data"), "masks": str(tmp_path / "masks")}
+    found = FolderConfig(**folders, rounds=paths)
+    return rounds_of(mask_source(found).match().pairs, found)
+
+
+EQUAL = "round-1/images/0.jpg", "round-2/images/0.jpg"
+
+
+def test_a_rounds_list_means_the_pictures_of_its_own_folder(tmp_path):
+    names = ["0.jpg", *EQUAL, "round-2/images/#1.jpg"]
+    found = rounds_told(
+        tmp_path,
+        names,
+        second=("round-2/pictures.txt", "# of may\n#\n#1.jpg\n0.jpg\n#2.jpg\n"),
+        third=("round-1/pictures.txt", "images/0\n"),
+    )
+    assert found == dict(zip(names, ("first", "third", "second", "second"), strict=True))
+
+
+def test_a_rounds_list_elsewhere_means_a_picture_by_its_whole_path(tmp_path):
+    found = rounds_told(tmp_path, ["0.jpg", *EQUAL], second=("list.txt", f"{EQUAL[1]}\n0.jpg"))
+    assert found == {"0.jpg": "second", EQUAL[0]: "first", EQUAL[1]: "second"}
+
+
+def test_a_name_of_several_pictures_is_said_to_be_ambiguous(tmp_path):
+    message = "list.txt has 1 names that are ambiguous, such as 0.jpg: it may be round-1/images/0"
+    with pytest.raises(UserError, match=f"rounds: .*{message}"):
+        rounds_told(tmp_path, EQUAL, second=("list.txt", "0.jpg"))
+
+
+def test_a_name_in_composed_form_means_the_file_of_a_mac(tmp_path):
+    names = [unicodedata.normalize("NFD", name) for name in ("tür.jpg", "a/tür.jpg")]
+    found = rounds_told(tmp_path, names, second=("list.txt", "tür.jpg"))
+    assert found == {names[0]: "second", names[1]: "first"}
