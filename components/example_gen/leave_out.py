@@ -14,8 +14,13 @@ _TABLES = (".csv", ".tsv")
 _MOST_TOLD = 5
 
 
+def key_of(example_id: str) -> str:
+    """What an example's id is compared by: files' names are composed differently on Macs."""
+    return file_tree.composed(example_id).strip()  # a list's lines and cells are trimmed, too
+
+
 def read_leave_out(path: str | None) -> frozenset[str]:
-    """The ids that a list names.
+    """The ids that a list names, each as `key_of` has it.
 
     Args:
       path: a text file, an id in each line; or a table (.csv, .tsv) with a column `example_id`,
@@ -29,15 +34,16 @@ def read_leave_out(path: str | None) -> frozenset[str]:
         return frozenset()
     if path.lower().endswith(_TABLES):
         rows = read_rows(path)
-        found = {row[schema.EXAMPLE_ID] for row in rows if is_yes(path, row, LEAVE_OUT, "yes")}
+        names = [row[schema.EXAMPLE_ID] for row in rows if is_yes(path, row, LEAVE_OUT, "yes")]
     else:
-        found = set(text_lists.lines_of(_text(path)))
+        names = text_lists.lines_of(_text(path))
+    found = frozenset(map(key_of, names))
     if not found:
         raise UserError(
             f"dataset.leave_out: {path} names no example; leave the key out, or put an id into "
             "each line"
         )
-    return frozenset(found)
+    return found
 
 
 def read_rows(path: str) -> list[dict[str, str]]:
@@ -97,11 +103,16 @@ def _text(path: str) -> str:
 def unknown(wanted: Collection[str], left_out: Sequence[str]) -> list[str]:
     """What the list names that no split has.
 
+    Args:
+      wanted: from `read_leave_out`.
+      left_out: ids of the examples that were left out.
+
     Raises:
       UserError: that is all of it: the list is of other data.
     """
-    missing = sorted(set(wanted) - set(left_out))
-    if missing and len(missing) == len(wanted):
+    found = set(map(key_of, left_out))
+    missing = sorted(name for name in set(wanted) - found if not text_lists.may_be_comment(name))
+    if missing and not found:
         some = ", ".join(missing[:_MOST_TOLD])
         raise UserError(
             f"dataset.leave_out: no split has any of its {len(missing)} examples, such as {some}; "

@@ -26,7 +26,7 @@ from components.example_gen import attempts, quarantine
 from components.example_gen.config import DatasetConfig
 from components.example_gen.dataset import DatasetIdentity
 from components.example_gen.encoding import Element, Encoded, ExampleEncoder
-from components.example_gen.leave_out import read_leave_out
+from components.example_gen.leave_out import key_of, read_leave_out
 
 _AT_A_TIME = 32  # examples
 _LARGE_AT_A_TIME = 4  # whose pictures are not compressed
@@ -129,7 +129,7 @@ class WriteShards(beam.DoFn):
                 example_id = self._encoder.id_of(element)
                 name = example_id.decode(errors="replace")
                 outcome.read += 1
-                if name in self._left_out:
+                if key_of(name) in self._left_out:
                     outcome.left_out.append(name)
                 elif result.problem:
                     outcome.set_aside.append(quarantine.SetAside(name, result.problem))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +14,7 @@ from components.common.bands import shown
 from components.common.examples import bytes_of
 from components.common.served_model import ServedModel
 from components.labels.folds import Scored, read_records
+from components.labels.marks import Mark
 from components.reporter import images, templates
 
 _MOST_SIDE = 256  # pixels of a side, on the page
@@ -26,7 +27,7 @@ class Doubt:
     Attributes:
       rank: from 1, the worst.
       scored: whose it is.
-      marked: whether the table says to leave it out.
+      leave_out: whether the table says to leave it out; None: nobody has said.
       picture: the picture.
       label: its mask.
       prediction: of the model that has not learned from it.
@@ -35,7 +36,7 @@ class Doubt:
 
     rank: int
     scored: Scored
-    marked: bool
+    leave_out: bool | None
     picture: str
     label: str
     prediction: str
@@ -50,7 +51,7 @@ def ranked(scored: Sequence[Scored]) -> list[Scored]:
 def render_page(
     title: str,
     order: Sequence[Scored],
-    left_out: Collection[str],
+    rows: Sequence[Mark],
     count: int,
     files: Mapping[str, Sequence[str]],
 ) -> str:
@@ -59,7 +60,7 @@ def render_page(
     Args:
       title: of the page.
       order: from `ranked`.
-      left_out: ids of those that the table says to leave out.
+      rows: of the table.
       count: how many are shown.
       files: split -> its TFRecord files.
 
@@ -67,6 +68,7 @@ def render_page(
       An HTML page that needs nothing else.
     """
     worst = list(enumerate(order[:count], start=1))
+    leave_out = {row.example_id: row.leave_out for row in rows}
     wanted = {(one.split, one.example_id) for _, one in worst}
     records = {
         (split, name): record
@@ -84,7 +86,7 @@ def render_page(
             _doubt(
                 rank,
                 one,
-                one.example_id in left_out,
+                leave_out[one.example_id],
                 records[one.split, one.example_id],
                 model,
             )
@@ -96,7 +98,7 @@ def render_page(
         "labels.html",
         title=title,
         doubts=sorted(doubts, key=lambda one: one.rank),
-        marked=len(left_out),
+        marked=sum(row.leave_out is True for row in rows),
         total=len(order),
         class_colors={
             name: "#{:02x}{:02x}{:02x}".format(*colors[index]) for index, name in enumerate(names)
@@ -104,7 +106,9 @@ def render_page(
     )
 
 
-def _doubt(rank: int, scored: Scored, marked: bool, record: bytes, model: ServedModel) -> Doubt:
+def _doubt(
+    rank: int, scored: Scored, leave_out: bool | None, record: bytes, model: ServedModel
+) -> Doubt:
     encoded, mask = bytes_of(record, schema.IMAGE, schema.MASK)
     picture = band_tensors.decode_picture(tf.constant(encoded), model.bands).numpy()
     picture = shown(picture, model.bands) if model.bands else picture
@@ -118,7 +122,7 @@ def _doubt(rank: int, scored: Scored, marked: bool, record: bytes, model: Served
     return Doubt(
         rank,
         scored,
-        marked,
+        leave_out,
         images.photograph(np.ascontiguousarray(picture), _MOST_SIDE),
         images.mask(np.ascontiguousarray(label), count, _MOST_SIDE),
         images.mask(np.ascontiguousarray(predicted), count, _MOST_SIDE),

@@ -23,8 +23,9 @@ from PIL import Image
 
 from components.common import palette, schema
 from components.common.errors import UserError
+from components.labels.alone import alone
 from components.labels.polygons import polygons_of
-from components.labels.selection import Candidate
+from components.labels.selection import Candidate, gone
 
 Form = Literal["coco", "masks"]
 PICTURES, LIST, TABLE = "images", "pictures.txt", "chosen.csv"
@@ -38,21 +39,23 @@ def new_folder(out: str) -> Iterator[str]:
     """A folder to write into, that becomes `out` at the end, and is gone where that is not reached.
 
     Raises:
-      UserError: there is something in `out`, or it can't be written.
+      UserError: there is something in `out`, another call is writing it, or it can't be written.
     """
     partial = f"{out.rstrip(os.sep)}.partial"
-    try:
-        if os.path.exists(out) and not (os.path.isdir(out) and not os.listdir(out)):
-            raise UserError(f"--out: {out} is there already; name a new folder for this round")
-        shutil.rmtree(partial, ignore_errors=True)  # of a call that was killed
-        os.makedirs(partial)
-    except OSError as error:
-        raise UserError(f"--out: {out} can't be written: {error.strerror}") from error
-    try:
-        yield partial
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    busy = f"--out: another call is writing {out}; name another folder, or wait for its end"
+    with alone(f"{partial}.lock", busy):
+        try:
+            if os.path.exists(out) and not (os.path.isdir(out) and not os.listdir(out)):
+                raise UserError(f"--out: {out} is there already; name a new folder for this round")
+            shutil.rmtree(partial, ignore_errors=True)  # of a call that was killed
+            os.makedirs(partial)
+        except OSError as error:
+            raise UserError(f"--out: {out} can't be written: {error.strerror}") from error
+        try:
+            yield partial
+            os.replace(partial, out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def hand_out(
@@ -73,7 +76,7 @@ def hand_out(
       form: `coco`: polygons in `annotations.json`. `masks`: PNGs in colours, as VOC has them.
 
     Raises:
-      UserError: it can't be written.
+      UserError: it can't be written, or a picture is gone.
     """
     try:
         names = [_copy(one, out) for one in chosen]
@@ -133,11 +136,19 @@ def coco(
 
 
 def _copy(one: Candidate, out: str) -> str:
-    """Copies a picture as it is; gives its name below `images`."""
+    """Copies a picture as it is; gives its name below `images`.
+
+    Raises:
+      UserError: the picture can't be read.
+    """
+    try:
+        content = Path(one.file.path).read_bytes()
+    except OSError as error:
+        raise gone(one, error) from error
     name = one.file.output + os.path.splitext(one.file.path)[1]
-    target = os.path.join(out, PICTURES, name)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    shutil.copyfile(one.file.path, target)
+    target = Path(out, PICTURES, name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
     return name.replace(os.sep, "/")
 
 

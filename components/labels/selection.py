@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.common import schema
+from components.common.errors import UserError
 from components.common.examples import unlabelled
 from components.common.one_by_one import each_or_reason
 from components.common.served_model import Prediction, ServedModel, reason_of
@@ -34,14 +35,12 @@ class Candidate:
 
     Attributes:
       file: of the picture.
-      size: width and height, as a viewer shows it.
       margin: 1 less the mean margin between its pixels' two likeliest classes.
       flip: mean distance of the predictions for it and for its mirror image.
       features: float32 [channels], of the encoder.
     """
 
     file: PictureFile
-    size: tuple[int, int]
     margin: float
     flip: float
     features: np.ndarray
@@ -78,7 +77,7 @@ def look(
             counted = seen.labels != schema.IGNORE_INDEX
             assert seen.mirrored is not None
             margin, flip = uncertainty(seen.probabilities, seen.mirrored, counted)
-            yield Candidate(file, picture.image.size, margin, flip, seen.features)
+            yield Candidate(file, margin, flip, seen.features)
 
 
 def features_of(inference: Inference, records: Iterable[bytes]) -> np.ndarray:
@@ -107,9 +106,25 @@ def choose(candidates: Sequence[Candidate], count: int, labelled: np.ndarray) ->
 
 
 def predict(model: ServedModel, chosen: Sequence[Candidate]) -> Iterator[Prediction]:
-    """The model's masks of chosen pictures, at the pictures' own sizes."""
+    """The model's masks of chosen pictures, at the pictures' own sizes.
+
+    Raises:
+      UserError: a picture can't be read any more.
+    """
     for one in chosen:
-        yield from model.predict([read_picture(one.file.path, model.pictures, model.bands).encoded])
+        try:
+            picture = read_picture(one.file.path, model.pictures, model.bands)
+        except OSError as error:
+            raise gone(one, error) from error
+        yield from model.predict([picture.encoded])
+
+
+def gone(one: Candidate, error: OSError) -> UserError:
+    """The error for a picture that could be read when it was looked at, and now can't."""
+    return UserError(
+        f"{one.file.path} was chosen, and can't be read any more: {error.strerror or error}; give "
+        "the command again"
+    )
 
 
 def _read(file: PictureFile, model: ServedModel) -> Picture | str:

@@ -14,7 +14,7 @@ from components.datasets import vanishing
 from components.example_gen import dataset, leaks
 from components.example_gen.config import DatasetConfig
 from components.example_gen.encoding import Encoded, ExampleEncoder
-from components.example_gen.leave_out import read_leave_out
+from components.example_gen.leave_out import key_of, read_leave_out
 from components.reporter import charts, templates
 from components.reporter.split_look import SplitViewer, Thumbnail, all_doubtful, reasons_of
 
@@ -104,7 +104,7 @@ def _examples(
     while batch := list(itertools.islice(elements, _BATCH)):
         for element, found in zip(batch, encoder.encode(batch), strict=True):
             example_id = encoder.id_of(element).decode(errors="replace")
-            if example_id not in left_out:
+            if key_of(example_id) not in left_out:
                 yield example_id, found
 
 

@@ -7,7 +7,7 @@ import argparse
 from components.common.errors import UserError
 from pipeline.commands.common import add_config, add_run_argument, positive, quiet_console
 
-_WRONG = 0.05  # share of the labels that is marked where nobody says how many
+_WRONG = 0.05  # share of the training labels that is marked where nobody says how many
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -26,7 +26,8 @@ def _add_check(verbs: argparse._SubParsersAction) -> None:
         "test split by the run's own model, the training split by models of the same settings, "
         "each trained without a fold of it. Writes a page of the worst, and a table that "
         "dataset.leave_out takes. Called again, it goes on where it was ended, and keeps the marks "
-        "that you have changed in the table.",
+        "that you have changed in the table; while dataset.leave_out names it, the check marks "
+        "nothing in it, but suggests.",
     )
     add_run_argument(check, "run")
     check.add_argument(
@@ -36,8 +37,8 @@ def _add_check(verbs: argparse._SubParsersAction) -> None:
         "--mark",
         type=positive,
         metavar="N",
-        help="how many of the worst the table says to leave out, of the splits that models are not "
-        "judged on; default: 5%% of these",
+        help="how many of the worst of the training split the table says to leave out, or, where "
+        "dataset.leave_out names it already, suggests; default: 5%% of them",
     )
     check.add_argument(
         "--pictures",
@@ -82,7 +83,7 @@ def _add_next(verbs: argparse._SubParsersAction) -> None:
         "--run",
         default="latest",
         metavar="RUN",
-        help="whose model is asked, and whose training pictures are labelled; default: %(default)s",
+        help="whose model is asked, and whose pictures are labelled; default: %(default)s",
     )
     add_config(following)
     following.set_defaults(function=_next)
@@ -94,9 +95,11 @@ def _check(options: argparse.Namespace) -> None:
 
     from components.common import schema
     from components.labels import check, folds, marks
+    from components.labels.alone import alone
     from pipeline.commands.common import config_and_store, write
     from pipeline.commands.label_run import (
         files_of,
+        is_in_use,
         left_out_now,
         local_folder,
         training_of,
@@ -110,25 +113,33 @@ def _check(options: argparse.Namespace) -> None:
     training, model = training_of(run)
     out = local_folder(options.out, os.path.join(config.folder, "label-check"))
     table, page = (os.path.join(out, f"labels.{ending}") for ending in ("csv", "html"))
-    marks.read(table)  # here too: what is wrong with the lists is said before hours of training
-    left_out_now(config, table)
-    work = os.path.join(out, run.id, f"{options.folds}-folds")
-    os.makedirs(work, exist_ok=True)
-    scored = folds.score_out_of_fold(training, options.folds, work, console.print)
-    files = {split: files_of(run, split) for split in schema.SPLITS}
-    for split in (schema.VALIDATION, schema.TEST):
-        scored += folds.score_split(model, split, files[split])
-    order = check.ranked(scored)
-    judged = {schema.TEST, config.evaluator.split}
-    count = options.mark or round(sum(one.split not in judged for one in order) * _WRONG)
-    worst = marks.worst(order, count, judged)
-    rows = marks.merged(order, worst, marks.read(table), left_out_now(config, table))
-    marks.write(rows, table)
-    left_out = {row.example_id for row in rows if row.leave_out}
-    write(page, check.render_page(config.name, order, left_out, options.pictures, files))
+    busy = f"another label check is under way in {out}; wait for its end, or name another --out"
+    with alone(os.path.join(out, "check.lock"), busy):
+        marks.read(table)  # here too: what is wrong with the lists is said before hours of training
+        left_out_now(config, table)
+        work = os.path.join(out, run.id, f"{options.folds}-folds")
+        os.makedirs(work, exist_ok=True)
+        scored = folds.score_out_of_fold(training, options.folds, work, console.print)
+        files = {split: files_of(run, split) for split in schema.SPLITS}
+        for split in (schema.VALIDATION, schema.TEST):
+            scored += folds.score_split(model, split, files[split])
+        order = check.ranked(scored)
+        # On validation the temperature is fitted, and the best epoch chosen.
+        judged = {schema.VALIDATION, schema.TEST, config.evaluator.split}
+        count = options.mark or round(sum(one.split not in judged for one in order) * _WRONG)
+        worst = marks.worst(order, count, judged)
+        in_use = is_in_use(config, table)
+        rows = marks.merged(order, worst, marks.read(table), left_out_now(config, table), in_use)
+        marks.write(rows, table)
+        write(page, check.render_page(config.name, order, rows, options.pictures, files))
+    marked, undecided = (sum(row.leave_out is said for row in rows) for said in (True, None))
     console.print(
-        f"{len(order)} labels ranked, {len(left_out)} marked: {page}\n"
-        f"look at them, then leave them out of the next run: dataset.leave_out: {table}",
+        f"{len(order)} labels ranked, {marked} marked: {page}",
+        f"{undecided} more look wrong, and nobody has said so: look at them, and write yes or no "
+        f"into column leave_out of {table}"
+        if in_use
+        else f"look at them, then leave them out of the next run: dataset.leave_out: {table}",
+        sep="\n",
         soft_wrap=True,
         markup=False,
     )
@@ -138,17 +149,19 @@ def _next(options: argparse.Namespace) -> None:
     console = quiet_console()
     from rich.progress import track
 
+    from components.common import schema
     from components.common.served_model import ServedModel
     from components.labels import handout, selection
     from components.labels.folds import read_records
     from components.labels.inference import Inference
     from components.predictor.picture_files import find_pictures
     from pipeline.commands.common import config_and_store
-    from pipeline.commands.label_run import local_folder, training_of
+    from pipeline.commands.label_run import files_of, local_folder, training_of
     from pipeline.metadata.history import find_run
 
     config, store = config_and_store(options)
-    training, path = training_of(find_run(store, config.name, options.run))
+    run = find_run(store, config.name, options.run)
+    _, path = training_of(run)
     with handout.new_folder(local_folder(options.out)) as out:
         files = find_pictures([options.folder], options.out)
         model = ServedModel(path)
@@ -163,7 +176,8 @@ def _next(options: argparse.Namespace) -> None:
         if not candidates:
             raise UserError(f"{options.folder}: none of its {len(files)} pictures can be read")
         with console.status("holding them against the labelled ones"):
-            labelled = (record for _, record in read_records(training.train_files))
+            files_of_all = [file for split in schema.SPLITS for file in files_of(run, split)]
+            labelled = (record for _, record in read_records(files_of_all))
             known = selection.features_of(inference, labelled)
             chosen = selection.choose(candidates, options.count, known)
         masks = (prediction.mask for prediction in selection.predict(model, chosen))

@@ -40,10 +40,15 @@ def left_out_now(config: PipelineConfig, table: str) -> frozenset[str]:
     Raises:
       UserError: the list can't be used.
     """
-    path = config.dataset.leave_out
-    if path and os.path.abspath(path) == os.path.abspath(table):
+    if is_in_use(config, table):
         return frozenset(name for name, row in marks.read(table).items() if row.leave_out)
-    return read_leave_out(path)
+    return read_leave_out(config.dataset.leave_out)
+
+
+def is_in_use(config: PipelineConfig, table: str) -> bool:
+    """Whether `dataset.leave_out` names this table."""
+    path = config.dataset.leave_out
+    return path is not None and os.path.realpath(path) == os.path.realpath(table)
 
 
 def files_of(run: Run, split: str) -> list[str]:

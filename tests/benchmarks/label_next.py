@@ -168,7 +168,7 @@ def choose(model: str, records: list[bytes], first: list[int], rest: list[int]) 
         counted = one.labels != schema.IGNORE_INDEX
         numbers = uncertainty(one.probabilities, one.mirrored, counted)
         file = PictureFile(str(index), str(index))
-        candidates.append(selection.Candidate(file, (0, 0), *numbers, one.features))
+        candidates.append(selection.Candidate(file, *numbers, one.features))
     return [int(one.file.path) for one in selection.choose(candidates, _MORE, known)]
 
 

@@ -154,7 +154,7 @@ def test_lists_of_what_to_leave_out_that_cant_be_used(tmp_path, name, content, m
 @pytest.mark.parametrize(
     "name, content",
     [
-        ("plain.txt", "# by hand\na\n\n  b \n#c\n"),
+        ("plain.txt", "# by hand\n#\na\n\n  b \n#\tc\n"),
         ("plain.csv", "example_id\na\nb\n"),
         ("heads.csv", "Leave_Out , Example_ID\nYES,a\ntrue,b\nno,c\n"),
         ("german.csv", "\ufeffleave_out;example_id;score\r\nyes;a;0,5\r\nyes;b;0,6\r\n;c;0,7\r\n"),
@@ -172,6 +172,13 @@ def test_a_list_of_other_data_stops_the_run():
     assert leave_out.unknown({"a", "b"}, ["a"]) == ["b"]
     with pytest.raises(UserError, match="no split has any of its 2 examples, such as a, b"):
         leave_out.unknown({"a", "b"}, [])
+
+
+def test_what_may_be_a_comment_is_not_told_as_unknown(tmp_path):
+    """An id may begin with #; a line that somebody has taken out, too."""
+    path = tmp_path / "list.txt"
+    path.write_text("#3.jpg\n#4.jpg\n5.jpg\n")
+    assert leave_out.unknown(leave_out.read_leave_out(str(path)), ["#3.jpg", "5.jpg"]) == []
 
 
 def test_fingerprint_is_of_what_is_left_out_and_not_of_the_lists_form(config, tmp_path):

@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -299,3 +300,19 @@ def test_what_a_list_names_is_left_out_and_counted(config, pet_classes, tmp_path
     assert artifact.get_int_custom_property("train_set_aside") == 0
     assert quarantine.read_left_out(artifact.uri)["train"] == [names[0], names[5]]
     assert "names 1 examples that no split has, such as: nobody" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_are_left_out_however_they_are_composed(
+    config, make_dataset, encode_picture, pet_classes, tmp_path, form
+):
+    """A Mac writes ü as two characters, in the names of files or in the list."""
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    names = [f"#{index} tür" if index % 2 else f"{index} tür" for index in range(COUNT)]
+    names = [unicodedata.normalize(form, name) for name in names]
+    made = make_dataset("composed", pictures(encode_picture), names=names)
+    changed = config.model_copy(update={"name": "composed", "data_dir": made})
+    listed = tmp_path / "list.txt"
+    listed.write_text(unicodedata.normalize(other, "2 tür\n#7 tür\n"), encoding="utf-8")
+    generate(changed.model_copy(update={"leave_out": str(listed)}), pet_classes, tmp_path)
+    assert sorted(ids_of(tmp_path, "test")) == sorted(set(names) - {names[2], names[7]})

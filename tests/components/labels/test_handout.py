@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import types
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from pycocotools import mask as coco_mask
 
 from components.common import palette, schema
 from components.common.errors import UserError
+from components.common.picture_settings import PictureSettings
 from components.datasets.config import FolderConfig
 from components.datasets.sources.mask_source import mask_source
 from components.labels import handout
 from components.labels.polygons import polygons_of
-from components.labels.selection import Candidate, choose
+from components.labels.selection import Candidate, choose, predict
 from components.predictor.picture_files import find_pictures
 
 CLASSES = schema.ClassTable(values={"road": 0, "pet": 1, "border": 3})
@@ -62,7 +64,7 @@ def pictures(tmp_path):
 
 def candidates(files, numbers):
     return [
-        Candidate(file, (53, 40), margin, flip, np.array(features, np.float32))
+        Candidate(file, margin, flip, np.array(features, np.float32))
         for file, (margin, flip, features) in zip(files, numbers, strict=True)
     ]
 
@@ -214,6 +216,43 @@ def test_a_folder_of_before_is_refused_before_anything_is_done(tmp_path):
         with pytest.raises(UserError, match=message), handout.new_folder(str(out)):
             pytest.fail("it was done")
     assert files_below(tmp_path) == ["own.txt"]
+
+
+def test_of_two_calls_for_one_folder_the_second_is_refused_and_the_first_goes_on(tmp_path):
+    out = tmp_path / "round-2"
+    with handout.new_folder(str(out)) as folder:
+        Path(folder, "one.txt").touch()
+        with (
+            pytest.raises(UserError, match="another call is writing .*round-2; name another"),
+            handout.new_folder(str(out)),
+        ):
+            pytest.fail("it was let in")
+        Path(folder, "two.txt").touch()
+    assert files_below(tmp_path) == ["round-2/one.txt", "round-2/two.txt"]
+
+
+@pytest.mark.parametrize("when", ["before it is copied", "before its mask is made"])
+def test_a_picture_that_is_gone_is_named_and_not_the_folder(chosen, tmp_path, when):
+    lost = Path(chosen[1].file.path)
+    model = types.SimpleNamespace(
+        pictures=PictureSettings(),
+        bands=None,
+        predict=lambda encoded: [types.SimpleNamespace(mask=MASKS[0])],
+    )
+
+    def masks():
+        lost.unlink()
+        for prediction in predict(model, chosen):
+            yield prediction.mask
+
+    made = masks()
+    if when == "before it is copied":
+        lost.unlink()
+        made = iter(MASKS)
+    with pytest.raises(UserError) as error, handout.new_folder(str(tmp_path / "out")) as folder:
+        handout.hand_out(chosen, made, CLASSES, folder, "coco")
+    assert f"{lost} was chosen, and can't be read any more: No such file" in str(error.value)
+    assert "--out" not in str(error.value)
 
 
 def test_the_class_without_polygons():

@@ -1,6 +1,7 @@
 """The table of a check, called again and again while people change it and runs read it."""
 
 import csv
+import unicodedata
 
 import pytest
 
@@ -15,7 +16,8 @@ def ranking(*names, split="train"):
 
 
 def check(path, order, count, left_out=()):
-    rows = marks.merged(order, marks.worst(order, count, {"test"}), marks.read(path), left_out)
+    worst = marks.worst(order, count, {"validation", "test"})
+    rows = marks.merged(order, worst, marks.read(path), left_out, in_use=False)
     marks.write(rows, path)
 
 
@@ -73,13 +75,25 @@ def test_all_marks_are_by_hand_where_the_column_that_tells_was_taken_out(path):
 
 
 def test_pictures_that_models_are_judged_on_are_marked_by_hand_only(path):
-    order = ranking("a", "b", split="test") + ranking("c", split="validation") + ranking("d")
+    order = ranking("a", "b", split="test") + ranking("c", split="validation")
+    order += ranking("d", "e")
     check(path, order, 1)
-    assert read_leave_out(path) == {"c"}
-    assert list(marks.read(path)) == ["a", "b", "c", "d"]
+    assert read_leave_out(path) == {"d"}
+    assert list(marks.read(path)) == ["a", "b", "c", "d", "e"]
     change(path, b="yes")
     check(path, order, 2)
-    assert read_leave_out(path) == {"b", "c", "d"}
+    assert read_leave_out(path) == {"b", "d", "e"}
+
+
+def test_a_mac_that_writes_the_table_changes_no_id(path):
+    """Its ü is two characters: u and the dots."""
+    check(path, ranking("tür", "b"), 1)
+    with open(path) as file:
+        text = unicodedata.normalize("NFD", file.read()).replace("yes", "no", 1)
+    with open(path, "w") as file:
+        file.write(text)
+    check(path, ranking("tür", "b", "c"), 3, {"c"})
+    assert read_leave_out(path) == {"b", "c"} and len(marks.read(path)) == 3
 
 
 def test_a_table_that_cant_be_written_is_left_as_it_was(path, monkeypatch):
