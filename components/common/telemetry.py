@@ -70,9 +70,9 @@ def class_shares(mask: tf.Tensor, num_classes: int) -> tf.Tensor:
     pixels = tf.raw_ops.DenseBincount(
         input=tf.reshape(indices, [-1]),
         size=num_classes,
-        weights=tf.constant([], tf.float32),
+        weights=tf.constant([], tf.int64),  # float32 would stop at 2^24
     )
-    return pixels / tf.cast(tf.size(mask), tf.float32)
+    return tf.cast(pixels / tf.size(mask, tf.int64), tf.float32)  # (divides in float64)
 
 
 def _deviation(values: tf.Tensor) -> tf.Tensor:

@@ -1,92 +1,65 @@
-"""The distance of many draws from the same numbers, all at once.
+"""How far apart undrifted requests and a reference are by chance: a bootstrap.
 
-As `distance.divergences`, which asks TensorFlow Data Validation about each: histograms of ten equal
-buckets, which hold their numbers evenly, or one point where all are the same
-(tensorflow/data-validation anomalies/metrics.cc: AlignHistograms, JensenShannonDivergence).
+Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 16: reference and requests are
+both drawn from the reference, again and again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
-from components.watcher.distance import BUCKETS
+from components.watcher.distance import divergence
 
-_AT_ONCE = 2_000_000  # numbers
+_DRAWS = 2000
+_UNSEEN = 3  # in n: what none of n has shown is, with 95 %, no more (Jovanovic and Levy, 1997)
+_NOTHING = 1e-12  # beside the mean of divergences, which may be 0
 
 
-def draw(
-    known: int, counts: tuple[int, int], draws: int, rng: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Draws with replacement, twice, again and again.
+def limits(
+    reference: Sequence[np.ndarray],
+    sizes: Sequence[int],
+    alarms: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The divergences that undrifted requests hardly ever exceed, of several features.
+
+    One limit for all that chance may make of any feature (Westfall and Young, Resampling-Based
+    Multiple Testing, 1993: the smallest p-value), so that draws need not grow with their number.
 
     Args:
-      known: n, of the numbers that are drawn from.
-      counts: how many are drawn the first and the second time.
-      draws: D.
+      reference: for each of F features int [buckets], at least one of the reference.
+      sizes: for each, how many requests.
+      alarms: how often at most one of the features exceeds its limit.
       rng: of the bootstrap.
 
-    Yields:
-      For some of the draws how often each number was drawn, twice int64 [d, n]; D in all.
-    """
-    at_once = max(1, _AT_ONCE // max(known, *counts))
-    for start in range(0, draws, at_once):
-        some = min(at_once, draws - start)
-        first, second = (_often(known, count, some, rng) for count in counts)
-        yield first, second
-
-
-def _often(known: int, count: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-    places = rng.integers(known, size=(draws, count)) + known * np.arange(draws)[:, np.newaxis]
-    return np.bincount(places.ravel(), minlength=draws * known).reshape(draws, known)
-
-
-def divergences_of(values: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The Jensen-Shannon divergence of each draw.
-
-    Args:
-      values: float [n], finite, ascending.
-      first: int [d, n], how often each was drawn; at least one of a draw.
-      second: likewise.
-
     Returns:
-      float64 [d], 0 (the same) to 1 (nothing in common).
+      float64 [F].
     """
-    edges, shares = zip(_histograms(values, first), _histograms(values, second), strict=True)
-    points = [one[:, 0] == one[:, -1] for one in edges]
-    boundaries = np.sort(np.concatenate(edges, 1), 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        one, other = (
-            np.diff(_at(boundaries, *histogram)) for histogram in zip(edges, shares, strict=True)
-        )
-        mean = (one + other) / 2
-        told = (_information(one, mean) + _information(other, mean)) / 2
-    same = points[0] & points[1] & (edges[0][:, 0] == edges[1][:, 0])
-    return np.where(points[0] | points[1], np.where(same, 0.0, 1.0), np.clip(told, 0, 1))
+    if not reference:
+        return np.zeros(0)
+    drawn = np.stack([_draw(*one, rng) for one in zip(reference, sizes, strict=True)])
+    # Divergences are close to gamma distributions; how close does not matter to all of them
+    # together, as the common limit is taken from draws.
+    mean, deviation = (
+        drawn.mean(1, keepdims=True) + _NOTHING,
+        drawn.std(1, keepdims=True) + _NOTHING,
+    )
+    gamma = stats.gamma((mean / deviation) ** 2, scale=deviation**2 / mean)
+    smallest = np.sort(gamma.sf(drawn).min(0))
+    return gamma.isf(smallest[int(alarms * (_DRAWS + 1)) - 1])[:, 0]
 
 
-def _histograms(values: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges of the buckets, and the share of a draw below each: float64 [d, buckets + 1]."""
-    below = drawn.cumsum(1)
-    count = below[:, -1:]
-    low, high = (values[(below < least).sum(1)] for least in (1, count))
-    edges = np.linspace(low, high, BUCKETS + 1, axis=1)
-    places = np.searchsorted(values, edges)
-    shares = np.take_along_axis(below, np.maximum(places - 1, 0), 1) * (places > 0) / count
-    shares[:, -1] = 1  # the last bucket has its upper edge too
-    return edges, shares
-
-
-def _at(boundaries: np.ndarray, edges: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """The share below each boundary."""
-    low, high = edges[:, :1], edges[:, -1:]
-    place = np.nan_to_num(np.clip((boundaries - low) / (high - low), 0, 1)) * BUCKETS
-    bucket = np.minimum(place.astype(np.int64), BUCKETS - 1)
-    begin, end = (np.take_along_axis(shares, bucket + step, 1) for step in (0, 1))
-    return begin + (place - bucket) * (end - begin)
-
-
-def _information(share: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Kullback and Leibler's, in bits."""
-    return np.where(share > 0, share * np.log2(share / mean), 0).sum(1)
+def _draw(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Divergences of draws: float64 [draws]."""
+    total = counts.sum()
+    known = counts / total
+    asked = known
+    if not counts.all():
+        # A draw can't have what the reference lacks, and requests can.
+        unseen = _UNSEEN / (total + _UNSEEN)
+        asked = known * (1 - unseen)
+        asked[counts.argmin()] = unseen
+    return divergence(rng.multinomial(total, known, _DRAWS), rng.multinomial(size, asked, _DRAWS))

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
 from components.watcher import bootstrap
-from components.watcher.distance import divergences
+from components.watcher.distance import Buckets, divergence
 from components.watcher.reference import Reference
 from components.watcher.table import LOOK_FEATURES, Table
 
 # Of all features of all slices together, at most: how often undrifted requests seem to have moved.
 FALSE_ALARMS = 0.03
-_DRAWS_ABOVE = 2  # the limit, so that it does not hang on one of them
-_MOST = 5000  # drawn at once; more requests would make the limit smaller still
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +67,6 @@ def compare(
 ) -> list[Finding]:
     """Compares all features that requests tell, of all of them and by slice.
 
-    What chance gives at so many requests is found by a bootstrap (Efron and Tibshirani, An
-    Introduction to the Bootstrap, 1993, chapter 16): reference and requests are both drawn from
-    the reference, again and again.
-
     Args:
       reference: the served version's data.
       requests: what it was asked.
@@ -84,30 +77,38 @@ def compare(
     Returns:
       The largest divergence first, all requests before the slices.
     """
-    pairs = list(_pairs(reference, requests, least))
-    count = sum(len(before) for _, before, _ in pairs)
-    rng = np.random.default_rng(seed)
-    found = []
-    for name, before, now in pairs:
-        sizes = {feature: len(values) for feature, values in now.items()}
-        limits = chance(before, sizes, count, rng)
-        told = divergences(before, now)
-        findings = [
-            Finding(
-                feature=feature,
-                slice=name,
-                divergence=told[feature],
-                chance=limits[feature],
-                threshold=max_divergence,
-                requests=len(now[feature]),
-                pictures=len(before[feature]),
-                before=float(before[feature].mean()),
-                now=float(now[feature].mean()),
-            )
-            for feature in before
-        ]
-        found += sorted(findings, key=lambda one: -one.divergence)
-    return found
+    pairs = [
+        (name, feature, before[feature], now[feature])
+        for name, before, now in _pairs(reference, requests, least)
+        for feature in before
+    ]
+    buckets = [Buckets.of(before) for _, _, before, _ in pairs]
+    counts = [
+        (one.count(before), one.count(now))
+        for one, (_, _, before, now) in zip(buckets, pairs, strict=True)
+    ]
+    limits = bootstrap.limits(
+        [before for before, _ in counts],
+        [len(now) for _, _, _, now in pairs],
+        FALSE_ALARMS,
+        np.random.default_rng(seed),
+    )
+    found = [
+        Finding(
+            feature=feature,
+            slice=name,
+            divergence=float(divergence(*counted)),
+            chance=float(limit),
+            threshold=max_divergence,
+            requests=len(now),
+            pictures=len(before),
+            before=float(before.mean()),
+            now=float(now.mean()),
+        )
+        for (name, feature, before, now), counted, limit in zip(pairs, counts, limits, strict=True)
+    ]
+    order = {name: place for place, name in enumerate(dict.fromkeys(one.slice for one in found))}
+    return sorted(found, key=lambda one: (order[one.slice], -one.divergence))
 
 
 _Columns = dict[str, np.ndarray]
@@ -119,7 +120,8 @@ def _pairs(
     """Slice, columns of the reference, columns of the requests; all requests first."""
     yield "", *_columns(reference.trained, reference.judged, requests, least)
     for name, values in requests.slices.items():
-        for value in sorted(set(values.tolist()) - {""}):
+        known, counts = np.unique(values, return_counts=True)
+        for value in known[(known != "") & (counts >= least)].tolist():
             trained, judged, told = (
                 one.of_slice(name, value) for one in (reference.trained, reference.judged, requests)
             )
@@ -138,34 +140,3 @@ def _columns(
         if len(told) >= least and len(known):
             before[feature], now[feature] = known, told
     return before, now
-
-
-def chance(
-    before: Mapping[str, np.ndarray],
-    sizes: Mapping[str, int],
-    count: int,
-    rng: np.random.Generator,
-) -> dict[str, float]:
-    """The divergences that undrifted requests hardly ever exceed.
-
-    Args:
-      before: columns of the reference.
-      sizes: feature -> number of requests.
-      count: features that are compared, of all slices together.
-      rng: of the bootstrap.
-
-    Returns:
-      feature -> divergence.
-    """
-    above = FALSE_ALARMS / max(count, 1)  # Bonferroni's correction
-    draws = math.ceil(_DRAWS_ABOVE / above)
-    found = {}
-    for feature, values in before.items():
-        ascending = np.sort(values)
-        counts = len(values), min(sizes[feature], _MOST)
-        told = [
-            bootstrap.divergences_of(ascending, *drawn)
-            for drawn in bootstrap.draw(len(values), counts, draws, rng)
-        ]
-        found[feature] = float(np.quantile(np.concatenate(told), 1 - above))
-    return found

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.common import schema
-from components.watcher import cloud_events
+from components.watcher import cloud_events, payloads
 from components.watcher.cloud_events import Event
 
 _LINES = (".json", ".jsonl", ".ndjson", ".log")
@@ -78,9 +78,11 @@ def _predicted(path: str, class_names: Sequence[str]) -> Iterator[dict[str, floa
             yield row if isinstance(row, str) else str(row["error"])
             continue
         try:
-            yield {name: float(row[name]) for name in (schema.HEIGHT, schema.WIDTH, *wanted)}
+            values = {name: float(row[name]) for name in (schema.HEIGHT, schema.WIDTH, *wanted)}
+            payloads.check(values.values())
+            yield values
         except (TypeError, ValueError):
-            yield "a row without numbers"
+            yield "a row without numbers that a model gives"
 
 
 def _records(path: str) -> Iterator[tuple[str, Event | str]]:

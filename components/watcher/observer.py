@@ -29,7 +29,7 @@ class Observer:
       max_megapixels: of a picture that it takes.
 
     Raises:
-      UserError: there is no such model.
+      UserError: there is no such model, or it is too old to be watched.
     """
 
     def __init__(self, path: str) -> None:
@@ -37,10 +37,10 @@ class Observer:
         # (A signature does not keep what it is a part of.)
         self._model = served.saved_model
         signatures = self._model.signatures
-        if schema.TRANSFORM_SIGNATURE not in signatures:
+        prepare = signatures.get(schema.TRANSFORM_SIGNATURE)
+        if prepare is None or schema.CONTENT_BOX not in prepare.structured_outputs:
             raise UserError(f"{path} was made by an earlier segline: train again to watch it")
-        self._serve = signatures[schema.SERVING_SIGNATURE]
-        self._prepare = signatures[schema.TRANSFORM_SIGNATURE]
+        self._serve, self._prepare = signatures[schema.SERVING_SIGNATURE], prepare
         self._classes, self.max_megapixels = served.classes, served.max_megapixels
         self.class_names = served.classes.names
         self.has_telemetry = schema.CLASS_SHARES in self._serve.structured_outputs
@@ -64,11 +64,18 @@ class Observer:
         Returns:
           For each its values, or why there are none.
         """
-        return _each(self._look, batch)
+        return self._each(self._look, batch)
 
     def answers(self, batch: Sequence[bytes]) -> list[Values | str]:
         """The same, and what the model says: each class's share, and its confidence."""
-        return _each(self._answer, batch)
+        return self._each(self._answer, batch)
+
+    def _each(self, ask: _Ask, batch: Sequence[bytes]) -> list[Values | str]:
+        # One after another where each has its own size: a batch is enlarged to the largest.
+        parts = [[one] for one in batch] if self._tiles else [batch]
+        # TensorFlow quotes bytes of the picture in some messages: Python finds no text there.
+        bad = (tf.errors.InvalidArgumentError, UnicodeDecodeError, OSError)
+        return [found for part in parts for found in each_or_reason(ask, part, bad, _reason)]
 
     def _answer(self, batch: Sequence[bytes]) -> list[Values]:
         outputs = self._serve(**{schema.IMAGE_BYTES: tf.constant(list(batch))})
@@ -85,9 +92,6 @@ class Observer:
         return [{**answer, **look} for answer, look in zip(answers, looks, strict=True)]
 
     def _look(self, batch: Sequence[bytes]) -> list[Values]:
-        # One after another where each has its own size: a batch is enlarged to the largest.
-        if self._tiles and len(batch) > 1:
-            return [found for one in batch for found in self._look([one])]
         examples = [unlabelled(self._narrow(one), self._classes) for one in batch]
         prepared = self._prepare(**{schema.EXAMPLES: tf.constant(examples)})
         looks = telemetry.look_at_each(prepared[schema.IMAGE], prepared[schema.CONTENT_BOX])
@@ -110,12 +114,6 @@ class Observer:
         if (picture_formats.pixels_of(picture) or 0) > self.max_megapixels * 10**6:
             raise OSError(f"it has more than {self.max_megapixels} megapixels")
         return picture if self._bands or not pictures.is_wide(picture) else self.read(picture)
-
-
-def _each(ask: _Ask, batch: Sequence[bytes]) -> list[Values | str]:
-    # TensorFlow quotes bytes of the picture in some messages: Python finds no text there.
-    bad = (tf.errors.InvalidArgumentError, UnicodeDecodeError, OSError)
-    return each_or_reason(ask, batch, bad, _reason)
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from components.common import picture_formats, schema
 from components.common.telemetry import LOOKS
 
+_MOST = 1e9  # of any value; what is beyond has no mean, and no place in a chart
 _ASKED = (schema.SERVING_SIGNATURE, schema.FLIPPED_SIGNATURE, None)
 
 
@@ -94,12 +95,24 @@ def values_of(
         else:
             raise OtherModelError("an answer without masks")
         height, width = size
+        check([*values.values(), *shares, *size])
     except (TypeError, KeyError, OverflowError, OSError) as error:
         raise ValueError(f"an answer that can't be read: {error}") from error
     if len(shares) != len(class_names):
         raise OtherModelError(f"an answer with {len(shares)} classes")
     named = zip(map(schema.share_feature, class_names), shares, strict=True)
     return {**values, **dict(named), schema.HEIGHT: height, schema.WIDTH: width}
+
+
+def check(values: Iterable[float]) -> None:
+    """Whether these can be a model's.
+
+    Raises:
+      ValueError: they can't be.
+    """
+    for value in values:
+        if abs(value) > _MOST:
+            raise ValueError(f"a number that no model gives: {value:g}")
 
 
 def _mask_of(png: bytes, max_megapixels: int) -> np.ndarray:

@@ -3,10 +3,11 @@
     python tests/benchmarks/watch.py RUN_DIR
 
 takes the folder of a finished run of the quickstart, draws new pictures as its dataset draws them,
-and by turns as they are and with a change; 100 logs of 200 requests of each. Then, with a network
-like that of the run, exported with telemetry and without, it asks both by turns. Prints how many
-logs of 100 were told to have moved (beyond chance) and to have drifted (beyond
-data_validation.drift.max_divergence too), and the median ratio of the requests' times.
+and by turns as they are and with a change; 100 logs of 200 requests of each. Prints how many of
+them were told to have moved (beyond chance) and to have drifted (beyond
+data_validation.drift.max_divergence too). Then the same of 300 logs of numbers that are hard to
+judge, with nothing changed. Then, with a network like that of the run, exported with telemetry and
+without, it asks both by turns, and prints the median ratio of the requests' times.
 
 What was chosen (the changes' strengths here, the limits there) was chosen with --seed 0; the
 default is another one.
@@ -38,10 +39,9 @@ from components.datasets.synthetic_pets import PET, draw_pet
 from components.trainer.config import ServingConfig
 from components.trainer.export import export_model
 from components.watcher import comparison
-from components.watcher.distance import divergences
 from components.watcher.observer import Observer
-from components.watcher.reference import Data, reference_of
-from components.watcher.table import LOOK_FEATURES, Row, Table
+from components.watcher.reference import Data, Reference, reference_of
+from components.watcher.table import Row, Table
 
 _LOGS, _REQUESTS = 100, 200
 _APART = 1_000_000  # between seeds; the dataset takes 0 to 480 and 1,000,000 to 1,000,120
@@ -94,11 +94,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=400, help="requests of each kind")
     names = [one.__name__ for one in _KINDS]
     parser.add_argument("--kind", choices=names, help="one kind of logs alone")
-    parser.add_argument("--only", choices=("drift", "telemetry"))
+    parser.add_argument("--only", choices=("drift", "numbers", "telemetry"))
     options = parser.parse_args()
-    if options.only != "telemetry":
+    if options.only in (None, "drift"):
         drift(options.run_dir, options.seed, options.pool, options.kind)
-    if options.only != "drift":
+    if options.only in (None, "numbers"):
+        numbers(options.seed)
+    if options.only in (None, "telemetry"):
         telemetry(options.run_dir, options.rounds)
 
 
@@ -109,13 +111,7 @@ def drift(run_dir: str, seed: int, pool: int, kind: str | None) -> None:
     observer = Observer(model)
     with tempfile.TemporaryDirectory() as folder:
         known = reference_of("0", data, observer, 2000, folder)
-    features = dict.fromkeys((*known.trained.values, *known.judged.values))
-    before = {
-        name: (known.trained if name in LOOK_FEATURES else known.judged).known(name)
-        for name in features
-    }
     rng = np.random.default_rng(seed)
-    limits = comparison.chance(before, dict.fromkeys(before, _REQUESTS), len(before), rng)
     allowed = DriftConfig().max_divergence
     print(f"{known.trained.count} pictures trained on, {known.judged.count} evaluated on")
     for number, change in enumerate(_KINDS):
@@ -128,14 +124,15 @@ def drift(run_dir: str, seed: int, pool: int, kind: str | None) -> None:
         moved = drifted = 0
         for _ in range(_LOGS):
             chosen = rng.choice(count, _REQUESTS, replace=False)
-            now = {name: rows.values[name][chosen] for name in before}
-            found = divergences(before, now)
-            moved += any(found[name] > limits[name] for name in before)
-            drifted += any(found[name] > max(limits[name], allowed) for name in before)
-        most = max(before, key=lambda name: found[name] / limits[name])
+            values = {name: column[chosen] for name, column in rows.values.items()}
+            found = comparison.compare(known, Table(_REQUESTS, values, {}), allowed, _REQUESTS)
+            moved += any(one.moved for one in found)
+            drifted += any(one.drifted for one in found)
+        most = max(found, key=lambda one: one.divergence / one.chance)
         print(
             f"{change.__name__:18} moved {moved:3}, drifted {drifted:3} of {_LOGS}   "
-            f"(most: {most}, {found[most]:.2f}, by chance {limits[most]:.2f})"
+            f"(most: {most.feature}, {most.divergence:.2f}, by chance {most.chance:.2f})",
+            flush=True,
         )
 
 
@@ -153,6 +150,33 @@ def table(
         rows += [Row(values) for values in answers if not isinstance(values, str)]
     assert len(rows) == len(seeds)
     return Table.of(rows)
+
+
+def numbers(seed: int) -> None:
+    """How many undrifted logs of 300 are told, each with a reference of its own."""
+    rng = np.random.default_rng(seed)
+    kinds: dict[str, Callable[[int], np.ndarray]] = {
+        "normal": lambda count: rng.normal(0, 1, count),
+        "lognormal": lambda count: rng.lognormal(0, 1, count),
+        "Pareto's, 2": lambda count: rng.pareto(2, count),
+        "another size once in 1000": lambda count: np.where(rng.random(count) < 1e-3, 1024.0, 512),
+        "a class once in 500": lambda count: np.where(
+            rng.random(count) < 2e-3, rng.random(count), 0
+        ),
+        "normal, 20 bursts of 10": lambda count: rng.normal(0, 1, count),
+    }
+    for name, draw in kinds.items():
+        moved = drifted = 0
+        for _ in range(300):
+            known, asked = draw(2000), draw(_REQUESTS)
+            if "bursts" in name:
+                asked = np.repeat(asked[:20], 10) + rng.normal(0, 0.05, _REQUESTS)
+            before, now = (Table(len(one), {"share": one}, {}) for one in (known, asked))
+            reference = Reference(trained=before, judged=before)
+            allowed = DriftConfig().max_divergence
+            (found,) = comparison.compare(reference, now, allowed, _REQUESTS)
+            moved, drifted = moved + found.moved, drifted + found.drifted
+        print(f"{name:26} moved {moved:3}, drifted {drifted:3} of 300", flush=True)
 
 
 def telemetry(run_dir: str, rounds: int) -> None:

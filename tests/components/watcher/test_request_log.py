@@ -213,6 +213,8 @@ def test_what_can_t_be_read_is_counted_and_told(plain, tmp_path):
         event(RESPONSE, "k", response_body({"mask_png_bytes": [large_png(20000)]})),
         event(RESPONSE, "l", response_body({"mask_png_bytes": [b"no mask"]})),
         event(REQUEST, "m", request_body([large_png(14000), wide_png()[:-30]])),
+        event(RESPONSE, "p", {"predictions": [{"class_shares": [-1e308, 0], "size": [1, 1]}]}),
+        event(RESPONSE, "q", {"predictions": [{"class_shares": [0, 1], "size": [1e10, 1]}]}),
         # Not this one: only its headers are nobody's.
         event(REQUEST, "n", request_body([good]), metadata="[" * 100_000),
         event(RESPONSE, ["o"], None),
@@ -223,16 +225,17 @@ def test_what_can_t_be_read_is_counted_and_told(plain, tmp_path):
     (tmp_path / "no_picture.png").write_bytes(b"no picture")
     found = request_log.read([str(tmp_path)], plain, Which())
     rows = [{"height": 3, "width": 4, "confidence": None, "error": None}]
+    rows.append({"height": 1e300, "width": 4, "confidence": 1, "error": None})
     columns = [(name, pa.float64()) for name in ("height", "width", "confidence")]
     table = pa.Table.from_pylist(rows, pa.schema([*columns, ("error", pa.string())]))
     for name in SHARES:
-        table = table.append_column(name, pa.array([0.5]))
+        table = table.append_column(name, pa.array([0.5, 0.5]))
     pq.write_table(table, tmp_path / "no_number.parquet")
     found = request_log.read([str(tmp_path)], plain, Which())
-    assert found.table.count == 2 and found.unreadable == 21
+    assert found.table.count == 2 and found.unreadable == 24
     assert len(found.problems) == 3
     only_log = request_log.read(path, plain, Which())
-    assert only_log.unreadable == 17
+    assert only_log.unreadable == 19
     assert only_log.problems[0] == f"{path[0]}:1: no JSON"
     assert only_log.problems[1] == f"{path[0]}:2: no CloudEvent"
 

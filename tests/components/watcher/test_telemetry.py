@@ -1,16 +1,20 @@
 """Answers with telemetry, and what a served version is asked."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import small_models
 import tensorflow as tf
 from small_models import drawn, mask_of
 
-from components.common import schema
+from components.common import schema, telemetry
+from components.common.errors import UserError
 from components.common.picture_fit import PictureFit
 from components.trainer.tiled_pictures import TiledPictures
 from components.transform.preprocessing import pack_images
 from components.watcher import reference
+from components.watcher.observer import Observer
 
 
 def looks(pixels):
@@ -50,6 +54,15 @@ def check(out, pixels, precision):
     assert out["class_shares"].dtype == np.float32 and out["class_shares"].max() < 1
 
 
+def test_shares_of_many_pixels_are_exact():
+    """Counters in float32 stop at 2^24. (Each thread has its own: seen to fail with up to two.)"""
+    mask = np.zeros((6000, 6000), np.uint8)
+    mask[:12] = 1
+    shares = telemetry.class_shares(tf.constant(mask), 3)
+    assert shares.dtype == tf.float32
+    np.testing.assert_allclose(shares, [0.998, 0.002, 0], rtol=1e-6)
+
+
 def test_without_telemetry_answers_are_what_they_were(answers):
     pictures = [small_models.png(drawn(seed, (20 + seed, 40))) for seed in range(5)]
     without, with_it = (answers(name, pictures) for name in ("plain", "watched"))
@@ -64,6 +77,27 @@ def test_a_model_without_telemetry_is_asked_the_same(plain, watched):
         assert one == pytest.approx(other, rel=1e-5)
     for one, other in zip(plain.looks(pictures), watched.answers(pictures), strict=True):
         assert one == pytest.approx({name: other[name] for name in one}, rel=1e-5)
+
+
+def test_pictures_of_their_own_sizes_are_asked_one_by_one(watched):
+    """In a batch all are enlarged to the largest."""
+    asked = []
+
+    def count(batch):
+        asked.append(len(batch))
+        return [{}] * len(batch)
+
+    with mock.patch.multiple(watched, _tiles=True, _answer=count, _look=count):
+        assert watched.answers([b"a"] * 3) == watched.looks([b"a"] * 3) == [{}] * 3
+    assert asked == [1] * 6
+
+
+def test_a_model_of_an_earlier_segline_is_one_clear_error(models):
+    with (
+        mock.patch.object(schema, "CONTENT_BOX", "of today"),
+        pytest.raises(UserError, match="earlier segline: train again"),
+    ):
+        Observer(models["plain"])
 
 
 def test_what_a_version_says_of_its_data_is_kept_by_what_it_is_sliced_by(plain, tmp_path):
