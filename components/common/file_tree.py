@@ -78,6 +78,9 @@ def decoded(content: bytes) -> str:
     Raises:
       UnicodeDecodeError: it is neither.
     """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16")
-    return content.decode("utf-8-sig")
+    return content.decode(encoding_of(content))
+
+
+def encoding_of(start: bytes) -> str:
+    """The encoding of a text, by its first two bytes."""
+    return "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"

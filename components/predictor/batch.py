@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -24,6 +24,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from components.common import file_tree, picture_formats
 from components.common.bands import BandsConfig
 from components.common.exported_model import Segmenter, open_model
+from components.common.model_digest import FLIP_KEY, MODEL_KEY, digest_of
 from components.common.picture_settings import PictureSettings
 from components.common.served_model import Prediction
 
@@ -170,20 +171,23 @@ class WriteRows(beam.PTransform):
       folder: where the files `predictions-…` go.
       kind: `parquet` or `tfrecord`.
       class_names: names of the classes.
+      made_by: metadata of Parquet files.
     """
 
-    def __init__(self, folder: str, kind: str, class_names: Sequence[str]) -> None:
+    def __init__(
+        self, folder: str, kind: str, class_names: Sequence[str], made_by: Mapping[str, str]
+    ) -> None:
         super().__init__()
         self._prefix = filesystems.FileSystems.join(folder, _FILE_PREFIX)
         self._kind = kind
-        self._class_names = list(class_names)
+        self._schema = arrow_schema(class_names).with_metadata(dict(made_by))
 
     def expand(self, rows: beam.PCollection[dict[str, Any]]) -> beam.PCollection:
         """As many files as the runner has bundles."""
         if self._kind == "parquet":
             return rows | beam.io.WriteToParquet(
                 self._prefix,
-                arrow_schema(self._class_names),
+                self._schema,
                 codec="zstd",
                 # Rows are large: they must not be gathered by the thousand.
                 record_batch_size=64,
@@ -195,6 +199,11 @@ class WriteRows(beam.PTransform):
             | "ToExample" >> beam.Map(to_example)
             | beam.io.WriteToTFRecord(self._prefix, file_name_suffix=".tfrecord.gz")
         )
+
+
+def made_by(model_path: str, flip: bool) -> dict[str, str]:
+    """What Parquet files say of the model that has made them."""
+    return {MODEL_KEY: digest_of(model_path), FLIP_KEY: str(flip).lower()}
 
 
 def find_results(folder: str) -> list[str]:

@@ -13,7 +13,7 @@ import base64
 import dataclasses
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 # kserve/kserve pkg/logger/worker.go: CEInferenceRequest, CEInferenceResponse
@@ -46,17 +46,18 @@ class Event:
     body: Any
 
 
-def parse_line(line: str) -> list[Event]:
-    """Reads one line.
-
-    Raises:
-      ValueError: it is none; says why.
-    """
+def parse_text(text: str) -> Iterator[Event | str]:
+    """Reads one record, or a list of them: each, or why it is none."""
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("no JSON") from error
-    return [parse(one) for one in (found if isinstance(found, list) else [found])]
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        yield "no JSON"
+        return
+    for one in found if isinstance(found, list) else [found]:
+        try:
+            yield parse(one)
+        except ValueError as error:
+            yield str(error)
 
 
 def parse(record: Any) -> Event:

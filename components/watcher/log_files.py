@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
+import json
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.common import schema
+from components.common import file_tree, schema
+from components.common.model_digest import FLIP_KEY, MODEL_KEY
 from components.watcher import cloud_events, payloads
 from components.watcher.cloud_events import Event
 
-_LINES = (".json", ".jsonl", ".ndjson", ".log")
+# Rotated, it has numbers or a date behind: `a.log.1`, `a.jsonl-20261129.gz`.
+_LINES = re.compile(r"\.(json|jsonl|ndjson|log)([.-]\d+)*(\.gz)?$", re.IGNORECASE)
 _PARQUET = ".parquet"
 # components/predictor/batch.py: arrow_schema
 _PREDICTED = ("height", "width", "confidence", "error")
@@ -22,9 +28,23 @@ _PREDICTED = ("height", "width", "confidence", "error")
 _RECORD = ("id", "reqType", "bytes", "inferenceService", "endpoint", "metadata")
 
 
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """A file of `segline predict --beam`.
+
+    Attributes:
+      ours: whether the model in question has made it, as far as the file tells.
+      rows: for each picture size, confidence and class shares, or why it has no prediction. The
+        size alone, where the model is another, or mirror images were asked too.
+    """
+
+    ours: bool
+    rows: Iterator[dict[str, float] | str]
+
+
 def is_log(path: str) -> bool:
     """Whether a file has the ending of one."""
-    return path.lower().removesuffix(".gz").endswith(_LINES) or _is_parquet(path)
+    return _LINES.search(path) is not None or _is_parquet(path)
 
 
 def is_predictions(path: str) -> bool:
@@ -44,35 +64,52 @@ def events(path: str) -> Iterator[tuple[str, Event | str]]:
     open_ = gzip.open if path.lower().endswith(".gz") else open
     number = 0
     try:
-        with open_(path, "rt", encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                place = f"{path}:{number}"
-                try:
-                    for event in cloud_events.parse_line(line):
-                        yield place, event
-                except ValueError as error:
-                    yield place, str(error)
-    except (OSError, EOFError, zlib.error) as error:
+        with open_(path, "rb") as start:
+            encoding = file_tree.encoding_of(start.read(2))
+        with open_(path, "rt", encoding=encoding, errors="replace") as file:
+            for number, text in _texts(file):
+                for event in cloud_events.parse_text(text) if text.strip() else ():
+                    yield f"{path}:{number}", event
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
         yield f"{path}:{number + 1}", f"it can't be read further: {error}"
 
 
-def predictions(path: str, class_names: Sequence[str]) -> Iterator[dict[str, float] | str] | None:
-    """The rows of `segline predict --beam`; None: it is no file of it.
+def _texts(file: TextIO) -> Iterator[tuple[int, str]]:
+    """Number and text of each line; of a file that is indented for people, all of it."""
+    first = file.readline()
+    if first.strip() not in ("[", "{"):
+        yield 1, first
+        yield from enumerate(file, 2)
+        return
+    whole = first + file.read()
+    try:
+        json.loads(whole)
+        yield 1, whole
+    except (ValueError, RecursionError):
+        yield from enumerate(whole.splitlines(), 1)
 
-    Returns:
-      For each picture size, confidence and class shares (the size alone, where it is of other
-      classes), or why it has no prediction.
+
+def predictions(path: str, class_names: Sequence[str], model: str) -> Predictions | None:
+    """Reads a file of `segline predict --beam`; None: it is none.
+
+    Args:
+      path: of the file.
+      class_names: of the model in question.
+      model: its digest, which files of earlier versions of segline do not tell.
     """
-    return _predicted(path, class_names) if is_predictions(path) else None
-
-
-def _predicted(path: str, class_names: Sequence[str]) -> Iterator[dict[str, float] | str]:
+    if not is_predictions(path):
+        return None
+    found = pq.read_schema(path)
     shares = [schema.share_feature(name) for name in class_names]
-    columns = _columns(path)
-    ours = {name for name in columns if name.startswith(schema.share_feature(""))} == set(shares)
-    wanted = (schema.CONFIDENCE, *shares) if ours else ()
+    told = {key.decode(): value.decode() for key, value in (found.metadata or {}).items()}
+    ours = told.get(MODEL_KEY, model) == model and set(shares) == {
+        name for name in found.names if name.startswith(schema.share_feature(""))
+    }
+    judged = ours and told.get(FLIP_KEY) != "true"
+    return Predictions(ours, _predicted(path, (schema.CONFIDENCE, *shares) if judged else ()))
+
+
+def _predicted(path: str, wanted: Sequence[str]) -> Iterator[dict[str, float] | str]:
     for row in _rows(path, [*_PREDICTED, *wanted]):
         if isinstance(row, str) or row["error"] is not None:
             yield row if isinstance(row, str) else str(row["error"])

@@ -9,6 +9,7 @@ import tensorflow as tf
 from components.common import picture_formats, pictures, schema, telemetry
 from components.common.errors import UserError
 from components.common.examples import unlabelled
+from components.common.model_digest import digest_of
 from components.common.one_by_one import each_or_reason
 from components.common.served_model import ServedModel
 from components.watcher.payloads import values_of
@@ -27,6 +28,7 @@ class Observer:
       class_names: of its classes, by index.
       has_telemetry: whether its answers have telemetry.
       max_megapixels: of a picture that it takes.
+      digest: which model it is.
 
     Raises:
       UserError: there is no such model, or it is too old to be watched.
@@ -44,6 +46,7 @@ class Observer:
         self._classes, self.max_megapixels = served.classes, served.max_megapixels
         self.class_names = served.classes.names
         self.has_telemetry = schema.CLASS_SHARES in self._serve.structured_outputs
+        self.digest = digest_of(served.path)
         self._settings, self._bands = served.pictures, served.bands
         self._tiles = served.fit.fit == "tiles"
 

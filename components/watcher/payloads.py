@@ -44,6 +44,11 @@ def pictures_of(body: Any) -> list[bytes]:
     return [_decoded(one) for one in named]
 
 
+def asks_for_flipped(body: Any) -> bool:
+    """Whether a request wants pictures averaged with their mirror images."""
+    return isinstance(body, dict) and body.get("signature_name") == schema.FLIPPED_SIGNATURE
+
+
 def answers_of(
     body: Any, class_names: Sequence[str], max_megapixels: int
 ) -> list[dict[str, float]]:

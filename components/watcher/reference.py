@@ -40,6 +40,14 @@ class Reference:
     trained: Table
     judged: Table
 
+    def slices(self) -> dict[str, set[str]]:
+        """Slicing features, and the values that the data has of each."""
+        found: dict[str, set[str]] = {}
+        for table in (self.trained, self.judged):
+            for name, values in table.slices.items():
+                found.setdefault(name, set()).update(values.tolist())
+        return found
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:

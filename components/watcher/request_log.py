@@ -10,18 +10,20 @@ import dataclasses
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from components.common import file_tree, picture_formats, schema
 from components.common.errors import UserError
 from components.watcher import log_files, payloads
 from components.watcher.cloud_events import Event
+from components.watcher.log_files import Predictions
 from components.watcher.observer import Observer, Values
 from components.watcher.table import LOOK_FEATURES, Row, Table
 
 _AT_A_TIME = 16  # pictures
 _EXAMPLES = 3  # problems that are told
 _BEFORE_SINCE = "before --since"
+_NO_LOG = "neither JSON lines (.json, .jsonl, .ndjson, .log), nor Parquet, nor pictures"
 _Key = tuple[str, int]  # an event's id, and the picture's place in it
 
 
@@ -37,14 +39,15 @@ class Which:
         all count.
       endpoint: of the version, as `pusher.server_files` labels it: other versions' are left out.
         Empty: all count but a canary's.
-      slice_by: slicing features; a request's are told by headers of these names.
+      slices: slicing feature -> its values in the data; a request's are told by headers of these
+        names, and others than these values are none.
     """
 
     since: float = 0.0
     served_since: float = 0.0
     service: str = ""
     endpoint: str = ""
-    slice_by: tuple[str, ...] = ()
+    slices: Mapping[str, Collection[str]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -53,7 +56,7 @@ class Requests:
 
     Attributes:
       table: a row for each picture that counts.
-      left_out: reason -> how many pictures, events or lines don't count for it.
+      left_out: reason -> how many pictures, events, lines or files don't count for it.
       unreadable: how many of them could not be read.
       problems: the first that could not be read, `file:line: why`.
     """
@@ -68,40 +71,41 @@ def read(paths: Sequence[str], observer: Observer, which: Which) -> Requests:
     """Reads files, and folders of files to any depth.
 
     Args:
-      paths: JSON lines of events (`.json`, `.jsonl`, `.ndjson`, `.log`, also with `.gz`), Parquet
-        of `segline predict --beam` or of KServe's logger, and pictures.
+      paths: JSON lines of events (`.json`, `.jsonl`, `.ndjson`, `.log`, also rotated, also with
+        `.gz`), Parquet of `segline predict --beam` or of KServe's logger, and pictures.
       observer: the served version.
       which: which requests count.
 
     Raises:
-      UserError: a path does not exist, or nothing in it is of these forms.
+      UserError: a path does not exist, is a file of another form, or nothing in it is of these.
     """
     return _Reader(paths, observer, which).read()
 
 
 class _Reader:
     def __init__(self, paths: Sequence[str], observer: Observer, which: Which) -> None:
-        files = list(_files(paths))
+        files, others = _files(paths)
         if not files:
-            raise UserError(
-                f"{', '.join(paths)}: neither JSON lines (.json, .jsonl, .ndjson, .log), nor "
-                "Parquet, nor pictures"
-            )
+            raise UserError(f"{', '.join(paths)}: {_NO_LOG}")
         is_picture = {path: _ending(path) in picture_formats.endings() for path in files}
         self._pictures = [path for path in files if is_picture[path]]
         self._logs = [path for path in files if not is_picture[path]]
         self._observer, self._which = observer, which
         self._left_out: Counter[str] = Counter()
+        if others:
+            self._left_out[f"files of another kind, such as {others[0]}"] = len(others)
         self._unreadable = 0
         self._problems: list[str] = []
         self._rows: list[Row] = []
         self._values: dict[_Key, Values] = {}
         self._slices: dict[str, dict[str, str]] = {}
         self._others: set[str] = set()  # ids that another model has answered
+        self._flipped: set[str] = set()  # ids whose answers are not those that the data got
 
     def read(self) -> Requests:
         for path in self._logs:
-            if predictions := log_files.predictions(path, self._observer.class_names):
+            names, digest = self._observer.class_names, self._observer.digest
+            if predictions := log_files.predictions(path, names, digest):
                 self._take_predictions(path, predictions)
         events = [path for path in self._logs if not log_files.is_predictions(path)]
         for place, event in self._events(events, told=True):
@@ -109,9 +113,10 @@ class _Reader:
         missing = self._pictures_of_requests(events)
         self._look(missing, self._observer.looks, self._add)
         self._look(self._files_of_pictures(), self._observer.answers, self._append)
-        self._rows += [
-            Row(values, self._slices.get(key[0], {})) for key, values in self._values.items()
-        ]
+        for (name, _), values in self._values.items():
+            if name in self._flipped:
+                values = {one: values[one] for one in LOOK_FEATURES if one in values}
+            self._rows.append(Row(values, self._slices.get(name, {})))
         return Requests(Table.of(self._rows), self._left_out, self._unreadable, self._problems)
 
     def _events(self, paths: Iterable[str], told: bool) -> Iterator[tuple[str, Event]]:
@@ -146,12 +151,14 @@ class _Reader:
         """An event's slices, and the values of an answer."""
         told = {
             name: event.headers[name.lower()]
-            for name in self._which.slice_by
-            if name.lower() in event.headers
+            for name, known in self._which.slices.items()
+            if event.headers.get(name.lower()) in known
         }
         if told:
             self._slices[event.id] = told
         if event.kind == "request":
+            if payloads.asks_for_flipped(event.body):
+                self._flipped.add(event.id)
             return
         try:
             answers = payloads.answers_of(
@@ -212,14 +219,14 @@ class _Reader:
     def _append(self, key: _Key, values: Values) -> None:
         self._rows.append(Row(values))
 
-    def _take_predictions(self, path: str, rows: Iterable[Values | str]) -> None:
+    def _take_predictions(self, path: str, found: Predictions) -> None:
         reason = self._too_old(os.path.getmtime(path))
-        for number, values in enumerate(rows, 1):
+        for number, values in enumerate(found.rows, 1):
             if reason:
                 self._left_out[reason] += 1
             elif isinstance(values, str):
                 self._bad(f"{path}:{number}", values)
-            elif set(values) <= set(LOOK_FEATURES):
+            elif not found.ours:
                 self._left_out["of another model"] += 1
             else:
                 self._rows.append(Row(values))
@@ -230,16 +237,29 @@ class _Reader:
             self._problems.append(f"{file_tree.readable(place)}: {why}")
 
 
-def _files(paths: Sequence[str]) -> Iterator[str]:
+def _files(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Files that are read, each once, and the names of those in folders that are not."""
+    found: dict[str, str] = {}
+    others = []
     for path in paths:
+        if "://" in path:
+            raise UserError(
+                f"{path}: logs in a bucket are not read; copy them to a disk first, so that their "
+                "times are kept (rclone copy)"
+            )
         if os.path.isdir(path):
-            found = sorted(file_tree.walk(path).files.items())
-            yield from (file for name, file in found if _is_known(name))
-        elif os.path.exists(path):
-            if _is_known(path):
-                yield path
-        else:
+            for name, file in sorted(file_tree.walk(path).files.items()):
+                if _is_known(name):
+                    found.setdefault(os.path.realpath(file), file)
+                else:
+                    others.append(name)
+        elif not os.path.exists(path):
             raise UserError(f"there is no file or folder {path}")
+        elif _is_known(path):
+            found.setdefault(os.path.realpath(path), path)
+        else:
+            raise UserError(f"{path}: {_NO_LOG}")
+    return list(found.values()), others
 
 
 def _is_known(path: str) -> bool:

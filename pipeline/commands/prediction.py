@@ -185,6 +185,7 @@ def predict_with_beam(
         _make_folder(out)
     if batch.find_results(out):
         raise UserError(f"--out: {out} holds predictions already; name another folder")
+    made_by = batch.made_by(shared_dir, flip)
     with _aside(out) as aside:
         if split:
             reader, count = _split_reader(config, split)
@@ -201,7 +202,7 @@ def predict_with_beam(
                     pipeline
                     | "Read" >> reader
                     | "Predict" >> predicted
-                    | "Write" >> batch.WriteRows(out, kind, model.classes.names)
+                    | "Write" >> batch.WriteRows(out, kind, model.classes.names, made_by)
                 )
             after = count()
         except BeamIOError as error:

@@ -60,7 +60,7 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
         served_since=served.since,
         service=config.pusher.rollout.model_name,
         endpoint=server_files.endpoint_of(served.version),
-        slice_by=served.data.slice_by,
+        slices=told.slices(),
     )
     with console.status("reading requests"):
         requests = request_log.read(options.logs, observer, which)

@@ -25,6 +25,8 @@ from pycocotools.coco import COCO
 from rasterio.features import rasterize
 from shapely.geometry import shape
 
+from components.common.model_digest import digest_of
+from components.common.served_model import find_model
 from pipeline import cli
 
 pytestmark = pytest.mark.slow
@@ -243,6 +245,10 @@ def test_beam_gives_the_same_masks_and_loses_nothing(
     assert "5 of 7 predicted" in capsys.readouterr().out
     rows = {row["picture"]: row for row in parquet_rows(tmp_path)}
     assert len(rows) == len(parquet_rows(tmp_path)) == 7
+    for file in glob.glob(f"{tmp_path}/predictions-*.parquet"):
+        told = pq.read_schema(file).metadata
+        assert told[b"segline.model"] == digest_of(find_model(str(serving_folder))).encode()
+        assert told[b"segline.flip"] == b"false"
     for path, row in rows.items():
         if path.endswith(("text.png", "half.jpg")):
             assert row["error"] and row["mask_png"] is None

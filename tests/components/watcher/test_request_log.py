@@ -6,6 +6,7 @@ import io
 import json
 import os
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from PIL import Image
 from small_models import drawn, mask_of
 
 from components.common.errors import UserError
+from components.predictor import batch
 from components.watcher import request_log
 from components.watcher.request_log import Which
 
@@ -232,10 +234,10 @@ def test_what_can_t_be_read_is_counted_and_told(plain, tmp_path):
         table = table.append_column(name, pa.array([0.5, 0.5]))
     pq.write_table(table, tmp_path / "no_number.parquet")
     found = request_log.read([str(tmp_path)], plain, Which())
-    assert found.table.count == 2 and found.unreadable == 24
+    assert found.table.count == 2 and found.unreadable == 25
     assert len(found.problems) == 3
     only_log = request_log.read(path, plain, Which())
-    assert only_log.unreadable == 19
+    assert only_log.unreadable == 20
     assert only_log.problems[0] == f"{path[0]}:1: no JSON"
     assert only_log.problems[1] == f"{path[0]}:2: no CloudEvent"
 
@@ -318,9 +320,12 @@ def test_a_request_s_slice_is_told_by_a_header(plain, tmp_path):
         record(REQUEST, "b", body, metadata={"Species": ["dog"]}),
         event(REQUEST, "c", body, metadata="null"),
     ]
-    which = Which(slice_by=("species",))
+    # (Anybody can send a header: of values that the data lacks none is kept.)
+    lines.append(event(REQUEST, "d", body, metadata=json.dumps({"Species": ["x" * 8000]})))
+    which = Which(slices={"species": {"cat", "dog"}})
     found = request_log.read(write_lines(tmp_path / "log.jsonl", lines), plain, which).table
-    assert found.slices["species"].tolist() == ["cat", "dog", ""]
+    assert found.slices["species"].tolist() == ["cat", "dog", "", ""]
+    assert found.slices["species"].dtype == "<U3"
     assert found.of_slice("species", "dog").count == 1
 
 
@@ -334,7 +339,96 @@ def test_a_folder_of_pictures_is_asked_of_the_model(plain, tmp_path):
     assert {name: one_row(found, name)[0] for name in first} == pytest.approx(first, rel=1e-5)
 
 
+def test_one_bad_record_does_not_cost_a_list_the_others(plain, tmp_path):
+    body = request_body([small_models.png(drawn(0))])
+    records = [record(REQUEST, "a", body), {"id": "b"}, None, record(REQUEST, "c", body)]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    found = request_log.read([str(tmp_path)], plain, Which())
+    assert (found.table.count, found.unreadable) == (2, 2)
+    assert found.problems[1] == f"{tmp_path}/a.json:1: no CloudEvent"
+
+
+def test_logs_are_read_as_other_programs_write_them(plain, tmp_path):
+    body = request_body([small_models.png(drawn(0))])
+    records = [record(REQUEST, name, body) for name in "ab"]
+    lines = "\n".join(map(json.dumps, records))
+    (tmp_path / "mark.jsonl").write_text(lines, encoding="utf-8-sig")
+    (tmp_path / "wide.jsonl").write_text(lines, encoding="utf-16")
+    (tmp_path / "indented.json").write_text(json.dumps(records, indent=2))
+    (tmp_path / "packed.json.gz").write_bytes(gzip.compress(json.dumps(records, indent=1).encode()))
+    for path in tmp_path.iterdir():
+        found = request_log.read([str(path)], plain, Which())
+        assert (found.table.count, found.problems) == (2, []), path
+    (tmp_path / "broken.jsonl").write_text("{\n" + lines)
+    found = request_log.read([str(tmp_path / "broken.jsonl")], plain, Which())
+    assert (found.table.count, found.unreadable) == (2, 1)
+
+
+def test_rotated_logs_are_read_and_files_of_another_kind_told(plain, tmp_path):
+    body = request_body([small_models.png(drawn(0))])
+    names = ("a.jsonl", "a.log.1", "a.jsonl-20261129", "a.LOG.2.gz", "a.jsonl.zst", "notes.txt")
+    for name in names:
+        content = json.dumps(record(REQUEST, name, body)).encode()
+        content = gzip.compress(content) if name.endswith("gz") else content
+        (tmp_path / name).write_bytes(content)
+    found = request_log.read([str(tmp_path)], plain, Which())
+    assert (found.table.count, found.unreadable) == (4, 0)
+    assert found.left_out == {"files of another kind, such as a.jsonl.zst": 2}
+    with pytest.raises(UserError, match=r"a\.jsonl\.zst: neither JSON lines"):
+        request_log.read([str(tmp_path / "a.jsonl"), str(tmp_path / "a.jsonl.zst")], plain, Which())
+
+
+def test_a_file_that_is_named_twice_counts_once(plain, tmp_path):
+    picture = small_models.png(drawn(0))
+    (tmp_path / "a.png").write_bytes(picture)
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    paths = [str(tmp_path), str(tmp_path / "a.png"), f"{tmp_path}/../{tmp_path.name}"]
+    assert request_log.read(paths, plain, Which()).table.count == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_answers_with_mirror_images_only_the_pictures_count(plain, answers, order, tmp_path):
+    """The data was asked without."""
+    picture = small_models.png(drawn(0))
+    asked = {"signature_name": "serving_flipped", **request_body([picture])}
+    answered = response_body(answers("plain", [picture]))
+    lines = [event(REQUEST, "a", asked), event(RESPONSE, "a", answered)][::order]
+    found = request_log.read(write_lines(tmp_path / "log.jsonl", lines), plain, Which()).table
+    assert sorted(found.values) == ["brightness", "contrast", "height", "sharpness", "width"]
+
+
+def test_predictions_count_where_this_model_has_made_them(plain, watched, models, tmp_path):
+    rows = [{"picture": "a", "height": 3, "width": 4, "confidence": 0.9, "share_dark": 0.5}]
+    rows[0]["share_light"] = 0.5
+    folders = {}
+    for name, made_by in {
+        "ours": batch.made_by(models["plain"], flip=False),
+        "flipped": batch.made_by(models["plain"], flip=True),
+        "another's": batch.made_by(models["watched"], flip=False),
+        "of an earlier segline": {},
+    }.items():
+        folders[name] = str(tmp_path / name)
+        missing = dict.fromkeys(batch.arrow_schema(NAMES).names)
+        with beam.Pipeline() as pipeline:
+            _ = (
+                pipeline
+                | beam.Create([{**missing, **row} for row in rows])
+                | batch.WriteRows(folders[name], "parquet", NAMES, made_by)
+            )
+    read = {name: request_log.read([folder], plain, Which()) for name, folder in folders.items()}
+    judged = {"height", "width", "confidence", *SHARES}
+    assert set(read["ours"].table.values) == judged
+    assert set(read["flipped"].table.values) == {"height", "width"}
+    assert (read["another's"].table.count, read["another's"].left_out) == (
+        0,
+        {"of another model": 1},
+    )
+    assert set(read["of an earlier segline"].table.values) == judged
+
+
 def test_nothing_to_read_is_one_clear_error(plain, tmp_path):
+    with pytest.raises(UserError, match="logs in a bucket are not read; copy them"):
+        request_log.read(["gs://logs/pets"], plain, Which())
     with pytest.raises(UserError, match="there is no file or folder"):
         request_log.read([str(tmp_path / "missing")], plain, Which())
     (tmp_path / "notes.txt").write_text("nothing")
