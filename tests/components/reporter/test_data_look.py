@@ -1,5 +1,7 @@
 """The page that shows a dataset before anything is trained."""
 
+import unicodedata
+
 import numpy as np
 from PIL import Image
 from scenes import names, save, scene
@@ -49,6 +51,24 @@ def test_the_page_shows_what_is_doubtful(tmp_path, monkeypatch, capsys):
     shares = np.mean([scene(i)[1] == 1 for i in range(COUNT) if i % 4 == 2])
     assert f"{shares:.1%}" in page  # of the validation split
     assert page.count("<figure>") >= 9 and Image.open(tmp_path / "things/val/images/s02.png")
+
+
+def test_what_is_left_out_is_not_on_the_page_however_its_name_is_composed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGLINE__DATASET__DATA_DIR", str(tmp_path / "tfds"))
+    names = [unicodedata.normalize("NFD", name) for name in "äöüé"]  # as Macs write them
+    for index, name in enumerate(names):
+        image, mask, _ = scene(index)
+        part = ("train", "train", "val", "test")[index]
+        save(tmp_path / "things" / part / "images" / f"{name}.png", image)
+        save(tmp_path / "things" / part / "masks" / f"{name}.png", mask)
+    cli.main(["init", "things"])
+    listed = tmp_path / "list.txt"
+    listed.write_text("train/images/ä.png", encoding="utf-8")
+    monkeypatch.setenv("SEGLINE__DATASET__LEAVE_OUT", str(listed))
+    cli.main(["data", "look", "things.yaml", "--out", "page.html"])
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"train/images/{names[1]}.png" in page and f"{names[0]}.png" not in page
 
 
 def test_the_page_tells_of_things_that_the_model_does_not_see(tmp_path, monkeypatch, capsys):
