@@ -21,6 +21,7 @@ class Watched:
       requests: what was read.
       findings: of all features that could be judged.
       least: requests that a judgement takes.
+      refused: pictures of the version's own data that it can't take.
     """
 
     pipeline: str
@@ -29,6 +30,7 @@ class Watched:
     requests: Requests
     findings: Sequence[Finding]
     least: int
+    refused: int = 0
 
     @property
     def drifted(self) -> bool:
@@ -58,6 +60,8 @@ class Watched:
             "requests"
         ]
         lines += [f"left out: {count:,} {reason}" for reason, count in found.left_out.items()]
+        if self.refused:
+            lines.append(f"of its own data the version refuses {self.refused:,} pictures")
         if found.unreadable:
             first = "; ".join(found.problems)
             lines.append(f"could not be read: {found.unreadable:,}, such as {first}")

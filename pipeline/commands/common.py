@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import rich.console
 
-from components.common.errors import UserError
-
 if TYPE_CHECKING:
     from ml_metadata import MetadataStore
 
@@ -77,11 +75,9 @@ def write(path: str, text: str) -> str:
     Raises:
       UserError: it can't be written there.
     """
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}") from error
+    from components.common.whole_files import write_whole
+
+    write_whole(path, text)
     return path
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from components.common import readable
@@ -75,7 +76,7 @@ def _table(findings: Sequence[Finding]) -> Table:
     for one in findings:
         state = "[red]drifted[/]" if one.drifted else "[yellow]moved[/]" if one.moved else ""
         table.add_row(
-            one.name,
+            escape(one.name),
             f"{one.divergence:.3f}",
             f"{one.chance:.3f}",
             f"{one.before:.4g}",

@@ -8,9 +8,9 @@ import os
 import time
 
 import rich.console
-import tensorflow as tf
 
 from components.common.errors import UserError
+from components.common.whole_files import write_whole
 from components.data_validation.config import DriftConfig
 from components.pusher import server_files
 from components.reporter import watch_page
@@ -75,6 +75,7 @@ def watch(console: rich.console.Console, options: argparse.Namespace) -> bool:
         requests=requests,
         findings=findings,
         least=config.watch.least_requests,
+        refused=told.refused,
     )
     path = ""
     if findings:  # else the page of the last watch that could judge stays
@@ -118,14 +119,9 @@ def write_page(path: str, page: str) -> None:
       UserError: it can't be written there.
     """
     try:
-        if os.path.dirname(path):
-            tf.io.gfile.makedirs(os.path.dirname(path))
-        with tf.io.gfile.GFile(path, "w") as file:
-            file.write(page)
-    except tf.errors.OpError as error:
-        raise UserError(
-            f"{path} can't be written: {error.message}; name another file with --out"
-        ) from error
+        write_whole(path, page, folders=True)
+    except UserError as error:
+        raise UserError(f"{error}; name another file with --out") from error
 
 
 def _since(text: str | None) -> float:

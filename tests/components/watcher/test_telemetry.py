@@ -13,7 +13,6 @@ from components.common.errors import UserError
 from components.common.picture_fit import PictureFit
 from components.trainer.tiled_pictures import TiledPictures
 from components.transform.preprocessing import pack_images
-from components.watcher import reference
 from components.watcher.observer import Observer
 
 
@@ -98,23 +97,3 @@ def test_a_model_of_an_earlier_segline_is_one_clear_error(models):
         pytest.raises(UserError, match="earlier segline: train again"),
     ):
         Observer(models["plain"])
-
-
-def test_what_a_version_says_of_its_data_is_kept_by_what_it_is_sliced_by(plain, tmp_path):
-    split = tmp_path / "Split-train"
-    split.mkdir()
-    with tf.io.TFRecordWriter(str(split / "data.gz"), "GZIP") as writer:
-        for seed in range(4):
-            example = tf.train.Example()
-            values = {"image": small_models.png(drawn(seed)), "species": b"cat"}
-            for name, value in values.items():
-                example.features.feature[name].bytes_list.value.append(value)
-            writer.write(example.SerializeToString())
-    folder = f"file://{tmp_path}/runs/watch"  # as a bucket has it
-    for slice_by in ((), ("species",), ("species",)):
-        data = reference.Data(str(tmp_path), "train", slice_by)
-        found = reference.reference_of("7", data, plain, 20, folder)
-        assert found.trained.count == found.judged.count == 4
-        assert list(found.trained.slices) == list(slice_by)
-    kept = list((tmp_path / "runs/watch").iterdir())
-    assert len(kept) == 2 and {file.suffix for file in kept} == {".npz"}
