@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -46,6 +46,21 @@ class FoundFile:
 
     path: str
     output: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What a batch has come to.
+
+    Attributes:
+      rows: how many there are.
+      failed: how many of them have an error.
+      errors: picture and error of the first of those.
+    """
+
+    rows: int
+    failed: int
+    errors: tuple[tuple[str, str], ...]
 
 
 class FindPictures(beam.PTransform):
@@ -212,31 +227,42 @@ def find_results(folder: str) -> list[str]:
     return [found.path for found in filesystems.FileSystems.match([pattern])[0].metadata_list]
 
 
-def count_rows(folder: str, kind: str) -> tuple[int, int]:
+def read_results(folder: str, kind: str, most_errors: int) -> Results:
     """Reads what `WriteRows` wrote.
 
     Args:
       folder: where the files are.
       kind: `parquet` or `tfrecord`.
-
-    Returns:
-      The number of rows, and how many of them have an error.
+      most_errors: how many of those that have an error are named.
     """
-    total = failed = 0
+    rows = failed = 0
+    errors: list[tuple[str, str]] = []
+    read = _parquet_errors if kind == "parquet" else _record_errors
     for path in find_results(folder):
-        if kind == "parquet":
-            with filesystems.FileSystems.open(path) as file:
-                rows = pq.ParquetFile(file)
-                total += rows.metadata.num_rows
-                if rows.num_row_groups:  # without one, some versions of pyarrow can't iterate
-                    for batch in rows.iter_batches(columns=["error"]):
-                        failed += len(batch) - batch.column(0).null_count
-            continue
-        for records in tf.data.TFRecordDataset(path, "GZIP").batch(_AT_A_TIME):
-            errors = tf.io.parse_example(records, {"error": tf.io.VarLenFeature(tf.string)})
-            total += len(records)
-            failed += len(errors["error"].values)
-    return total, failed
+        for count, bad in read(path):
+            rows += count
+            failed += len(bad)
+            errors += bad[: most_errors - len(errors)]
+    return Results(rows, failed, tuple(errors))
+
+
+def _parquet_errors(path: str) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    """The number of rows, and picture and error of the bad ones, some rows at a time."""
+    with filesystems.FileSystems.open(path) as file:
+        rows = pq.ParquetFile(file)
+        if not rows.num_row_groups:  # without one, some versions of pyarrow can't iterate
+            return
+        for batch in rows.iter_batches(columns=["picture", "error"]):
+            bad = batch.filter(batch.column("error").is_valid())
+            yield len(batch), [(one["picture"], one["error"]) for one in bad.to_pylist()]
+
+
+def _record_errors(path: str) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    wanted = {key: tf.io.FixedLenFeature([], tf.string, "") for key in ("picture", "error")}
+    for records in tf.data.TFRecordDataset(path, "GZIP").batch(_AT_A_TIME):
+        found = tf.io.parse_example(records, wanted)
+        pairs = zip(found["picture"].numpy(), found["error"].numpy(), strict=True)
+        yield len(records), [(name.decode(), error.decode()) for name, error in pairs if error]
 
 
 def arrow_schema(class_names: Sequence[str]) -> pa.Schema:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from components.predictor.files import Row, WantedObjects
 
 _MOST_ROWS = 40
+_MOST_NAMED = 5  # of millions that could not be predicted
 
 
 def predict(
@@ -210,17 +211,22 @@ def predict_with_beam(
     if not after:
         raise UserError(f"no pictures in {', '.join(pictures) or split}")
     # Not Beam's own counters: an engine that does work again counts it again, or counts none.
-    total, failed = batch.count_rows(out, kind)
-    if not min(before, after) <= total <= max(before, after):  # files may come meanwhile
-        check_count(f"rows are in {out}/predictions-*", total, after)
+    found = batch.read_results(out, kind, _MOST_NAMED)
+    if not min(before, after) <= found.rows <= max(before, after):  # files may come meanwhile
+        check_count(f"rows are in {out}/predictions-*", found.rows, after)
+    for picture, reason in found.errors:
+        console.print(f"✗ {picture}: {reason}", style="red", markup=False, soft_wrap=True)
+    if found.failed > len(found.errors):
+        console.print(
+            f"✗ … and {found.failed - len(found.errors)} more, whose rows have an `error`",
+            style="red",
+        )
     console.print(
-        f"{total - failed} of {total} predicted with {model.path}\n"
+        f"{found.rows - found.failed} of {found.rows} predicted with {model.path}\n"
         f"masks and class shares in {out}/predictions-*",
         soft_wrap=True,
     )
-    if failed:
-        console.print(f"✗ {failed} could not be predicted; their rows have an `error`", style="red")
-    return not failed
+    return not found.failed
 
 
 @contextlib.contextmanager
@@ -268,7 +274,8 @@ def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[],
     key = features.example_id or "tfds_id"
     wanted = dict.fromkeys(filter(None, [features.image, features.example_id]), True)
     reader = tfds.beam.ReadFromTFDS(
-        builder,
+        # As the workers of a run open it: what prepared it (a folder's pairs, say) is not sent.
+        tfds.builder_from_directory(builder.data_dir),
         split=expression,
         read_config=tfds.ReadConfig(add_tfds_id=True),
         decoders=tfds.decode.PartialDecoding(

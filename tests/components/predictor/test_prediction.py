@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -242,7 +243,8 @@ def test_beam_gives_the_same_masks_and_loses_nothing(
 ):
     arguments = ["predict", "--beam", "--model", serving_folder, folder, "--out", tmp_path]
     assert call(*arguments, "--beam-args", *beam_args.split()) == 1
-    assert "5 of 7 predicted" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "5 of 7 predicted" in shown and f"✗ {folder}/text.png: it is no picture\n" in shown
     rows = {row["picture"]: row for row in parquet_rows(tmp_path)}
     assert len(rows) == len(parquet_rows(tmp_path)) == 7
     for file in glob.glob(f"{tmp_path}/predictions-*.parquet"):
@@ -329,6 +331,47 @@ def test_beam_and_a_split_of_a_dataset(serving_folder, make_dataset, tmp_path, m
 
     assert call(*arguments, "--split", "tset", "--out", tmp_path / "other") == 1
     assert "--split: 'tset' does not fit for_prediction" in capsys.readouterr().err
+
+
+def test_beam_and_a_split_of_a_folder(folder, serving_folder, tmp_path, monkeypatch, capsys):
+    """Pictures by their names; of those that can't be predicted the first are named."""
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    for number in range(30):
+        name = f"{number:02}.png"
+        size = SIZES[number % len(SIZES)]
+        content = (folder / "0.png").read_bytes() if number % 3 else b"no picture"
+        (images / name).write_bytes(content)
+        Image.fromarray(np.zeros(size, np.uint8)).save(masks / name)
+    config = {
+        "name": "folder",
+        "dataset": {
+            "data_dir": str(tmp_path / "tfds"),
+            "name": "image_folder",
+            "folder": {"images": str(images), "masks": str(masks)},
+        },
+        "classes": {"values": {"dark": 0, "light": 1}},
+    }
+    (tmp_path / "folder.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("SEGLINE_CONFIG", str(tmp_path / "folder.yaml"))
+    arguments = ["predict", "--beam", "--model", serving_folder, "--split", "train"]
+    for form in ("parquet", "tfrecord"):
+        out = tmp_path / form
+        assert call(*arguments, "--format", form, "--out", out) == 1
+        shown = capsys.readouterr().out.splitlines()
+        first = next(at for at, line in enumerate(shown) if line.startswith("✗"))
+        *errors, last, predicted, _ = shown[first:]  # before them TFDS prepares the dataset
+        good, rows = map(int, re.match(r"(\d+) of (\d+) predicted", predicted).groups())
+        assert len(errors) == 5 and all(re.match(r"✗ \d\d\.png: .", one) for one in errors)
+        assert last == f"✗ … and {rows - good - 5} more, whose rows have an `error`"
+    found = {row["picture"]: row for row in parquet_rows(tmp_path / "parquet")}
+    assert len(found) == rows > 15 and set(found) <= {path.name for path in images.iterdir()}
+    for name, row in found.items():
+        assert bool(row["error"]) == (int(name[:2]) % 3 == 0)
+        if not row["error"]:
+            mask = np.asarray(Image.open(io.BytesIO(row["mask_png"])))
+            np.testing.assert_array_equal(mask, expected_mask(images / name))
 
 
 def test_many_pictures_have_a_progress_bar_in_a_terminal(serving_folder, tmp_path):
