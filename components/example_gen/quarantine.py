@@ -162,9 +162,10 @@ def check(splits: dict[str, Outcome], config: BadExamplesConfig) -> None:
     """Stops the run where too much had to be set aside.
 
     Raises:
-      UserError: names the split, the share, and the first twenty examples; or nothing is left
-        of a split.
+      UserError: names for each such split the share, and the first twenty examples; or nothing is
+        left of a split.
     """
+    told = []
     for split, outcome in splits.items():
         bad = outcome.set_aside
         if outcome.read == len(outcome.left_out):
@@ -174,12 +175,14 @@ def check(splits: dict[str, Outcome], config: BadExamplesConfig) -> None:
             )
         if len(bad) <= config.max_fraction * outcome.read and outcome.good:
             continue
-        told = listed([f"{one.example_id}: {one.reason}" for one in bad])
-        raise UserError(
+        named = listed([f"{one.example_id}: {one.reason}" for one in bad])
+        told.append(
             f"{len(bad)} of the {outcome.read} examples of split {split} can't be used "
             f"({len(bad) / outcome.read:.1%}; dataset.bad_examples.max_fraction allows "
-            f"{config.max_fraction:.1%}). Mend the dataset or the classes:\n{told}"
+            f"{config.max_fraction:.1%}). Mend the dataset or the classes:\n{named}"
         )
+    if told:
+        raise UserError("\n".join(told))
 
 
 def merge(outcomes: Sequence[Outcome]) -> Outcome:
