@@ -10,6 +10,7 @@ from components.common import pictures
 from components.common.bands import NPY_START, BandsConfig
 
 _BEFORE = len(NPY_START) + 2  # and the header's length
+_LONGEST_HEADER = 192  # bytes, of the arrays that pictures are
 _DESCRIPTIONS = {"uint8": r"\|u1", "uint16": "<u2", "int16": "<i2", "float32": "<f4"}
 # PNG's kinds of colour, at their place in its header.
 _PNG_KINDS = {1: 0, 3: 2, 4: 6}
@@ -70,6 +71,31 @@ def read_headers(encoded: tf.Tensor, bands: BandsConfig) -> Headers:
     wanted = pixels * bands.pixel_bytes
     good = is_npy & (pixels > 0) & (tf.cast(length - start, tf.int64) == wanted)
     return Headers(good, size, start)
+
+
+def npy_wanted(bands: BandsConfig) -> str:
+    """Which .npy files are taken, in words, for whom another one is refused."""
+    number = _DESCRIPTIONS[bands.depth].replace("\\", "")
+    shape = f"[height, width, {bands.channels}]"
+    return f"{shape} of {number}, in C order, format 1.0, with all of its values"
+
+
+def told_headers(encoded: tf.Tensor) -> tf.Tensor:
+    """What .npy files, of any kind, say of themselves: string [batch]; empty: it is none.
+
+    Without their quotes, which a message's own would make unreadable.
+
+    Args:
+      encoded: string [batch].
+    """
+    length = tf.strings.length(encoded)
+    beginning = tf.strings.substr(
+        encoded, tf.zeros_like(length), tf.minimum(length, _LONGEST_HEADER)
+    )
+    is_npy = pictures.begins(encoded, NPY_START[:-2])
+    text = tf.strings.regex_replace(beginning, r"^\C*?(\{[ -~]*\})\C*$", r"\1")
+    told = tf.where(is_npy & tf.strings.regex_full_match(text, r"\{[ -~]*\}"), text, "")
+    return tf.strings.regex_replace(told, "'", "")
 
 
 def has_png(bands: BandsConfig) -> bool:

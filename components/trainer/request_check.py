@@ -81,7 +81,13 @@ def check_bands(
     pixels = band_tensors.header_pixels(encoded, bands)
     wanted = f"{bands.channels} bands of {bands.depth}"
     checks = [
-        _check(good, f"{name}: no .npy or PNG of {wanted}"),
+        _check(
+            good,
+            f"{name}: no .npy or PNG of {wanted}",
+            "; the first has ",
+            _first_bad(good, encoded),
+            f"; an .npy must have {band_tensors.npy_wanted(bands)}",
+        ),
         _check(pixels <= max_megapixels * 10**6, _too_large(name, max_megapixels)),
     ]
     with tf.control_dependencies(checks):
@@ -111,9 +117,18 @@ def _too_large(name: str, max_megapixels: int) -> str:
     return f"{name}: a picture of more than {max_megapixels} megapixels"
 
 
-def _check(good: tf.Tensor, problem: str) -> tf.Operation:
+def _first_bad(good: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+    """What the first picture that is not good says of itself: string scalar."""
+    bad = tf.boolean_mask(encoded, ~good)[:1]
+    told = band_tensors.told_headers(bad)
+    size = tf.strings.as_string(tf.strings.length(bad))
+    said = tf.where(told == "", "no header of an .npy", told)
+    return tf.strings.reduce_join(tf.strings.join([said, ", ", size, " bytes in all"]))
+
+
+def _check(good: tf.Tensor, problem: str, *more: str | tf.Tensor) -> tf.Operation:
     positions = tf.strings.reduce_join(tf.strings.as_string(tf.where(~good)[:, 0]), separator=", ")
-    message = tf.strings.join([f"{problem} at position ", positions, " of the batch"])
+    message = tf.strings.join([f"{problem} at position ", positions, " of the batch", *more])
     return tf.debugging.Assert(tf.reduce_all(good), [message], summarize=-1)
 
 

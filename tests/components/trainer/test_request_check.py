@@ -1,5 +1,6 @@
 """Pictures that can't be decoded, or are too large, are named by their position in the batch."""
 
+import io
 import struct
 import zlib
 
@@ -140,6 +141,40 @@ def test_arrays_of_the_bands_pass_and_others_are_named(good):
     eight = check_of_bands(BandsConfig(count=1, depth="uint8"))
     with pytest.raises(tf.errors.InvalidArgumentError, match="more than 1 MB"):
         eight(tf.constant([to_npy(np.zeros((1001, 1000, 1), np.uint8))]))
+
+
+def test_what_was_sent_in_another_form_is_told_and_what_is_taken():
+    """Arrays that numpy.save writes, and that are not taken."""
+    check_batch = check_of_bands(BandsConfig(count=4, depth="uint16"))
+    deep = RNG.integers(0, 65535, (40, 60, 4)).astype(np.uint16)
+    fine = to_npy(deep)
+    second = io.BytesIO()
+    np.lib.format.write_array(second, deep, version=(2, 0))
+    planar = io.BytesIO()
+    np.save(planar, np.moveaxis(deep, -1, 0).copy())
+    columns = io.BytesIO()
+    np.save(columns, np.asfortranarray(deep))
+    big = io.BytesIO()
+    np.save(big, deep.astype(">u2"))
+    forms = {
+        "{descr: <u2, fortran_order: False, shape: (40, 60, 4)": second.getvalue(),
+        "{descr: <u2, fortran_order: False, shape: (4, 40, 60)": planar.getvalue(),
+        "{descr: <u2, fortran_order: True, shape: (40, 60, 4)": columns.getvalue(),
+        "{descr: >u2, fortran_order: False, shape: (40, 60, 4)": big.getvalue(),
+        "{descr: <f4, fortran_order: False, shape: (40, 60, 4)": to_npy(deep.astype(np.float32)),
+        "{descr: <u2, fortran_order: False, shape: (40, 60, 3)": to_npy(deep[..., :3]),
+        "no header of an .npy": b"{no picture}",
+        "(40, 60, 4), }, 19327 bytes in all": fine[:-1],  # of 128 + 40 * 60 * 4 * 2
+    }
+    for told, other in forms.items():
+        with pytest.raises(tf.errors.InvalidArgumentError) as error:
+            check_batch(tf.constant([fine, other, b""]))
+        assert "at position 1, 2 of the batch; the first has " in error.value.message
+        assert told in error.value.message
+        assert (
+            "an .npy must have [height, width, 4] of <u2, in C order, format 1.0, with all of "
+            "its values" in error.value.message
+        )
 
 
 def test_floats_that_are_no_number_are_named():
