@@ -270,6 +270,7 @@ def _three_bands(pixels: np.ndarray, settings: PictureSettings) -> np.ndarray:
     if bands not in (1, 3):
         raise OSError(
             f"it has {bands} bands, and a model sees three: say which are red, green and blue "
-            "in dataset.folder.pictures.bands"
+            "in dataset.folder.pictures.bands, and train with that; for a model that is trained, "
+            "leave the others out (gdal_translate -b 1 -b 2 -b 3)"
         )
     return pixels

@@ -33,7 +33,6 @@ from components.predictor.raster_pieces import (
     opened,
     pieces_of,
     segment,
-    window_of,
 )
 from components.predictor.rasters import ENDINGS, is_raster
 
@@ -267,15 +266,14 @@ def _write_mask(
     part = os.path.join(os.path.dirname(pieces[0].file), f"{uuid.uuid4().hex}.tif")
     counts, sure = np.zeros(len(class_names), np.int64), 0.0
     with opened(path) as source:
-        with mask_target(part, source, len(class_names)) as target:
+        with mask_target(part, source, len(class_names)) as write:
             for done in pieces:
                 with np.load(done.file) as content:
                     found = content["mask"]
                 own = np.bincount(found.ravel(), minlength=256)[: len(class_names)]
                 counts += own
                 sure += done.confidence * int(own.sum())
-                window = window_of(done.piece.rows, done.piece.columns, kept=True)
-                target.write(found, 1, window=window)
+                write(found, done.piece.rows, done.piece.columns)
         size = {"width": source.width, "height": source.height}
     os.makedirs(os.path.dirname(mask), exist_ok=True)
     os.replace(part, mask)

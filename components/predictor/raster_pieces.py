@@ -6,7 +6,7 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +39,7 @@ def opened(path: str) -> Iterator[rasterio.DatasetReader]:
       path: of the raster.
 
     Raises:
-      OSError: rasterio is not installed, or something can't be read or written as a raster.
+      OSError: rasterio is not installed, or something can't be read.
     """
     try:
         import rasterio
@@ -49,15 +49,27 @@ def opened(path: str) -> Iterator[rasterio.DatasetReader]:
             "it is a raster, which takes rasterio: pip install 'segline[rasters]'"
         ) from error
     unplaced = rasterio.errors.NotGeoreferencedWarning  # of those that are only large
+    with (
+        _told("it can't be read as a raster"),
+        warnings.catch_warnings(action="ignore", category=unplaced),
+        rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
+        rasterio.open(path) as source,
+    ):
+        yield source
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Has rasterio's errors say what could not be done, and why in GDAL's own words."""
+    import rasterio.errors
+
     try:
-        with (
-            warnings.catch_warnings(action="ignore", category=unplaced),
-            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
-            rasterio.open(path) as source,
-        ):
-            yield source
+        yield
     except rasterio.errors.RasterioError as error:
-        raise OSError(f"it can't be read or written as a raster: {error}") from error
+        first: BaseException = error
+        while first.__cause__:  # what went wrong at the bottom; above it are its consequences
+            first = first.__cause__
+        raise OSError(f"{what}: {first}") from error
 
 
 class RasterReader:
@@ -89,9 +101,10 @@ class RasterReader:
         self._source = source
         self._deep = bands
         # A fourth band that GDAL calls alpha for want of a better name is a band, and no mask.
-        self._has_alpha = ColorInterp.alpha in source.colorinterp
+        kinds = dict(zip(source.colorinterp, source.indexes, strict=True))
+        self._alpha = kinds.get(ColorInterp.alpha, 0)
         if bands and source.count == bands.count:
-            self._has_alpha, self._bands = False, list(source.indexes)
+            self._alpha, self._bands = 0, list(source.indexes)
         else:
             self._bands = [
                 band
@@ -113,7 +126,7 @@ class RasterReader:
 
     def piece(self, rows: Span, columns: Span) -> tuple[bytes, np.ndarray]:
         """What the model is sent, and where there is data, bool [height, width]."""
-        pixels, there = self._read(window=window_of(rows, columns))
+        pixels, there = self._read(window=_window_of(rows, columns))
         if self._deep:
             return to_npy(pixels), there
         buffer = io.BytesIO()
@@ -127,6 +140,22 @@ class RasterReader:
         shape = max(1, round(height * scale)), max(1, round(width * scale))
         pixels, _ = self._read(out_shape=shape)
         return shown(pixels, self._deep) if self._deep else pixels
+
+    def no_data_note(self, count: int) -> str:
+        """What is to be said of pixels without data: how many, and by what they have none.
+
+        Args:
+          count: how many there are, above 0.
+        """
+        share = count / (self._source.height * self._source.width)
+        told = f"{count:,} pixels ({share:.2%}) count as no data"
+        if self._alpha and self._by_alpha():
+            others = " ".join(f"-b {band}" for band in self._source.indexes if band != self._alpha)
+            return (
+                f"band {self._alpha} is tagged alpha: {told}; where it is something else (near "
+                f"infrared), leave it out: gdal_translate {others}"
+            )
+        return f"{told}, as the file's nodata value or mask says"
 
     def _read(self, **how: Any) -> tuple[np.ndarray, np.ndarray]:
         """Pixels as the model knows them, [height, width, channels], and where there is data."""
@@ -144,18 +173,21 @@ class RasterReader:
 
     def _there(self, **how: Any) -> np.ndarray:
         """Where there is data: bool [height, width]."""
+        there = self._source.dataset_mask(**how) > 0
+        return np.ones_like(there) if self._by_alpha() and not self._alpha else there
+
+    def _by_alpha(self) -> bool:
+        """Whether GDAL tells by an alpha band where there is data."""
         from rasterio.enums import MaskFlags
 
-        there = self._source.dataset_mask(**how) > 0
-        by_alpha = any(MaskFlags.alpha in flags for flags in self._source.mask_flag_enums)
-        return np.ones_like(there) if by_alpha and not self._has_alpha else there
+        return any(MaskFlags.alpha in flags for flags in self._source.mask_flag_enums)
 
     def _extremes(self) -> tuple[float, float]:
         low, high = np.inf, -np.inf
         height, width = self._source.height, self._source.width
         for rows in spans(height, _PIECE, 0, _PIECE):
             for columns in spans(width, _PIECE, 0, _PIECE):
-                window = window_of(rows, columns)
+                window = _window_of(rows, columns)
                 there = self._there(window=window)
                 values = self._source.read(self._bands, window=window)[:, there]
                 if values.size:
@@ -224,7 +256,7 @@ def segment(
     return mask[kept], prediction.confidence
 
 
-def window_of(rows: Span, columns: Span, kept: bool = False) -> Any:
+def _window_of(rows: Span, columns: Span, kept: bool = False) -> Any:
     """Rasterio's window of a piece, or of what is kept of it."""
     from rasterio.windows import Window
 
@@ -234,30 +266,49 @@ def window_of(rows: Span, columns: Span, kept: bool = False) -> Any:
 
 
 @contextlib.contextmanager
-def mask_target(path: str, source: rasterio.DatasetReader, num_classes: int) -> Iterator[Any]:
-    """Opens a GeoTIFF of one byte a pixel for writing, where the source is, with a palette."""
+def mask_target(
+    path: str, source: rasterio.DatasetReader, num_classes: int
+) -> Iterator[Callable[[np.ndarray, Span, Span], None]]:
+    """Opens a GeoTIFF of one byte a pixel for writing, where the source is, with a palette.
+
+    Gives what writes what is kept of a piece: uint8 [height, width], and its rows and columns.
+
+    Raises:
+      OSError: it can't be written.
+    """
     import rasterio
 
     points, system = source.gcps
     place: dict[str, Any] = {"gcps": points, "crs": system} if points else {"crs": source.crs}
     if not source.transform.is_identity:
         place["transform"] = source.transform
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        dtype="uint8",
-        count=1,
-        height=source.height,
-        width=source.width,
-        nodata=schema.IGNORE_INDEX,
-        tiled=True,
-        blockxsize=_BLOCK,
-        blockysize=_BLOCK,
-        compress="deflate",
-        bigtiff="if_safer",
-        **place,
-    ) as target:
+    cannot = "its mask can't be written"
+    with _told(cannot):
+        target = rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            dtype="uint8",
+            count=1,
+            height=source.height,
+            width=source.width,
+            nodata=schema.IGNORE_INDEX,
+            tiled=True,
+            blockxsize=_BLOCK,
+            blockysize=_BLOCK,
+            compress="deflate",
+            bigtiff="if_safer",
+            **place,
+        )
+
+    def write(found: np.ndarray, rows: Span, columns: Span) -> None:
+        with _told(cannot):
+            target.write(found, 1, window=_window_of(rows, columns, kept=True))
+
+    try:
         colors = palette.class_colors(num_classes)[:num_classes].tolist()
         target.write_colormap(1, {index: tuple(color) for index, color in enumerate(colors)})
-        yield target
+        yield write
+    finally:
+        with _told(cannot):
+            target.close()

@@ -22,7 +22,6 @@ from components.predictor.raster_pieces import (
     opened,
     pieces_of,
     segment,
-    window_of,
 )
 
 ENDINGS = (".tif", ".tiff")
@@ -97,13 +96,13 @@ def predict_raster(
             reader = RasterReader(source, model.pictures, model.bands, notes)
             pieces = pieces_of(model.fit, source.height, source.width, model.bands)
             counts, sure = np.zeros(len(model.classes), np.int64), 0.0
-            with mask_target(part, source, len(model.classes)) as target:
+            with mask_target(part, source, len(model.classes)) as write:
                 for rows, columns in pieces:
                     found, confidence = segment(model, reader, rows, columns)
                     own = np.bincount(found.ravel(), minlength=256)[: len(model.classes)]
                     counts += own
                     sure += confidence * int(own.sum())
-                    target.write(found, 1, window=window_of(rows, columns, kept=True))
+                    write(found, rows, columns)
             objects: Mapping[int, int] = {}
             if object_classes:
                 objects_path = f"{base}{OBJECTS_ENDING}"
@@ -112,6 +111,8 @@ def predict_raster(
                 )
             _write_overlay(reader, part, overlay, len(model.classes))
             size = source.width, source.height
+            if without := size[0] * size[1] - int(counts.sum()):
+                notes.append(reader.no_data_note(without))
         os.replace(part, mask)
     finally:
         with contextlib.suppress(FileNotFoundError):

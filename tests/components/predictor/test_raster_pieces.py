@@ -1,11 +1,15 @@
-"""Which pieces a raster is cut into."""
+"""Which pieces a raster is cut into; what is told of what is in it."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
+from geotiffs import write_raster
 
 from components.common.bands import BandsConfig
 from components.common.picture_fit import PictureFit
-from components.predictor.raster_pieces import pieces_of
+from components.predictor.raster_pieces import mask_target, opened, pieces_of
+from components.predictor.rasters import predict_raster
 
 TILES = PictureFit(image_size=(128, 128), fit="tiles")
 MEGABYTES = 64  # of a request, by default
@@ -20,3 +24,43 @@ def test_pieces_of_many_bands_are_no_more_than_a_request_may_have(count, depth):
         assert pixels * count * np.dtype(depth).itemsize <= MEGABYTES * 10**6
         kept[rows.keep_from : rows.keep_to, columns.keep_from : columns.keep_to] += 1
     assert (kept == 1).all()
+
+
+@pytest.fixture
+def scene():
+    """Noise, uint8 [height, width, 4]; the fourth band is 0 at 17 pixels."""
+    pixels = np.random.default_rng(0).integers(1, 255, (60, 80, 4)).astype(np.uint8)
+    pixels[5, :17, 3] = 0
+    return pixels
+
+
+def test_how_much_is_no_data_is_told_and_by_what(model, scene, tmp_path):
+    tagged = write_raster(tmp_path / "tagged.tif", scene, photometric="RGB", alpha="YES")
+    (note,) = predict_raster(model, tagged, str(tmp_path / "tagged")).notes
+    assert note.startswith("band 4 is tagged alpha: 17 pixels (0.35%) count as no data; ")
+    assert note.endswith("gdal_translate -b 1 -b 2 -b 3")
+    scene[scene[..., 3] == 0] = 0
+    marked = write_raster(tmp_path / "marked.tif", scene[..., :3], nodata=0)
+    (note,) = predict_raster(model, marked, str(tmp_path / "marked")).notes
+    assert note == "17 pixels (0.35%) count as no data, as the file's nodata value or mask says"
+    whole = write_raster(tmp_path / "whole.tif", np.full((60, 80, 3), 7, np.uint8))
+    assert not predict_raster(model, whole, str(tmp_path / "whole")).notes
+
+
+def test_bands_that_the_model_does_not_know_are_told_with_a_way_out(model, scene, tmp_path):
+    path = write_raster(tmp_path / "scene.tif", scene, photometric="MINISBLACK")
+    with pytest.raises(OSError, match="4 bands, and a model sees three.*-b 1 -b 2 -b 3"):
+        predict_raster(model, path, str(tmp_path / "scene"))
+
+
+def test_what_can_not_be_read_or_written_is_told_with_gdals_reason(model, scene, tmp_path):
+    path = Path(write_raster(tmp_path / "scene.tif", scene[..., :3], compress="deflate"))
+    with (
+        opened(str(path)) as source,
+        pytest.raises(OSError, match="^its mask can't be written: .*No such file or directory"),
+        mask_target(str(tmp_path / "nowhere/mask.tif"), source, 2),
+    ):
+        pass
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(OSError, match=r"^it can't be read as a raster: .*got \d+ bytes, expected"):
+        predict_raster(model, str(path), str(tmp_path / "scene"))
