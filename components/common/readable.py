@@ -24,6 +24,11 @@ def duration_text(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 picture`, `2,000 pictures`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def size_text(size: int) -> str:
     """`512 B`, `3.4 MB`, `12 GB`: of bytes, in powers of 1,000."""
     value, units = float(size), ["B", "kB", "MB", "GB", "TB"]

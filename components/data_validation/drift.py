@@ -121,7 +121,7 @@ def read_drift(uri: str) -> list[str]:
     """One line for each feature of a split that is too far away."""
     lines = []
     for split in schema.SPLITS:
-        path = os.path.join(uri, f"SplitPair-{split}_{split}", tfx_executor.DEFAULT_FILE_NAME)
+        path = _anomalies_file(uri, split)
         if not os.path.exists(path):  # there was nothing to compare with
             continue
         with open(path, "rb") as file:
@@ -130,6 +130,15 @@ def read_drift(uri: str) -> list[str]:
             name = ".".join(info.path.step)
             lines += [f"{split}: {name}: {reason.description}" for reason in info.reason]
     return sorted(lines)
+
+
+def has_baseline(uri: str) -> bool:
+    """Whether there was data to compare with."""
+    return any(os.path.exists(_anomalies_file(uri, split)) for split in schema.SPLITS)
+
+
+def _anomalies_file(uri: str, split: str) -> str:
+    return os.path.join(uri, f"SplitPair-{split}_{split}", tfx_executor.DEFAULT_FILE_NAME)
 
 
 class DriftValidatorSpec(component_spec.ComponentSpec):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections import Counter, defaultdict
-from typing import cast, get_args
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar, cast, get_args
 
 import numpy as np
 from PIL import Image
 
-from components.common import deep_pictures, picture_formats
+from components.common import deep_pictures, picture_formats, readable
 from components.common.bands import BandsConfig, Depth
 from components.common.errors import UserError
 from components.common.picture_settings import PictureSettings
@@ -21,6 +22,13 @@ _SHAPE = 0.03  # by which the ratios of the sides may differ, where a mask is of
 _PART = 0.1  # share of the files, from which another depth is no chance
 _CLEAR = 0.8  # share of the turned pictures whose edges must speak for one way
 _LEAST_TURNED = 3
+
+
+_Key = TypeVar("_Key")
+
+
+def _in(every: Sequence[str], names: Collection[str]) -> list[str]:
+    return [name for name in every if name in names]
 
 
 @dataclasses.dataclass
@@ -85,6 +93,32 @@ class PictureLooks:
         if pixels.dtype.kind in "ui":
             self.tops[name] = pixels.max().item()
 
+    def commonest_form(self) -> tuple[int, str]:
+        """Number of bands, alpha too, and kind of the values that most files have."""
+        return max(self.forms, key=lambda form: len(self.forms[form]))
+
+    def of_the_commonest_form(self) -> PictureLooks:
+        """What was seen of the files of that form alone."""
+        form = self.commonest_form()
+        names = set(self.forms[form])
+
+        def kept(by: Mapping[_Key, list[str]]) -> dict[_Key, list[str]]:
+            return {key: ones for key, every in by.items() if (ones := _in(every, names))}
+
+        return dataclasses.replace(
+            self,
+            files=len(names),
+            deep=kept(self.deep),
+            low={kind: low for kind, low in self.low.items() if kind == form[1]},
+            high={kind: high for kind, high in self.high.items() if kind == form[1]},
+            tops={name: top for name, top in self.tops.items() if name in names},
+            bands=kept(self.bands),
+            forms={form: self.forms[form]},
+            frames=_in(self.frames, names),
+            transparent=_in(self.transparent, names),
+            turned=_in(self.turned, names),
+        )
+
     def add_turned(self, content: bytes, mask: np.ndarray) -> None:
         """Asks the edges of a picture and its mask which way round they fit.
 
@@ -118,16 +152,18 @@ def _like(image: Image.Image, mask: np.ndarray) -> np.ndarray | None:
     return np.asarray(image, np.float32)
 
 
-def edge_agreement(grey: np.ndarray, mask: np.ndarray) -> float:
+def edge_agreement(picture: np.ndarray, mask: np.ndarray) -> float:
     """How much steeper a picture is along its mask's edges than elsewhere; 1: no more.
 
     Args:
-      grey: float [height, width].
-      mask: values of the same shape.
+      picture: float [height, width] or [height, width, channels]: colours differ where any
+        channel does, as blue from a green of the same brightness.
+      mask: values, [height, width].
     """
+    channels = picture.reshape(*mask.shape, -1)
     ratios = []
     for axis in (0, 1):
-        steps = np.abs(np.diff(grey, axis=axis))
+        steps = np.abs(np.diff(channels, axis=axis)).max(axis=-1)
         edges = np.diff(mask.astype(np.int64), axis=axis) != 0
         if edges.any() and not edges.all():
             ratios.append(float((steps[edges].mean() + 1) / (steps[~edges].mean() + 1)))
@@ -149,13 +185,16 @@ class Reading:
     notes: tuple[str, ...]
 
 
-def decide(looks: PictureLooks, told: PictureSettings, all_bands: bool = False) -> Reading:
+def decide(
+    looks: PictureLooks, told: PictureSettings, all_bands: bool = False, leave_out: bool = False
+) -> Reading:
     """How the pictures are read, and each decision in words.
 
     Args:
       looks: what is in them.
       told: what the user says; its defaults: nothing.
       all_bands: whether the model is to see all bands at their own depth, whatever they are.
+      leave_out: whether pictures may be left out: those of other bands than most have.
 
     Raises:
       UserError: that can't be told; names files, reason and the option that decides.
@@ -163,11 +202,14 @@ def decide(looks: PictureLooks, told: PictureSettings, all_bands: bool = False) 
     notes: list[str] = []
     settings = told
     bands = None
-    odd = {count: names for count, names in looks.bands.items() if count not in (1, 3)}
+    odd = _odd(looks)
+    if leave_out and len(looks.forms) > 1 and (all_bands or (odd and not told.bands)):
+        looks = looks.of_the_commonest_form()
+        odd = _odd(looks)
     if all_bands or (odd and not told.bands):
         bands = _all_bands(looks, all_bands)
         notes.append(
-            f"the pictures have {bands.count} band{'s' * (bands.count > 1)} of {bands.depth}, all "
+            f"the pictures have {readable.counted(bands.count, 'band')} of {bands.depth}, all "
             "of which the model sees, each scaled by what the training pictures have "
             "(dataset.bands)" + ("" if all_bands else _rgb_hint(bands.count))
         )
@@ -192,6 +234,16 @@ def decide(looks: PictureLooks, told: PictureSettings, all_bands: bool = False) 
     return Reading(settings, bands, tuple(notes))
 
 
+def _odd(looks: PictureLooks) -> list[int]:
+    """Numbers of bands that are neither grey nor red, green and blue."""
+    return [count for count in looks.bands if count not in (1, 3)]
+
+
+def _form_text(form: tuple[int, str]) -> str:
+    count, kind = form
+    return f"{readable.counted(count, 'band')} of {kind}"
+
+
 def _all_bands(looks: PictureLooks, with_alpha: bool) -> BandsConfig:
     """Bands and depth that all pictures have.
 
@@ -206,9 +258,11 @@ def _all_bands(looks: PictureLooks, with_alpha: bool) -> BandsConfig:
             f"{len(names)} have {count} of {kind} ({some(names)})"
             for (count, kind), names in sorted(forms.items(), key=lambda one: -len(one[1]))
         )
+        most = _form_text(looks.commonest_form())
         raise UserError(
-            f"the pictures have different bands: {told}. Save them alike; or --bands says which "
-            "are red, green and blue, as --bands 1 2 3, or which one is the grey, as --bands 1"
+            f"the pictures have different bands: {told}. Save them alike; or --leave-out takes "
+            f"those of {most}, as most have, and leaves the others out; or --bands says which are "
+            "red, green and blue, as --bands 1 2 3, or which one is the grey, as --bands 1"
         )
     ((stored, kind),) = forms
     depth = "float32" if kind == "float64" else kind

@@ -7,11 +7,12 @@ import io
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
-from components.common import file_tree
+from components.common import file_tree, readable, schema
 from components.common.bands import BandsConfig
 from components.common.errors import UserError
 from components.common.picture_fit import WHOLE_FITS
@@ -34,6 +35,7 @@ Size = tuple[int, int]  # width and height
 _LARGEST_TOLERANCE = 2  # pixels by which masks may be off without asking
 _MOST_REASONS = 5
 _FEW = 20  # pictures, of which a hash may leave a split without any
+_FEW_MEASURED = 10  # pictures of a split
 _MOST_LOOKED_AT = 60  # turned pictures whose edges are asked
 
 
@@ -88,6 +90,7 @@ def survey(
     split_by: str | None = None,
     boxes: str | None = None,
     all_bands: bool = False,
+    leave_out: bool = False,
 ) -> Survey:
     """Looks at all files of a folder.
 
@@ -101,6 +104,7 @@ def survey(
       split_by: `hash` leaves folders and lists out.
       boxes: what is done with annotations without a shape.
       all_bands: whether the model is to see all bands of the pictures at their own depth.
+      leave_out: whether pictures may be left out for having other bands than most have.
 
     Raises:
       UserError: what the data means can't be told; names the option that decides.
@@ -119,7 +123,7 @@ def survey(
             notes += meaning.notes
             source = mask_source(config)
     seen_pictures = _look_at_pictures(layout.matched.pairs, source)
-    reading = picture_looks.decide(seen_pictures, pictures, all_bands)
+    reading = picture_looks.decide(seen_pictures, pictures, all_bands, leave_out)
     config = config.model_copy(update={"pictures": reading.settings})
     notes += reading.notes
     bands = reading.bands
@@ -137,6 +141,7 @@ def survey(
     splits = split(layout.matched.pairs, config, source)
     if config.split_by == "hash" and len(layout.matched.pairs) < _FEW:
         notes.append("there are few pictures: each split has one at least")
+    notes += _small_splits(splits, config)
     return Survey(
         config=config,
         form=layout.form,
@@ -156,6 +161,19 @@ def survey(
         lost=seen.objects,
         bands=bands,
     )
+
+
+def _small_splits(splits: Mapping[str, Sequence[Pair]], config: FolderConfig) -> list[str]:
+    """Whether a split is too small to be measured on."""
+    small = {name: len(splits[name]) for name in (schema.VALIDATION, schema.TEST)}
+    told = [f"{name} {count}" for name, count in small.items() if count < _FEW_MEASURED]
+    if not told:
+        return []
+    remedy = "; larger shares: dataset.folder.validation and test"
+    return [
+        f"few pictures to measure on ({', '.join(told)}): what is measured on so few says little "
+        f"of others{remedy if config.split_by == 'hash' else ''}"
+    ]
 
 
 def _fitting(seen: _Seen, config: FolderConfig) -> tuple[FolderConfig, list[str]]:
@@ -260,7 +278,10 @@ class _Seen:
 
     def told(self) -> list[str]:
         """Notes on single pictures, by how many they are of."""
-        return [f"{count} pictures: {note}" for note, count in self._notes.most_common(3)]
+        return [
+            f"{readable.counted(count, 'picture')}: {note}"
+            for note, count in self._notes.most_common(3)
+        ]
 
 
 def _sizes(name: str, mask: Size, image: Size) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -28,11 +28,13 @@ class Encoded:
       record: a serialized tf.Example with the features of `components.common.schema`.
       picture_hash: as `leaks.picture_hashes` has it.
       problem: why there is no example, in one line; empty: there is one.
+      pixels: class name -> pixels of the mask, of the classes that it shows.
     """
 
     record: bytes = b""
     picture_hash: str = ""
     problem: str = ""
+    pixels: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class ExampleEncoder:
@@ -125,7 +127,7 @@ class ExampleEncoder:
                 name = self.id_of(elements[0]).decode(errors="replace")
                 raise RuntimeError(f"example {name} is sound, but not for TensorFlow") from error
             return [Encoded(problem=problem)]
-        hashes = leaks.picture_hashes(seen.small)
+        hashes = leaks.picture_hashes(seen.small, seen.size)
         rows = map(Examination._make, zip(*seen, strict=True))
         return [self._encode(*one) for one in zip(elements, rows, hashes, strict=True)]
 
@@ -152,7 +154,8 @@ class ExampleEncoder:
             feature[schema.share_feature(name)] = count / (height * width)
         for key in self._config.slice_by:
             feature[key] = self._slice_value(key, element[key])
-        return Encoded(_to_record(feature), picture_hash)
+        shown = {name: count for name, count in pixels.items() if count}
+        return Encoded(_to_record(feature), picture_hash, pixels=shown)
 
     def _slice_value(self, key: str, value: Any) -> bytes | int:
         """A slice reads better by its label's name ("cat") than by its number."""

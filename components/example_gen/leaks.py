@@ -9,6 +9,7 @@ a time, which took as long as decoding picture and mask.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import numpy as np
 import scipy.fft
 import tensorflow as tf
 
-from components.common import schema
+from components.common import readable, schema
 from components.common.errors import UserError, listed
 from components.example_gen.config import LeaksConfig
 
@@ -44,15 +45,21 @@ class Leak:
     distance: int
 
     def __str__(self) -> str:
-        how = "is" if self.distance == 0 else f"is nearly ({self.distance} bits)"
+        how = (
+            "is" if self.distance == 0 else f"is nearly ({readable.counted(self.distance, 'bit')})"
+        )
         return f"{self.example_id} {how} {self.train_id}"
 
 
-def picture_hashes(small: np.ndarray) -> list[str]:
+def picture_hashes(small: np.ndarray, sizes: np.ndarray) -> list[str]:
     """The perceptual hashes of pictures.
+
+    A picture with a side of fewer pixels than the hash has frequencies would share most bits with
+    any other such picture: it gets a digest, so that only its equals are found.
 
     Args:
       small: float32 [n, 32, 32, 3], each picture's means over areas.
+      sizes: int [n, 2], the pictures' own heights and widths, in pixels.
 
     Returns:
       For each, 16 hex digits.
@@ -60,7 +67,14 @@ def picture_hashes(small: np.ndarray) -> list[str]:
     frequencies = scipy.fft.dctn(small @ _LUMA, axes=(1, 2))[:, :_LOW, :_LOW]
     low = frequencies.reshape(len(small), -1)
     bits = low > np.median(low, axis=1, keepdims=True)
-    return [row.tobytes().hex() for row in np.packbits(bits, axis=1)]
+    return [
+        _digest(one) if min(size) < _LOW else row.tobytes().hex()
+        for one, size, row in zip(small, sizes, np.packbits(bits, axis=1), strict=True)
+    ]
+
+
+def _digest(small: np.ndarray) -> str:
+    return hashlib.blake2b(small.tobytes(), digest_size=_BITS // 8).hexdigest()
 
 
 def find_leaks(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +54,7 @@ class Outcome:
       set_aside: those that can't be used.
       left_out: ids of those that `dataset.leave_out` names.
       rounds: of labelling, of those in `good`; None where nobody tells.
+      pixels: of their masks, in the order of `good`: class name -> pixels, of those shown.
     """
 
     read: int = 0
@@ -61,6 +63,7 @@ class Outcome:
     set_aside: list[SetAside] = dataclasses.field(default_factory=list)
     left_out: list[str] = dataclasses.field(default_factory=list)
     rounds: list[str | None] = dataclasses.field(default_factory=list)
+    pixels: list[dict[str, int]] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_json(cls, values: dict) -> Outcome:
@@ -112,8 +115,8 @@ def _take_out(path: str, aside: str, outcome: Outcome, positions: set[int]) -> N
         image, mask, example_id = bytes_of(records[position], *schema.ENCODED_FEATURES)
         bad.append(to_record(image, mask, example_id, reason))
         outcome.set_aside.append(SetAside(outcome.good[position], reason))
-    outcome.rounds = [told for at, told in enumerate(outcome.rounds) if at not in positions]
-    for kept in (outcome.good, outcome.hashes):
+    of_each: tuple[list, ...] = (outcome.good, outcome.hashes, outcome.rounds, outcome.pixels)
+    for kept in of_each:
         kept[:] = [one for at, one in enumerate(kept) if at not in positions]
     if tf.io.gfile.exists(aside):
         bad = [*tf.data.TFRecordDataset(aside, "GZIP").as_numpy_iterator(), *bad]
@@ -129,6 +132,7 @@ def write_report(artifact_uri: str, splits: dict[str, Outcome]) -> None:
             "good": len(outcome.good),
             "set_aside": [dataclasses.asdict(one) for one in outcome.set_aside],
             "left_out": outcome.left_out,
+            "pixels": sum(map(Counter, outcome.pixels), Counter()),
         }
         for split, outcome in splits.items()
     }
@@ -148,6 +152,15 @@ def read_report(artifact_uri: str) -> dict[str, list[SetAside]]:
 def read_left_out(artifact_uri: str) -> dict[str, list[str]]:
     """Split -> ids of the examples that were left out; empty where an older segline wrote them."""
     return {split: values.get("left_out", []) for split, values in _read(artifact_uri).items()}
+
+
+def read_pixels(artifact_uri: str) -> dict[str, dict[str, int]]:
+    """Split -> class name -> pixels of its masks, of the classes that they show.
+
+    Empty where an older segline wrote the examples.
+    """
+    told = _read(artifact_uri)
+    return {split: values["pixels"] for split, values in told.items() if "pixels" in values}
 
 
 def _read(artifact_uri: str) -> dict[str, dict[str, Any]]:
@@ -194,6 +207,7 @@ def merge(outcomes: Sequence[Outcome]) -> Outcome:
         [bad for one in outcomes for bad in one.set_aside],
         [name for one in outcomes for name in one.left_out],
         [told for one in outcomes for told in one.rounds],
+        [pixels for one in outcomes for pixels in one.pixels],
     )
 
 

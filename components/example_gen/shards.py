@@ -140,6 +140,7 @@ class WriteShards(beam.DoFn):
                     outcome.good.append(name)
                     outcome.hashes.append(result.picture_hash)
                     outcome.rounds.append(self._encoder.round_of(element))
+                    outcome.pixels.append(dict(result.pixels))
         attempt.set_aside(aside)
         return outcome
 

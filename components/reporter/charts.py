@@ -80,7 +80,7 @@ def class_shares(shares: Mapping[str, Mapping[str, float]], class_names: Sequenc
     """A stacked bar for each split.
 
     Args:
-      shares: split -> class name -> mean share of a picture's pixels.
+      shares: split -> class name -> share of its pixels.
       class_names: by index, for the colours.
 
     Returns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow_datasets as tfds
@@ -16,7 +17,13 @@ from components.example_gen.config import DatasetConfig
 from components.example_gen.encoding import Encoded, ExampleEncoder
 from components.example_gen.leave_out import key_of, read_leave_out
 from components.reporter import charts, templates
-from components.reporter.split_look import SplitViewer, Thumbnail, all_doubtful, reasons_of
+from components.reporter.split_look import (
+    SplitViewer,
+    Thumbnail,
+    all_doubtful,
+    class_shares,
+    reasons_of,
+)
 
 _BATCH = 32  # examples that are decoded together
 _MOST_DOUBTFUL = 60  # shown; all are counted
@@ -57,17 +64,22 @@ def look(
         for name in schema.SPLITS
     }
     hashes: dict[str, list[tuple[str, str]]] = {}
+    pixels: dict[str, Counter[str]] = {}
+    shown_by: dict[str, Counter[str]] = {}
     for name, viewer in viewers.items():
-        hashes[name] = []
+        hashes[name], pixels[name], shown_by[name] = [], Counter(), Counter()
         for example_id, found in _examples(builder, config, encoder, name):
             if found.problem:
                 viewer.set_aside(example_id, found.problem)
             else:
                 hashes[name].append((example_id, found.picture_hash))
+                pixels[name].update(found.pixels)
+                shown_by[name].update(found.pixels.keys())
                 viewer.add(example_id, found.record)
     _doubt_leaks(viewers, hashes, config)
     splits = [viewer.seen() for viewer in viewers.values()]
     doubtful = all_doubtful(viewers.values())
+    shares = {name: class_shares(counts, classes.names) for name, counts in pixels.items()}
     colors = palette.class_colors(len(classes))
     return templates.render(
         "look.html",
@@ -83,7 +95,9 @@ def look(
             for line in vanishing.told(split.things, image_size, fit)
         ],
         reasons=reasons_of(doubtful),
-        shares_chart=charts.class_shares({s.name: s.shares for s in splits}, classes.names),
+        shares=shares,
+        shown_by=shown_by,
+        shares_chart=charts.class_shares(shares, classes.names),
         class_colors={
             name: "#{:02x}{:02x}{:02x}".format(*colors[index])
             for index, name in enumerate(classes.names)

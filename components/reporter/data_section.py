@@ -16,7 +16,7 @@ from components.common import schema
 from components.common.bands import BandsConfig
 from components.common.examples import bytes_of, split_files
 from components.common.picture_fit import Fit
-from components.data_validation.drift import read_drift
+from components.data_validation.drift import has_baseline, read_drift
 from components.data_validation.validator import describe_anomalies, read_anomalies
 from components.datasets import vanishing
 from components.example_gen import leaks, quarantine, rounds
@@ -26,6 +26,7 @@ from components.reporter.split_look import (
     SplitViewer,
     Thumbnail,
     all_doubtful,
+    class_shares,
     reasons_of,
 )
 from components.trainer.record import read_training
@@ -46,14 +47,12 @@ class SplitFacts:
       examples: number of examples.
       height: smallest, median and largest, in pixels.
       width: likewise.
-      shares: class name -> mean share of a picture's pixels.
     """
 
     name: str
     examples: int
     height: tuple[int, int, int]
     width: tuple[int, int, int]
-    shares: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +63,8 @@ class DataSection:
       dataset: name and version.
       fingerprint: of the dataset.
       splits: in the order of the pipeline.
+      shares: split -> class name -> share of its pixels, ignored ones left out; empty: an older
+        segline wrote the examples.
       shares_chart: SVG.
       set_aside: one line for each example that can't be used, the first twenty of a split.
       set_aside_count: how many there are in all.
@@ -75,6 +76,7 @@ class DataSection:
       anomalies: one line each, with the split's name; None: not validated.
       drift: one line for each feature that is too far from the data of the latest blessed
         model; None: not looked at.
+      compared: whether there was such data.
       decisions: of `segline init`, from the config.
       looks: of each split, with its contact sheet; of its first examples.
       looked_at: how many these are at most.
@@ -86,6 +88,7 @@ class DataSection:
     dataset: str
     fingerprint: str
     splits: list[SplitFacts]
+    shares: dict[str, dict[str, float]]
     shares_chart: str
     set_aside: list[str]
     set_aside_count: int
@@ -96,6 +99,7 @@ class DataSection:
     leaks_count: int
     anomalies: list[str] | None
     drift: list[str] | None
+    compared: bool
     decisions: list[str]
     looks: list[SplitLook]
     looked_at: int
@@ -124,7 +128,8 @@ def make(
     if "examples" not in artifacts or "statistics" not in artifacts:
         return None
     examples = artifacts["examples"]
-    splits = read_splits(artifacts["statistics"], classes)
+    pixels = quarantine.read_pixels(examples.uri)
+    shares = {split: class_shares(counts, classes.names) for split, counts in pixels.items()}
     set_aside = quarantine.read_report(examples.uri)
     left_out = quarantine.read_left_out(examples.uri)
     leaked = leaks.read_leaks(examples.uri)
@@ -142,10 +147,9 @@ def make(
     return DataSection(
         dataset="{} {}".format(*(_text(examples, key) for key in ("dataset", "dataset_version"))),
         fingerprint=_text(examples, "dataset_fingerprint"),
-        splits=splits,
-        shares_chart=charts.class_shares(
-            {split.name: split.shares for split in splits}, classes.names
-        ),
+        splits=read_splits(artifacts["statistics"]),
+        shares=shares,
+        shares_chart=charts.class_shares(shares, classes.names) if shares else "",
         set_aside=[
             f"{split}: {one.example_id}: {one.reason}"
             for split, bad in set_aside.items()
@@ -161,6 +165,7 @@ def make(
         leaks_count=len(leaked),
         anomalies=_anomalies(artifacts.get("anomalies")),
         drift=read_drift(artifacts["drift"].uri) if "drift" in artifacts else None,
+        compared="drift" in artifacts and has_baseline(artifacts["drift"].uri),
         decisions=list(decisions),
         looks=looks,
         looked_at=_LOOKED_AT,
@@ -174,7 +179,7 @@ def make(
     )
 
 
-def read_splits(statistics: mlmd.Artifact, classes: schema.ClassTable) -> list[SplitFacts]:
+def read_splits(statistics: mlmd.Artifact) -> list[SplitFacts]:
     """Reads the statistics of all splits."""
     result = []
     for split in schema.SPLITS:
@@ -187,10 +192,6 @@ def read_splits(statistics: mlmd.Artifact, classes: schema.ClassTable) -> list[S
                 examples=dataset.num_examples,
                 height=_range(features[schema.HEIGHT]),
                 width=_range(features[schema.WIDTH]),
-                shares={
-                    name: features[schema.share_feature(name)].num_stats.mean
-                    for name in classes.names
-                },
             )
         )
     return result

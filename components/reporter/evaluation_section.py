@@ -217,7 +217,7 @@ def _ranked(
         if tiled:
             wrong = (truth != predicted) & (truth != schema.IGNORE_INDEX)
             top, left = most_of(wrong, _PART)
-            part = f"from pixel {left}, {top}"
+            part = f"from x {left}, y {top}"
             cut = slice(top, top + _PART), slice(left, left + _PART)
             picture, truth, predicted = picture[cut], truth[cut], predicted[cut]
         shown[example_id] = {

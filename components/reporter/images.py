@@ -10,6 +10,7 @@ from PIL import Image
 
 from components.common import palette, schema
 
+_MOST_OBLONG = 16  # times as long as thick
 _DIFFERENCE = np.array((230, 30, 60), np.float32)
 
 
@@ -23,7 +24,7 @@ def photograph(picture: np.ndarray, longest_side: int = 256) -> str:
     Returns:
       A data URI.
     """
-    image = Image.fromarray(picture)
+    image = _thickened(Image.fromarray(picture))
     image.thumbnail((longest_side, longest_side))
     return _data_uri(image, "JPEG", quality=85)
 
@@ -39,7 +40,7 @@ def mask(indices: np.ndarray, num_classes: int, longest_side: int = 256) -> str:
     Returns:
       A data URI.
     """
-    image = Image.fromarray(np.asarray(indices, np.uint8))
+    image = _thickened(Image.fromarray(np.asarray(indices, np.uint8)))
     image.putpalette(palette.class_colors(num_classes).tobytes())
     return _data_uri(_reduced(image, longest_side), "PNG", optimize=True)
 
@@ -72,6 +73,14 @@ def png(content: np.ndarray, longest_side: int = 256) -> str:
       A data URI.
     """
     return _data_uri(_reduced(Image.fromarray(content), longest_side), "PNG", optimize=True)
+
+
+def _thickened(image: Image.Image) -> Image.Image:
+    """A strip of but a few pixels, repeated until it can be seen beside its length."""
+    least = -(-max(image.size) // _MOST_OBLONG)
+    if min(image.size) >= least:
+        return image
+    return image.resize([max(side, least) for side in image.size], Image.Resampling.NEAREST)
 
 
 def _reduced(image: Image.Image, longest_side: int) -> Image.Image:

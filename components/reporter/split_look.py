@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -56,8 +56,6 @@ class SplitLook:
       set_aside: number of the others.
       heights: smallest, median, largest, in pixels.
       widths: likewise.
-      shares: class name -> share of the split's pixels.
-      shown_by: class name -> number of masks that show it.
       thumbnails: the contact sheet.
       things: class name -> its things, and those that the model's size loses.
     """
@@ -67,8 +65,6 @@ class SplitLook:
     set_aside: int
     heights: tuple[int, int, int]
     widths: tuple[int, int, int]
-    shares: dict[str, float]
-    shown_by: dict[str, int]
     thumbnails: list[Thumbnail]
     things: dict[str, vanishing.Objects]
 
@@ -108,8 +104,6 @@ class SplitViewer:
         self._heights: list[int] = []
         self._widths: list[int] = []
         self._sheet: list[Thumbnail] = []
-        self._pixels = np.zeros(len(classes), np.int64)
-        self._shown = np.zeros(len(classes), np.int64)
         self._aside = 0
         self._other_edges = 0
         self._things: dict[int, vanishing.Objects] = {}
@@ -126,9 +120,6 @@ class SplitViewer:
         height, width = indices.shape
         self._heights.append(height)
         self._widths.append(width)
-        counts = np.bincount(indices.ravel(), minlength=256)[: len(self._classes)]
-        self._pixels += counts
-        self._shown += counts > 0
         vanishing.count(indices, self._things, self._sizes, self._fits)
         reasons = _doubts(picture, indices)
         self._other_edges += any(map(_is_about_edges, reasons))
@@ -147,7 +138,6 @@ class SplitViewer:
 
     def seen(self) -> SplitLook:
         """What was seen so far."""
-        total = max(1, int(self._pixels.sum()))
         names = self._classes.names
         return SplitLook(
             name=self._name,
@@ -155,8 +145,6 @@ class SplitViewer:
             set_aside=self._aside,
             heights=_range(self._heights),
             widths=_range(self._widths),
-            shares={name: int(n) / total for name, n in zip(names, self._pixels, strict=True)},
-            shown_by={name: int(n) for name, n in zip(names, self._shown, strict=True)},
             thumbnails=[self._settled(one) for one in self._sheet],
             things={
                 names[value]: objects
@@ -201,6 +189,17 @@ def all_doubtful(viewers: Iterable[SplitViewer]) -> list[Thumbnail]:
     return sorted(found, key=lambda one: -len(one.reasons))
 
 
+def class_shares(pixels: Mapping[str, int], names: Sequence[str]) -> dict[str, float]:
+    """Each class's share of a split's pixels; those that are ignored are not among them.
+
+    Args:
+      pixels: class name -> its pixels; classes without any may be missing.
+      names: of all classes.
+    """
+    total = max(1, sum(pixels.values()))
+    return {name: pixels.get(name, 0) / total for name in names}
+
+
 def reasons_of(doubtful: Sequence[Thumbnail]) -> list[tuple[str, int]]:
     """Each reason with the number of examples that have it, the commonest first."""
     return Counter(reason for one in doubtful for reason in one.reasons).most_common()
@@ -218,14 +217,16 @@ def _doubts(picture: np.ndarray, indices: np.ndarray) -> tuple[str, ...]:
     """What speaks against a mask."""
     present = np.unique(indices)
     if len(present) == 1:
+        if present[0] == schema.IGNORE_INDEX:
+            return ("its mask shows no class: all of it is ignored",)
         return ("its mask is all of one class",)
     step = -(-max(indices.shape) // _MOST_SIDE)  # areas keep their edges in a smaller copy
     indices, picture = indices[::step, ::step], picture[::step, ::step]
-    grey = picture.astype(np.float32).mean(-1)
-    fit = edge_agreement(grey, indices)
+    colors = picture.astype(np.float32)
+    fit = edge_agreement(colors, indices)
     reasons = []
     turned = {
-        how: edge_agreement(grey, indices[::rows, ::columns])
+        how: edge_agreement(colors, indices[::rows, ::columns])
         for how, (rows, columns) in _TURNS.items()
     }
     best = max(turned, key=lambda how: turned[how])

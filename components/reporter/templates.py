@@ -8,6 +8,8 @@ from typing import Any
 
 import jinja2
 
+from components.common import readable
+
 
 def render(template: str, **values: Any) -> str:
     """Fills a template.
@@ -34,4 +36,5 @@ def _environment() -> jinja2.Environment:
     environment.filters["score"] = lambda value: "–" if math.isnan(value) else f"{value:.4f}"
     environment.filters["share"] = lambda value: f"{value:.1%}"
     environment.filters["count"] = lambda value: f"{value:,}"
+    environment.filters["counted"] = readable.counted
     return environment

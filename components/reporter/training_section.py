@@ -43,6 +43,7 @@ class TrainingSection:
       facts: (name, value) pairs: device, seed, numbers of examples and steps.
       last: (name, value) pairs: the last epoch's numbers.
       curves: SVGs: loss, accuracy, learning rate.
+      weighted: whether the training's loss, and only that, is weighted by class.
       filmstrip: None where no pictures were kept.
       layers: as `record.describe_layers` gives them; empty: not recorded.
       diagram: SVG of the layers; empty: not recorded.
@@ -53,6 +54,7 @@ class TrainingSection:
     facts: list[tuple[str, str]]
     last: list[tuple[str, str]]
     curves: list[str]
+    weighted: bool
     filmstrip: Filmstrip | None
     layers: list[dict[str, Any]]
     diagram: str
@@ -88,6 +90,7 @@ def make(artifacts: dict[str, mlmd.Artifact]) -> TrainingSection | None:
             if history.get(key)
         ],
         curves=_curves(history),
+        weighted=bool(training.get("class_weights")),
         filmstrip=make_filmstrip(record.read_pictures(folder), training.get("image_size")),
         layers=layers,
         diagram=architecture.diagram(layers) if layers else "",
@@ -208,8 +211,11 @@ def _facts(training: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "steps",
-            f"{settings['epochs']} epochs of {training['steps_per_epoch']} steps "
-            f"of {settings['batch_size']} pictures",
+            f"{readable.counted(settings['epochs'], 'epoch')} of "
+            f"{readable.counted(training['steps_per_epoch'], 'step')} of "
+            + readable.counted(
+                settings["batch_size"], "window" if training.get("tiles") else "picture"
+            ),
         ),
         (
             "class weights",

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components.common import palette
+from components.common import palette, schema
 from components.common.errors import UserError
 from components.trainer.record import PICTURES_FOLDER
 
@@ -62,7 +62,8 @@ class PredictionPictures(keras.callbacks.Callback):
     """Predicts the same few pictures before training and after each epoch.
 
     Every grid has a row for each picture: the picture, its true mask, the
-    predicted mask. It goes to TensorBoard and to a PNG file.
+    predicted mask, which is black too where the true one counts nowhere, as in padding. It goes
+    to TensorBoard and to a PNG file.
 
     Args:
       images: float32 [count, height, width, channels] in [0, 1].
@@ -101,6 +102,7 @@ class PredictionPictures(keras.callbacks.Callback):
     def _write(self, epoch: int) -> None:
         # Not predict_on_batch: with several workers it would wait for the others.
         predicted = np.argmax(self.model(self._images, training=False), axis=-1)
+        predicted = np.where(self._masks == schema.IGNORE_INDEX, schema.IGNORE_INDEX, predicted)
         pictures = (self._images[..., self._shown] * 255).round().astype(np.uint8)
         rows = [
             np.concatenate([picture, self._colors[mask], self._colors[guess]], axis=1)

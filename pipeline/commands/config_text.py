@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +31,11 @@ _TILES = (
 
 
 def config_text(
-    name: str, survey: Survey, classes: Mapping[str, int], comments: Mapping[str, str]
+    name: str,
+    survey: Survey,
+    classes: Mapping[str, int],
+    comments: Mapping[str, str],
+    leave_out: str | None = None,
 ) -> str:
     """The config, with comments.
 
@@ -41,6 +44,7 @@ def config_text(
       survey: what was found.
       classes: class name -> mask value.
       comments: class name -> what the data calls it.
+      leave_out: file that names the pictures that can't be used.
     """
     fit = proposed_fit(survey, classes)
     counts = [survey.pixels[value] for value in classes.values()]
@@ -53,10 +57,11 @@ def config_text(
         bands = _flow(survey.bands.model_dump(mode="json", exclude_defaults=True))
         lines.append(f"  bands: {bands}  # of the pictures; the model sees all of them")
     if survey.unusable:
-        share = math.ceil(survey.unusable_share * 100) / 100
-        lines.append("  # Pictures that can't be used are left out:")
+        what = "left out: the list names them" if leave_out else "set aside by each run"
+        lines.append(f"  # Pictures that can't be used are {what}.")
         lines += [f"  # - {_line(reason)}" for reason in survey.reasons()]
-        lines.append(f"  bad_examples: {{max_fraction: {max(share, 0.01):g}}}")
+    if leave_out:
+        lines.append(f"  leave_out: {_flow(leave_out)}")
     lines += ["classes:", "  values:  # name: mask value, and its share of the pixels"]
     for class_name, value in classes.items():
         told = f", {_line(comments[class_name])}" if class_name in comments else ""

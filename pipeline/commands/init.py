@@ -30,7 +30,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--leave-out",
         action="store_true",
-        help="leave out pictures that can't be used, however many they are",
+        help="leave out pictures that can't be used, or have other bands than most, however many "
+        "they are",
     )
     command.add_argument(
         "--split",

@@ -7,11 +7,12 @@ import os
 import re
 import statistics
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
 
+from components.common import readable
 from components.common.errors import UserError
 from components.common.picture_settings import PictureSettings
 from components.datasets import vanishing
@@ -31,7 +32,7 @@ _ALLOWED = BadExamplesConfig().max_fraction
 class Questions:
     """What is asked of the data, and what the user says of it; as `survey` has them.
 
-    `leave_out`: whether more pictures may be unusable than a run allows.
+    `leave_out`: whether the pictures that can't be used are left out, however many they are.
     """
 
     folder: str
@@ -78,6 +79,7 @@ def init(console: Console, questions: Questions, out: str | None, force: bool) -
         questions.split_by,
         questions.boxes,
         questions.all_bands,
+        questions.leave_out,
     )
     classes, comments = name_classes(found)
     print_survey(console, found, classes)
@@ -90,13 +92,33 @@ def init(console: Console, questions: Questions, out: str | None, force: bool) -
             f"run would stop there (dataset.bad_examples.max_fraction allows {_ALLOWED:.0%}): "
             f"{'; '.join(found.reasons())}. Mend them, or leave them out: --leave-out"
         )
-    _write(path, config_text(name, found, classes, comments))
+    leave_out = f"{os.path.splitext(path)[0]}-leave-out.txt" if questions.leave_out else None
+    if leave_out and found.unusable:
+        _write_list(leave_out, found.unusable)
+    else:
+        leave_out = None
+    _write(path, config_text(name, found, classes, comments, leave_out))
+    if leave_out:
+        console.print(
+            f"\n{leave_out} names the pictures that are left out: take out the line of one that "
+            "you have mended",
+            soft_wrap=True,
+            markup=False,
+        )
     console.print(
         f"\n{path} is written: name the classes in it, then\n  make run CONFIG={path}",
         soft_wrap=True,
         markup=False,
     )
     return path
+
+
+def _write_list(path: str, names: Iterable[str]) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(f"{name}\n" for name in names)
+    except OSError as error:
+        raise UserError(f"--out: {path} can't be written: {error.strerror}") from error
 
 
 def _write(path: str, text: str) -> None:
@@ -182,7 +204,7 @@ def print_survey(console: Console, found: Survey, classes: Mapping[str, int]) ->
 
     folder = found.config
     pairs = found.matched.pairs
-    say(f"{len(pairs)} pictures in {folder.images}")
+    say(f"{readable.counted(len(pairs), 'picture')} in {folder.images}")
     tool = folder.labelme or folder.yolo or folder.run_lengths
     say(f"with masks in {folder.masks or tool or ', '.join(folder.annotations)} ({found.form})")
     for pair in pairs[:_MOST_SHOWN]:

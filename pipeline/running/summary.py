@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.common import schema
+from components.common import readable, schema
 from components.common.served_model import latest_version
 from components.evaluator.verdict import Slice, Verdict, read_verdict, slice_name
 from components.exporter.result import read_result
@@ -80,7 +80,7 @@ def metrics_table(config: PipelineConfig, verdict: Verdict) -> Table:
     values = verdict.overall
     count = int(values[schema.EXAMPLE_COUNT])
     at = ", at their own size" if verdict.at == "picture" else ""
-    title = f"{config.evaluator.split} split, {count} pictures{at}"
+    title = f"{config.evaluator.split} split, {readable.counted(count, 'picture')}{at}"
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in config.classes.names:

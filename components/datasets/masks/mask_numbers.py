@@ -119,10 +119,10 @@ def _check_void(
     if thin >= _THIN or share < _RARE:
         ignored.append(void)
         how = "thin" if thin >= _THIN else "rare"
-        return [f"the value {void} is {how} ({share:.2%} of the pixels): it counts nowhere"]
+        return [f"the value {void} is {how}: it counts nowhere"]
     return [
-        f"the value {void} is a class as the others ({share:.2%} of the pixels): --ignore {void} "
-        "if these pixels shall count nowhere"
+        f"the value {void} is a class as the others: --ignore {void} if its pixels shall count "
+        "nowhere"
     ]
 
 

@@ -82,6 +82,7 @@ def test_data_of_the_same_kind_has_not_drifted(before, tmp_path):
     now = statistics_of(tmp_path / "now", seed=1)
     lines, anomalies = compare(tmp_path, now, before, "stop")
     assert lines == [] and anomalies.get_int_custom_property("drifted") == 0
+    assert drift.has_baseline(anomalies.uri)
 
 
 def test_what_is_far_away_is_named(before, tmp_path, caplog):
@@ -108,4 +109,5 @@ def test_it_stops_the_run_where_the_config_says_so(before, tmp_path):
 
 
 def test_the_first_data_has_nothing_to_drift_from(before, tmp_path):
-    assert compare(tmp_path, before, None, "stop")[0] == []
+    lines, anomalies = compare(tmp_path, before, None, "stop")
+    assert lines == [] and not drift.has_baseline(anomalies.uri)

@@ -84,8 +84,28 @@ def test_red_green_and_blue_of_several_bands_by_choice(tmp_path):
 
 def test_different_bands_are_told(tmp_path):
     root = deep(tmp_path, lambda grey, i: np.stack([grey] * (4 if i % 3 else 5), -1))
-    with pytest.raises(UserError, match="8 have 4 of uint8.*4 have 5 of uint8.*--bands 1 2 3"):
+    with pytest.raises(UserError, match="8 have 4 of uint8.*4 have 5 of uint8.*--bands 1 2 3") as e:
         survey(root)
+    assert "--leave-out takes those of 4 bands of uint8, as most have" in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("most", "few", "bands"),
+    [
+        ((4, np.uint16), (3, np.uint8), BandsConfig(count=4, depth="uint16")),
+        ((4, np.uint8), (4, np.uint16), BandsConfig(count=4, depth="uint8")),
+        ((3, np.uint8), (5, np.uint8), None),
+    ],
+)
+def test_those_of_the_bands_that_most_have_where_others_are_left_out(tmp_path, most, few, bands):
+    def picture(grey, index):
+        count, kind = few if index % 4 == 0 else most
+        return np.stack([grey] * count, -1).astype(kind)
+
+    found = survey(deep(tmp_path, picture), leave_out=True)
+    assert found.bands == bands
+    odd = {f"{name}.tif" for index, name in enumerate(names(COUNT)) if index % 4 == 0}
+    assert set(found.unusable) == odd
 
 
 def test_nothing_that_can_be_read_is_told(tmp_path):

@@ -1,6 +1,7 @@
 """The Beam pipeline, run for real on small datasets."""
 
 import glob
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from example_generation import generate
+from PIL import Image
 
 from components.common import schema
 from components.common.errors import UserError
@@ -190,6 +192,14 @@ def test_what_can_not_be_used_is_set_aside_and_nothing_is_lost(damaged, pet_clas
     ]
     assert sorted(kept) == told
     assert len(told) + len(read(tmp_path, "train")) == COUNT
+    seen = [
+        np.asarray(Image.open(io.BytesIO(one[schema.MASK].bytes_list.value[0])))
+        for one in read(tmp_path, "train")
+    ]
+    assert quarantine.read_pixels(str(tmp_path))["train"] == {
+        name: sum(int((mask == value).sum()) for mask in seen)
+        for name, value in pet_classes.values.items()
+    }
     originals = {
         (element["image"], element["segmentation_mask"])
         for element in dataset.open_dataset(config_of(damaged, 0.5))

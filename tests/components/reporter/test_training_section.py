@@ -70,7 +70,8 @@ def test_forty_epochs_of_large_pictures_stay_small(tmp_path):
         "training_examples": 10,
         "validation_examples": 5,
         "steps_per_epoch": 3,
-        "class_weights": None,
+        "class_weights": {"leaf": 0.9, "soil": 0.1},
+        "tiles": {"overlap": 32, "windows_per_picture": 16},
         "layers": [],
     }
     (tmp_path / "training.json").write_text(json.dumps(facts))
@@ -78,6 +79,8 @@ def test_forty_epochs_of_large_pictures_stay_small(tmp_path):
     cells = [cell for row in section.filmstrip.rows for cell in row]
     size = sum(map(len, section.curves)) + sum(map(len, cells))
     assert size < 2_500_000
+    assert dict(section.facts)["steps"] == "40 epochs of 3 steps of 8 windows"
+    assert section.weighted
     assert dict(section.last)["training loss"] == f"{1 / 40:.4f}"
 
 

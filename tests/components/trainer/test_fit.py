@@ -160,6 +160,7 @@ def test_divergence_stops_the_run_with_a_remedy():
 @pytest.mark.slow
 def test_predictions_are_pictured_before_training_and_after_each_epoch(tmp_path):
     images, masks = (np.stack(x) for x in zip(*halves(3).as_numpy_iterator(), strict=True))
+    masks[1, :, 16:] = schema.IGNORE_INDEX  # padding, say
     pictures = callbacks.PredictionPictures(images, masks, 2, str(tmp_path))
     train(TrainerConfig(**SMALL), [pictures])
     files = sorted(os.listdir(tmp_path / callbacks.PICTURES_FOLDER))
@@ -169,6 +170,7 @@ def test_predictions_are_pictured_before_training_and_after_each_epoch(tmp_path)
     grid = np.asarray(Image.open(tmp_path / callbacks.PICTURES_FOLDER / files[0]))
     assert grid.shape == (3 * 32, 3 * 32, 3)
     np.testing.assert_allclose(grid[:32, :32] / 255, images[0], atol=1 / 255)
+    assert not grid[32:64, 80:].any() and grid[32:64, 64:80].any(-1).all()
 
 
 @pytest.mark.parametrize(

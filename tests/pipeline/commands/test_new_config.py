@@ -1,5 +1,7 @@
 """`segline init`, as it is called."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
@@ -64,6 +66,11 @@ def test_a_folder_becomes_a_config_that_is_ready(place, capsys):
     config = load_config("my_cars.yaml", {})
     assert config.name == "my_cars"
     assert config.dataset.folder.mask_suffix == "_mask"
+    # By name: of other pictures, 1 % may be unusable, as anywhere.
+    assert config.dataset.bad_examples.max_fraction == 0.01
+    assert config.dataset.leave_out == "my_cars-leave-out.txt"
+    assert (place / "my_cars-leave-out.txt").read_text() == "000.jpg\n"
+    assert "my_cars-leave-out.txt names the pictures that are left out" in shown
     assert config.classes.values == {"background": 0, "object": 255}
     seen = np.concatenate([mask.ravel() for name, mask in masks.items() if name != "000"])
     share = np.mean(seen == 255)
@@ -93,6 +100,22 @@ def test_many_values_and_255_for_nothing(place, capsys):
     assert list(config.classes.values.values()) == [*range(7, 34, 2), 40]
     weights = config.trainer.class_weights
     assert max(weights) == weights[-1] and sum(weights) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_value_has_one_share_and_few_pictures_are_told(place, capsys):
+    masks = values(0, 1, 255, count=12)
+    for mask in masks.values():
+        mask[2:] = np.minimum(mask[2:], 1)
+    make_folder(place / "few", masks)
+    shown, status = init(capsys, "few", "--out", "few.yaml")
+    assert status == 0, shown
+    (told,) = [line for line in shown.splitlines() if "the value 255" in line]
+    assert "%" not in told  # it is in the table
+    sizes = {split: int(n) for split, n in re.findall(r"(validation|test) (\d+)", shown)}
+    told = f"! few pictures to measure on (validation {sizes['validation']}, test {sizes['test']})"
+    assert told in shown and "dataset.folder.validation and test" in shown
+    make_folder(place / "many", values(0, 1, count=300))
+    assert "few pictures" not in init(capsys, "many")[0]
 
 
 def test_coloured_masks_and_folders_of_splits(place, capsys):
