@@ -124,8 +124,8 @@ def check_count(count: int, bands: BandsConfig) -> None:
     """Raises OSError where a file has another number of bands."""
     if count != bands.count:
         raise OSError(
-            f"it has {count} bands, not {bands.count} as dataset.bands says, with which a model is "
-            "trained: save it with the same bands, in the same order"
+            f"it has {count} bands, not {bands.count} as dataset.bands of the model's config says: "
+            "save it with the same bands, in the same order"
         )
 
 
@@ -143,8 +143,8 @@ def of_depth(pixels: np.ndarray, bands: BandsConfig) -> np.ndarray:
         pixels = pixels.astype(np.float32)
     if pixels.dtype.newbyteorder("=") != np.dtype(bands.depth):
         raise OSError(
-            f"its values are of {pixels.dtype.name}, not of {bands.depth} as dataset.bands says, "
-            "with which a model is trained: save it with values of that kind, on the same scale"
+            f"its values are of {pixels.dtype.name}, not of {bands.depth} as dataset.bands of the "
+            "model's config says: save it with values of that type, on the same scale"
         )
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise OSError("it has pixels that are no number (NaN or infinite)")

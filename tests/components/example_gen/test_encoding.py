@@ -217,8 +217,8 @@ def test_other_bands_are_set_aside_with_the_reason(element, pet_classes):
     good = {**element, "image": tf.io.encode_png(DEEP).numpy()}
     first, second = encoder.encode([three, good])
     assert first.problem == (
-        "its picture can't be used: it has 3 bands, not 4 as dataset.bands says, with which a "
-        "model is trained: save it with the same bands, in the same order"
+        "its picture can't be used: it has 3 bands, not 4 as dataset.bands of the model's "
+        "config says: save it with the same bands, in the same order"
     )
     assert second.record and not second.problem
 
