@@ -7,7 +7,7 @@ import io
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -141,7 +141,7 @@ def survey(
     splits = split(layout.matched.pairs, config, source)
     if config.split_by == "hash" and len(layout.matched.pairs) < _FEW:
         notes.append("there are few pictures: each split has one at least")
-    notes += _small_splits(splits, config)
+    notes += _small_splits(splits, seen.unusable, config)
     return Survey(
         config=config,
         form=layout.form,
@@ -163,10 +163,15 @@ def survey(
     )
 
 
-def _small_splits(splits: Mapping[str, Sequence[Pair]], config: FolderConfig) -> list[str]:
+def _small_splits(
+    splits: Mapping[str, Sequence[Pair]], unusable: Collection[str], config: FolderConfig
+) -> list[str]:
     """Whether a split is too small to be measured on."""
-    small = {name: len(splits[name]) for name in (schema.VALIDATION, schema.TEST)}
-    told = [f"{name} {count}" for name, count in small.items() if count < _FEW_MEASURED]
+    usable = {
+        name: sum(pair.name not in unusable for pair in splits[name])
+        for name in (schema.VALIDATION, schema.TEST)
+    }
+    told = [f"{name} {count}" for name, count in usable.items() if count < _FEW_MEASURED]
     if not told:
         return []
     remedy = "; larger shares: dataset.folder.validation and test"

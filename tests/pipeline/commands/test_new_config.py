@@ -118,6 +118,16 @@ def test_a_value_has_one_share_and_few_pictures_are_told(place, capsys):
     assert "few pictures" not in init(capsys, "many")[0]
 
 
+def test_of_a_split_the_usable_pictures_are_counted(place, capsys):
+    splits = ["train"] * 20 + ["val"] * 12 + ["test"] * 12
+    names = [f"{split}/{index}" for index, split in enumerate(splits)]
+    make_folder(place / "x", dict(zip(names, values(0, 1, count=44).values(), strict=True)))
+    for name in names[20:30]:
+        (place / "x/images" / f"{name}.jpg").write_bytes(b"no picture")
+    shown, status = init(capsys, "x", "--leave-out")
+    assert status == 0 and "! few pictures to measure on (validation 2): what" in shown
+
+
 def test_coloured_masks_and_folders_of_splits(place, capsys):
     palette = np.array([[0, 0, 0], [200, 10, 10], [10, 200, 10]], np.uint8)
     indices = RNG.choice(3, (30, 12, 16), p=[0.7, 0.2, 0.1])
