@@ -124,7 +124,7 @@ def _check(options: argparse.Namespace) -> None:
         for split in (schema.VALIDATION, schema.TEST):
             scored += folds.score_split(model, split, files[split])
         order = check.ranked(scored)
-        # On validation the temperature is fitted, and the best epoch chosen.
+        # On validation the temperature is fitted, and settings are compared.
         judged = {schema.VALIDATION, schema.TEST, config.evaluator.split}
         count = options.mark or round(sum(one.split not in judged for one in order) * _WRONG)
         worst = marks.worst(order, count, judged)

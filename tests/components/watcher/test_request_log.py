@@ -1,106 +1,33 @@
 """Logs of requests and answers, as KServe's logger writes them."""
 
-import base64
 import gzip
 import io
 import json
 import os
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import small_models
+from logged_requests import (
+    REQUEST,
+    RESPONSE,
+    event,
+    parquet_record,
+    record,
+    request_body,
+    response_body,
+    write_lines,
+)
 from PIL import Image
 from small_models import drawn, mask_of
 
-from components.common.errors import UserError
-from components.predictor import batch
 from components.watcher import request_log
 from components.watcher.request_log import Which
 
-# kserve/kserve pkg/logger/worker.go
-REQUEST = "org.kubeflow.serving.inference.request"
-RESPONSE = "org.kubeflow.serving.inference.response"
 NAMES = ("dark", "light")
 SHARES = ["share_dark", "share_light"]
-
-
-def request_body(pictures, form="rows"):
-    encoded = [{"b64": base64.b64encode(one).decode()} for one in pictures]
-    return {
-        "rows": {"instances": [{"image_bytes": one} for one in encoded]},
-        "bare rows": {"signature_name": "serving_default", "instances": encoded},
-        "columns": {"inputs": {"image_bytes": encoded}},
-    }[form]
-
-
-def response_body(out, form="rows"):
-    """What TensorFlow Serving makes of it: tensorflow_serving/util/json_tensor.cc."""
-    columns = {
-        name: [
-            {"b64": base64.b64encode(one).decode()} if name.endswith("_bytes") else one.tolist()
-            for one in value
-        ]
-        for name, value in out.items()
-    }
-    if form == "columns":
-        return {"outputs": columns}
-    return {
-        "predictions": [
-            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-        ]
-    }
-
-
-def event(kind, name, body, time="2026-08-21T19:26:03.123456789Z", **more):
-    """As cloudevents/sdk-go v2/event/event_marshal.go writes it as JSON."""
-    return {
-        "specversion": "1.0",
-        "id": name,
-        "source": "http://localhost:9081/",
-        "type": kind,
-        "datacontenttype": "application/json",
-        "time": time,
-        "data": body,
-        "component": "predictor",
-        "endpoint": "default",
-        "inferenceservicename": "pets",
-        "metadata": "{}",
-        "namespace": "default",
-        "recordedtime": time,
-        **more,
-    }
-
-
-def record(kind, name, body, **more):
-    """kserve/kserve pkg/logger/types.go: LogRequest."""
-    return {
-        "url": {"Scheme": "s3", "Host": "logs", "Path": "/pets"},
-        "bytes": base64.b64encode(json.dumps(body).encode()).decode(),
-        "contentType": "application/json",
-        "reqType": kind,
-        "id": name,
-        "inferenceService": "pets",
-        "namespace": "default",
-        "component": "predictor",
-        "occurrenceTime": "2026-08-21T19:26:03.123456789+02:00",
-        **more,
-    }
-
-
-def parquet_record(one):
-    """kserve/kserve pkg/logger/marshaller_record.go: texts, and no time."""
-    flat = {name: value for name, value in one.items() if name != "occurrenceTime"}
-    empty = dict.fromkeys(("sourceUri", "endpoint", "metadata", "annotations", "certName"), "")
-    return {**empty, **flat, "url": "s3://logs/pets", "tlsSkipVerify": False}
-
-
-def write_lines(path, lines):
-    text = "\n".join(one if isinstance(one, str) else json.dumps(one) for one in lines)
-    path.write_text(text + "\n")
-    return [str(path)]
 
 
 def one_row(table, name):
@@ -339,53 +266,6 @@ def test_a_folder_of_pictures_is_asked_of_the_model(plain, tmp_path):
     assert {name: one_row(found, name)[0] for name in first} == pytest.approx(first, rel=1e-5)
 
 
-def test_one_bad_record_does_not_cost_a_list_the_others(plain, tmp_path):
-    body = request_body([small_models.png(drawn(0))])
-    records = [record(REQUEST, "a", body), {"id": "b"}, None, record(REQUEST, "c", body)]
-    (tmp_path / "a.json").write_text(json.dumps(records))
-    found = request_log.read([str(tmp_path)], plain, Which())
-    assert (found.table.count, found.unreadable) == (2, 2)
-    assert found.problems[1] == f"{tmp_path}/a.json:1: no CloudEvent"
-
-
-def test_logs_are_read_as_other_programs_write_them(plain, tmp_path):
-    body = request_body([small_models.png(drawn(0))])
-    records = [record(REQUEST, name, body) for name in "ab"]
-    lines = "\n".join(map(json.dumps, records))
-    (tmp_path / "mark.jsonl").write_text(lines, encoding="utf-8-sig")
-    (tmp_path / "wide.jsonl").write_text(lines, encoding="utf-16")
-    (tmp_path / "indented.json").write_text(json.dumps(records, indent=2))
-    (tmp_path / "packed.json.gz").write_bytes(gzip.compress(json.dumps(records, indent=1).encode()))
-    for path in tmp_path.iterdir():
-        found = request_log.read([str(path)], plain, Which())
-        assert (found.table.count, found.problems) == (2, []), path
-    (tmp_path / "broken.jsonl").write_text("{\n" + lines)
-    found = request_log.read([str(tmp_path / "broken.jsonl")], plain, Which())
-    assert (found.table.count, found.unreadable) == (2, 1)
-
-
-def test_rotated_logs_are_read_and_files_of_another_kind_told(plain, tmp_path):
-    body = request_body([small_models.png(drawn(0))])
-    names = ("a.jsonl", "a.log.1", "a.jsonl-20261129", "a.LOG.2.gz", "a.jsonl.zst", "notes.txt")
-    for name in names:
-        content = json.dumps(record(REQUEST, name, body)).encode()
-        content = gzip.compress(content) if name.endswith("gz") else content
-        (tmp_path / name).write_bytes(content)
-    found = request_log.read([str(tmp_path)], plain, Which())
-    assert (found.table.count, found.unreadable) == (4, 0)
-    assert found.left_out == {"files of another kind, such as a.jsonl.zst": 2}
-    with pytest.raises(UserError, match=r"a\.jsonl\.zst: neither JSON lines"):
-        request_log.read([str(tmp_path / "a.jsonl"), str(tmp_path / "a.jsonl.zst")], plain, Which())
-
-
-def test_a_file_that_is_named_twice_counts_once(plain, tmp_path):
-    picture = small_models.png(drawn(0))
-    (tmp_path / "a.png").write_bytes(picture)
-    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
-    paths = [str(tmp_path), str(tmp_path / "a.png"), f"{tmp_path}/../{tmp_path.name}"]
-    assert request_log.read(paths, plain, Which()).table.count == 1
-
-
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_answers_with_mirror_images_only_the_pictures_count(plain, answers, order, tmp_path):
     """The data was asked without."""
@@ -395,42 +275,3 @@ def test_of_answers_with_mirror_images_only_the_pictures_count(plain, answers, o
     lines = [event(REQUEST, "a", asked), event(RESPONSE, "a", answered)][::order]
     found = request_log.read(write_lines(tmp_path / "log.jsonl", lines), plain, Which()).table
     assert sorted(found.values) == ["brightness", "contrast", "height", "sharpness", "width"]
-
-
-def test_predictions_count_where_this_model_has_made_them(plain, watched, models, tmp_path):
-    rows = [{"picture": "a", "height": 3, "width": 4, "confidence": 0.9, "share_dark": 0.5}]
-    rows[0]["share_light"] = 0.5
-    folders = {}
-    for name, made_by in {
-        "ours": batch.made_by(models["plain"], flip=False),
-        "flipped": batch.made_by(models["plain"], flip=True),
-        "another's": batch.made_by(models["watched"], flip=False),
-        "of an earlier segline": {},
-    }.items():
-        folders[name] = str(tmp_path / name)
-        missing = dict.fromkeys(batch.arrow_schema(NAMES).names)
-        with beam.Pipeline() as pipeline:
-            _ = (
-                pipeline
-                | beam.Create([{**missing, **row} for row in rows])
-                | batch.WriteRows(folders[name], "parquet", NAMES, made_by)
-            )
-    read = {name: request_log.read([folder], plain, Which()) for name, folder in folders.items()}
-    judged = {"height", "width", "confidence", *SHARES}
-    assert set(read["ours"].table.values) == judged
-    assert set(read["flipped"].table.values) == {"height", "width"}
-    assert (read["another's"].table.count, read["another's"].left_out) == (
-        0,
-        {"of another model": 1},
-    )
-    assert set(read["of an earlier segline"].table.values) == judged
-
-
-def test_nothing_to_read_is_one_clear_error(plain, tmp_path):
-    with pytest.raises(UserError, match="logs in a bucket are not read; copy them"):
-        request_log.read(["gs://logs/pets"], plain, Which())
-    with pytest.raises(UserError, match="there is no file or folder"):
-        request_log.read([str(tmp_path / "missing")], plain, Which())
-    (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(UserError, match="neither JSON lines .* nor pictures"):
-        request_log.read([str(tmp_path)], plain, Which())
