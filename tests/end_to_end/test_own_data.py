@@ -53,12 +53,17 @@ def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(new_workp
     assert "pictures can't be used" in refused.stderr + refused.stdout
     made = place.call("segline", "init", "cars", "--leave-out")
     assert made.returncode == 0 and "3.jpg" in made.stdout
+    left_out = (place.folder / "cars-leave-out.txt").read_text()
+    assert sorted(left_out.splitlines()) == ["3.jpg", "<u>5.jpg"]
+    assert place.call("segline", "config", "check", "cars.yaml").returncode == 0
     config = {
         **SMALL,
         "SEGLINE_CONFIG": "cars.yaml",
         "SEGLINE__DATASET__DATA_DIR": "tfds",
+        "SEGLINE__DATASET__LEAVE_OUT": "null",  # as if they had gone bad since
+        "SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION": "0.5",
     }
-    stopped = place.run(**config, SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION="0.01")
+    stopped = place.run(**config | {"SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION": "0.01"})
     assert stopped.returncode == 1 and "Traceback" not in stopped.stdout
     assert "examples of split" in stopped.stdout and "max_fraction allows 1.0%" in stopped.stdout
     assert "5.jpg: the mask is 7x7, the image" in stopped.stdout
