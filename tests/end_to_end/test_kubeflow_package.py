@@ -6,6 +6,7 @@ real MariaDB server and the artifacts on a shared folder.
 
 import getpass
 import platform
+import shutil
 import threading
 import time
 
@@ -56,10 +57,12 @@ def secrets(owner):
 
 
 @pytest.fixture(scope="module")
-def cluster(new_workplace, mariadb_server):
+def cluster(new_workplace, small_preset, mariadb_server):
     """A workplace whose config is for a cluster, and its compiled package."""
     place = new_workplace("kubeflow")
     config = yaml.safe_load((place.folder / "tiny.yaml").read_text())
+    preset = shutil.copytree(small_preset, place.folder / "volume" / "preset")
+    config["trainer"]["encoder"]["preset"] = str(preset)
     config["dataset"]["data_dir"] = str(place.folder / "volume" / "tfds")
     config["run"] = {
         "root": str(place.folder / "volume" / "runs"),
