@@ -7,7 +7,7 @@ import os
 
 import tensorflow as tf
 
-from components.common.export_files import is_export
+from components.common.export_files import is_export, sha256_of
 
 # In the metadata of Parquet files of `segline predict --beam`: the digest of the model that made
 # them, and whether it was asked for mirror images too (`true` or `false`).
@@ -21,13 +21,15 @@ def digest_of(path: str) -> str:
     """SHA-256 of what a model is made of.
 
     Args:
-      path: a SavedModel, in a bucket too, or an export's file.
+      path: a SavedModel, in a bucket too, or an export's file on a disk.
 
     Raises:
-      tf.errors.OpError: it can't be read.
+      tf.errors.OpError, OSError: it can't be read.
     """
+    if is_export(path):
+        return sha256_of(path)
     digest = hashlib.sha256()
-    for file in [path] if is_export(path) else [os.path.join(path, name) for name in _TOLD_BY]:
-        with tf.io.gfile.GFile(file, "rb") as opened:
-            digest.update(hashlib.sha256(opened.read()).digest())
+    for name in _TOLD_BY:
+        with tf.io.gfile.GFile(os.path.join(path, name), "rb") as file:
+            digest.update(hashlib.sha256(file.read()).digest())
     return digest.hexdigest()

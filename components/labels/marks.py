@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import os
 from collections.abc import Collection, Mapping, Sequence
 
 from components.common import schema
-from components.common.errors import UserError
+from components.common.whole_files import write_whole
 from components.example_gen.leave_out import LEAVE_OUT, is_yes, key_of, read_rows
 from components.labels.folds import Scored
 
@@ -127,17 +128,13 @@ def write(rows: Sequence[Mark], path: str) -> None:
     Raises:
       UserError: it can't be written.
     """
-    partial = f"{path}.partial"
-    try:
-        with open(partial, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(_COLUMNS)
-            for row in rows:
-                told = (row.example_id, row.split, row.score)
-                writer.writerow([_word(row.leave_out), *told, _word(row.suggested)])
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}") from error
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(_COLUMNS)
+    for row in rows:
+        told = (row.example_id, row.split, row.score)
+        writer.writerow([_word(row.leave_out), *told, _word(row.suggested)])
+    write_whole(path, table.getvalue())
 
 
 def _word(said: bool | None) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from tfx.utils import io_utils
 
+from components.common import file_locks
 from components.common.errors import UserError
 from components.pusher import rollout, server_files
 from components.pusher.places import ASIDE, LABELLED, PLACES, SIGHT, find, shown, versions
@@ -46,7 +47,7 @@ def locked(folder: str) -> Iterator[None]:
     above = os.access(os.path.dirname(folder), os.W_OK)
     path = f"{folder}.lock" if above else os.path.join(folder, ".lock")
     with open(path, "a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        file_locks.take(file, fcntl.LOCK_EX)
         yield
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import statistics
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +19,7 @@ from components.datasets import vanishing
 from components.datasets.answers import Answers
 from components.datasets.survey import Survey, survey
 from components.example_gen.config import BadExamplesConfig
+from pipeline.commands.common import write
 from pipeline.commands.config_text import IMAGE_SIDE, config_text, proposed_fit, share_text
 from pipeline.config.loading import load_config
 
@@ -94,7 +95,7 @@ def init(console: Console, questions: Questions, out: str | None, force: bool) -
         )
     leave_out = f"{os.path.splitext(path)[0]}-leave-out.txt" if questions.leave_out else None
     if leave_out and found.unusable:
-        _write_list(leave_out, found.unusable)
+        write(leave_out, "".join(f"{name}\n" for name in found.unusable))
     else:
         leave_out = None
     _write(path, config_text(name, found, classes, comments, leave_out))
@@ -111,14 +112,6 @@ def init(console: Console, questions: Questions, out: str | None, force: bool) -
         markup=False,
     )
     return path
-
-
-def _write_list(path: str, names: Iterable[str]) -> None:
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.writelines(f"{name}\n" for name in names)
-    except OSError as error:
-        raise UserError(f"--out: {path} can't be written: {error.strerror}") from error
 
 
 def _write(path: str, text: str) -> None:

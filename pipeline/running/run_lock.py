@@ -8,10 +8,10 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import TextIO
 
 from ml_metadata import MetadataStore
 
+from components.common import file_locks
 from components.common.errors import UserError
 from pipeline.metadata.lease import lease
 
@@ -81,7 +81,7 @@ def _held(path: str, kind: int, holder: str, wait: bool) -> Iterator[None]:
     """A lock on a file, which then says who has it (a shared one does not)."""
     told = False
     with open(path, "a+", encoding="utf-8") as file:
-        while not _taken(file, kind):
+        while not file_locks.take(file, kind | fcntl.LOCK_NB):
             file.seek(0)
             other = file.read().strip() or "unknown"
             if not wait:
@@ -98,16 +98,3 @@ def _held(path: str, kind: int, holder: str, wait: bool) -> Iterator[None]:
             file.write(holder)
             file.flush()
         yield
-
-
-def _taken(file: TextIO, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise UserError(
-            f"{file.name} can't be locked ({error.strerror}): two runs could write to the same "
-            "files. Mount the volume with locks (NFS: version 4, without nolock)."
-        ) from error
-    return True

@@ -1,9 +1,11 @@
 """The table of a check, called again and again while people change it and runs read it."""
 
 import csv
+import os
 import unicodedata
 
 import pytest
+import tensorflow as tf
 
 from components.common.errors import UserError
 from components.example_gen.leave_out import read_leave_out
@@ -99,10 +101,12 @@ def test_a_mac_that_writes_the_table_changes_no_id(path):
 def test_a_table_that_cant_be_written_is_left_as_it_was(path, monkeypatch):
     check(path, ranking("a", "b"), 1)
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, f"{path}; No space left on device")
 
-    monkeypatch.setattr(marks, "_word", full)
+    monkeypatch.setattr(tf.io.gfile, "rename", full)
     with pytest.raises(UserError, match="can't be written: No space left"):
         check(path, ranking("b", "a"), 1)
+    monkeypatch.undo()
     assert read_leave_out(path) == {"a"}
+    assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
