@@ -10,6 +10,7 @@ import logging
 import os
 from typing import Any
 
+import tensorflow as tf
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_metadata.proto.v0 import anomalies_pb2
@@ -122,9 +123,9 @@ def read_drift(uri: str) -> list[str]:
     lines = []
     for split in schema.SPLITS:
         path = _anomalies_file(uri, split)
-        if not os.path.exists(path):  # there was nothing to compare with
+        if not tf.io.gfile.exists(path):  # there was nothing to compare with
             continue
-        with open(path, "rb") as file:
+        with tf.io.gfile.GFile(path, "rb") as file:
             anomalies = anomalies_pb2.Anomalies.FromString(file.read())
         for info in anomalies.anomaly_info.values():
             name = ".".join(info.path.step)
@@ -134,7 +135,7 @@ def read_drift(uri: str) -> list[str]:
 
 def has_baseline(uri: str) -> bool:
     """Whether there was data to compare with."""
-    return any(os.path.exists(_anomalies_file(uri, split)) for split in schema.SPLITS)
+    return any(tf.io.gfile.exists(_anomalies_file(uri, split)) for split in schema.SPLITS)
 
 
 def _anomalies_file(uri: str, split: str) -> str:

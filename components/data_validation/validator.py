@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components import ExampleValidator
@@ -47,7 +48,8 @@ class Executor(tfx_executor.Executor):
 
 def read_anomalies(split_uri: str) -> anomalies_pb2.Anomalies:
     """Reads the anomalies of one split from its folder."""
-    with open(os.path.join(split_uri, tfx_executor.DEFAULT_FILE_NAME), "rb") as file:
+    path = os.path.join(split_uri, tfx_executor.DEFAULT_FILE_NAME)
+    with tf.io.gfile.GFile(path, "rb") as file:
         return anomalies_pb2.Anomalies.FromString(file.read())
 
 

@@ -96,8 +96,10 @@ def test_what_is_far_away_is_named(before, tmp_path, caplog):
     # Within a distance that is large enough, it is not.
     assert compare(tmp_path, now, before, "stop", max_divergence=0.9)[0] == []
     other = statistics_of(tmp_path / "other", leaf=0.7, seed=2)
-    lines, _ = compare(tmp_path, other, before)
+    lines, anomalies = compare(tmp_path, other, before)
     assert {line.split(": ")[1] for line in lines} == {"share_leaf", "share_soil"}
+    assert drift.read_drift(f"file://{anomalies.uri}") == lines  # read as a bucket is
+    assert drift.has_baseline(f"file://{anomalies.uri}")
 
 
 def test_it_stops_the_run_where_the_config_says_so(before, tmp_path):
