@@ -72,10 +72,7 @@ def _find_leaks(splits: dict[str, quarantine.Outcome], config: DatasetConfig) ->
     Raises:
       UserError: there are too many.
     """
-    pairs = {
-        split: list(zip(outcome.good, outcome.hashes, strict=True))
-        for split, outcome in splits.items()
-    }
+    pairs = {split: _with_hashes(outcome) for split, outcome in splits.items()}
     found = []
     for split in (schema.VALIDATION, schema.TEST):
         part = leaks.find_leaks(split, pairs[split], pairs[schema.TRAIN], config.leaks.distance)
@@ -90,6 +87,10 @@ def _find_leaks(splits: dict[str, quarantine.Outcome], config: DatasetConfig) ->
         found += part
     leaks.check(found, {split: len(pairs[split]) for split in pairs}, config.leaks)
     return found
+
+
+def _with_hashes(outcome: quarantine.Outcome) -> list[tuple[str, str]]:
+    return list(zip(outcome.good, outcome.hashes, strict=True))
 
 
 def _tell_left_out(splits: dict[str, quarantine.Outcome], config: DatasetConfig) -> None:
@@ -176,6 +177,8 @@ class Executor(beam_engine.EngineExecutor):
             artifact.set_string_custom_property(rounds.COUNTS, json.dumps(counts_by_round))
         found = _find_leaks(splits, config)
         leaks.write_leaks(artifact.uri, found)
+        train = _with_hashes(splits[schema.TRAIN])
+        leaks.write_alike(artifact.uri, leaks.find_alike(train, config.leaks.distance))
         for split, outcome in splits.items():
             if outcome.set_aside:
                 _LOG.warning(

@@ -1,4 +1,4 @@
-"""Pictures that the model learns from and is judged by: the same ones, or nearly.
+"""Pictures that are the same, or nearly: learned from and judged by, or learned from twice.
 
 Pictures are compared by a perceptual hash of 64 bits (pHash: Zauner 2010, "Implementation and
 Benchmarking of Perceptual Image Hash Functions"): recompressed and resized copies differ in a
@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
+import scipy.sparse.csgraph
 import tensorflow as tf
 
 from components.common import readable, schema
@@ -23,6 +25,7 @@ from components.common.errors import UserError, listed
 from components.example_gen.config import LeaksConfig
 
 LEAKS_FILE = "leaks.json"  # in the examples' artifact
+_ALIKE_FILE = "alike.json"
 _LOW = 8  # of the lowest frequencies, in each direction
 _BITS = _LOW**2
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in JPEG
@@ -77,6 +80,39 @@ def _digest(small: np.ndarray) -> str:
     return hashlib.blake2b(small.tobytes(), digest_size=_BITS // 8).hexdigest()
 
 
+class _Nearby:
+    """Finds, among some hashes, those that are at most so many bits from another.
+
+    Hashes at most d bits apart agree in at least one of d + 1 parts, so that only pictures
+    that share a part are compared: the time does not grow with the product of the splits.
+
+    Args:
+      values: the hashes, as numbers.
+      distance: most bits that may differ.
+    """
+
+    def __init__(self, values: Sequence[int], distance: int) -> None:
+        edges = np.linspace(0, _BITS, distance + 2).astype(int).tolist()
+        self._parts = list(itertools.pairwise(edges))
+        self._values = values
+        self._distance = distance
+        self._by_part: dict[tuple[int, int], list[int]] = {}
+        for index, value in enumerate(values):
+            for key in self._keys(value):
+                self._by_part.setdefault(key, []).append(index)
+
+    def __call__(self, value: int) -> list[tuple[int, int]]:
+        """Distance and index of each that is near enough, the nearest first."""
+        shared = {index for key in self._keys(value) for index in self._by_part.get(key, ())}
+        found = sorted(((value ^ self._values[index]).bit_count(), index) for index in shared)
+        return [(bits, index) for bits, index in found if bits <= self._distance]
+
+    def _keys(self, value: int) -> list[tuple[int, int]]:
+        return [
+            (at, value >> low & (1 << high - low) - 1) for at, (low, high) in enumerate(self._parts)
+        ]
+
+
 def find_leaks(
     split: str,
     examples: Sequence[tuple[str, str]],
@@ -84,9 +120,6 @@ def find_leaks(
     distance: int,
 ) -> list[Leak]:
     """Finds the pictures of a split that are in the training split too.
-
-    Hashes at most d bits apart agree in at least one of d + 1 parts, so that only pictures
-    that share a part are compared: the time does not grow with the product of the splits.
 
     Args:
       split: name of the split.
@@ -97,30 +130,39 @@ def find_leaks(
     Returns:
       The nearest training picture for each that has one, in order.
     """
-    edges = np.linspace(0, _BITS, distance + 2).astype(int)
-    parts = list(zip(edges[:-1], edges[1:], strict=True))
-
-    def keys(value: int) -> list[tuple[int, int]]:
-        return [
-            (at, value >> int(low) & (1 << int(high - low)) - 1)
-            for at, (low, high) in enumerate(parts)
-        ]
-
-    values = [int(text, 16) for _, text in train]
-    by_part: dict[tuple[int, int], list[int]] = {}
-    for index, value in enumerate(values):
-        for key in keys(value):
-            by_part.setdefault(key, []).append(index)
+    nearby = _Nearby([int(text, 16) for _, text in train], distance)
     leaks = []
     for example_id, text in examples:
-        value = int(text, 16)
-        near = {index for key in keys(value) for index in by_part.get(key, ())}
-        found = min(
-            (((value ^ values[index]).bit_count(), index) for index in near), default=(_BITS, 0)
-        )
-        if found[0] <= distance:
-            leaks.append(Leak(split, example_id, train[found[1]][0], found[0]))
+        if near := nearby(int(text, 16)):
+            bits, index = near[0]
+            leaks.append(Leak(split, example_id, train[index][0], bits))
     return leaks
+
+
+def find_alike(examples: Sequence[tuple[str, str]], distance: int) -> list[list[str]]:
+    """Groups the pictures of a split that are the same, or nearly.
+
+    Args:
+      examples: its (id, hash) pairs.
+      distance: most bits that may differ between a picture and another of its group; those of
+        a group hang together, though its ends may be further apart.
+
+    Returns:
+      Ids of each group of two and more, in order.
+    """
+    by_hash: dict[int, list[str]] = {}
+    for example_id, text in examples:
+        by_hash.setdefault(int(text, 16), []).append(example_id)
+    values = list(by_hash)
+    nearby = _Nearby(values, distance)
+    pairs = [(at, index) for at, value in enumerate(values) for _, index in nearby(value)]
+    rows, columns = np.array(pairs, int).reshape(-1, 2).T
+    edges = scipy.sparse.coo_array((np.ones(len(pairs)), (rows, columns)), [len(values)] * 2)
+    groups: dict[int, list[str]] = {}
+    labels = scipy.sparse.csgraph.connected_components(edges)[1] if values else []
+    for ids, label in zip(by_hash.values(), labels, strict=True):
+        groups.setdefault(int(label), []).extend(ids)
+    return [ids for ids in groups.values() if len(ids) > 1]
 
 
 def check(leaks: Sequence[Leak], counts: dict[str, int], config: LeaksConfig) -> None:
@@ -161,3 +203,18 @@ def read_leaks(artifact_uri: str) -> list[Leak]:
         return []
     with tf.io.gfile.GFile(path) as file:
         return [Leak(**leak) for leak in json.load(file)]
+
+
+def write_alike(artifact_uri: str, groups: Sequence[Sequence[str]]) -> None:
+    """Writes the training split's groups of `find_alike` into the examples' artifact."""
+    with tf.io.gfile.GFile(os.path.join(artifact_uri, _ALIKE_FILE), "w") as file:
+        json.dump(groups, file, indent=1)
+
+
+def read_alike(artifact_uri: str) -> list[list[str]]:
+    """Reads them back; empty where an older segline wrote the examples."""
+    path = os.path.join(artifact_uri, _ALIKE_FILE)
+    if not tf.io.gfile.exists(path):
+        return []
+    with tf.io.gfile.GFile(path) as file:
+        return json.load(file)

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -39,6 +39,7 @@ class Training:
       transform_graph: folder of the Transform step's output.
       custom_config: the Trainer's settings.
       hyperparameters: what a Tuner has found; None: there was none.
+      alike: ids of each group of training pictures that are the same, or nearly.
     """
 
     train_files: Sequence[str]
@@ -46,6 +47,7 @@ class Training:
     transform_graph: str
     custom_config: dict[str, Any]
     hyperparameters: dict[str, Any] | None = None
+    alike: Sequence[Sequence[str]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,8 @@ def score_out_of_fold(
     Raises:
       UserError: there are fewer pictures than folds.
     """
-    folds = assign([name for name, _ in read_records(training.train_files)], count)
+    ids = [name for name, _ in read_records(training.train_files)]
+    folds = assign(ids, count, training.alike)
     found: list[Scored] = []
     for number in range(count):
         folder = os.path.join(work, f"fold-{number + 1}")
@@ -118,16 +121,37 @@ def score_out_of_fold(
     return found
 
 
-def assign(ids: Sequence[str], count: int) -> dict[str, int]:
+def assign(ids: Iterable[str], count: int, alike: Sequence[Sequence[str]]) -> dict[str, int]:
     """Example's id -> number of its fold; folds of equal size, the same at every call.
+
+    Args:
+      ids: of the examples.
+      count: of folds.
+      alike: ids of each group whose examples lie in one fold, unless it is larger than a fold.
 
     Raises:
       UserError: there are fewer examples than folds.
     """
-    ordered = sorted(set(ids), key=lambda name: (hashlib.sha256(name.encode()).digest(), name))
-    if len(ordered) < count:
-        raise UserError(f"--folds: {count} are more than the {len(ordered)} training pictures")
-    return {name: at % count for at, name in enumerate(ordered)}
+    alone = set(ids)
+    if len(alone) < count:
+        raise UserError(f"--folds: {count} are more than the {len(alone)} training pictures")
+    largest = len(alone) // count
+    groups = [group for group in map(sorted, alike) if len(group) <= largest]
+    alone.difference_update(*groups)
+    ordered = sorted([*groups, *([name] for name in alone)], key=_by_chance)
+    ordered.sort(key=len, reverse=True)  # what is left over evens the folds' sizes out
+    folds: dict[str, int] = {}
+    sizes = [0] * count
+    for group in ordered:
+        smallest = sizes.index(min(sizes))
+        sizes[smallest] += len(group)
+        folds |= dict.fromkeys(group, smallest)
+    return folds
+
+
+def _by_chance(group: Sequence[str]) -> tuple[bytes, str]:
+    """An order of groups that nothing in the data has a part in."""
+    return hashlib.sha256(group[0].encode()).digest(), group[0]
 
 
 def _score_fold(

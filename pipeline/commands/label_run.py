@@ -12,6 +12,7 @@ from tfx.utils import json_utils, path_utils
 from components.common import schema
 from components.common.errors import UserError
 from components.common.examples import split_files
+from components.example_gen.leaks import read_alike
 from components.example_gen.leave_out import read_leave_out
 from components.labels import marks
 from components.labels.folds import Training
@@ -82,6 +83,7 @@ def training_of(run: Run) -> tuple[Training, str]:
         graph.uri,
         json_utils.loads(told),
         _found(run),
+        read_alike(_output(run, "TfdsExampleGen", "examples").uri),
     )
     return training, model
 

@@ -10,6 +10,7 @@ from components.common import schema
 from components.datasets.config import FolderConfig
 from components.datasets.sources.mask_source import mask_source
 from components.datasets.synthetic_pets import draw_pet
+from components.example_gen import leaks
 from components.labels import folds
 
 COUNTS = {"train": 128, "validation": 16, "test": 24}
@@ -28,7 +29,12 @@ def checked(first_run, run, tmp_path_factory):
     out = tmp_path_factory.mktemp("check")
     (examples,) = first_run.outputs("TfdsExampleGen/examples")[:1]
     files = sorted(map(str, examples.glob("Split-train/*")))
-    numbers = folds.assign([name for name, _ in folds.read_records(files)], 2)
+    ids = [name for name, _ in folds.read_records(files)]
+    apart = folds.assign(ids, 2, [])
+    alike = [[next(name for name in ids if apart[name] == fold) for fold in (0, 1)]]
+    numbers = folds.assign(ids, 2, alike)
+    assert numbers != apart
+    leaks.write_alike(str(examples), alike)  # had they not been drawn, each by itself
     model = str(first_run.outputs("Trainer/model")[0] / "Format-Serving")
     before = [
         {"example_id": name, "split": "train", "score": 0.125, "model": model}

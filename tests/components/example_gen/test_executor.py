@@ -290,8 +290,25 @@ def test_ids_that_are_paths_write_nothing_outside_the_artifact(
         path for path in tmp_path.rglob("*") if path.is_file() and folder not in path.parents
     ]
     assert not outside and not os.path.exists("/tmp/segline_evil")
-    allowed = {"Split-train", "Split-validation", "Split-test", "quarantine", "leaks.json"}
+    allowed = {"Split-train", "Split-validation", "Split-test", "quarantine"}
+    allowed |= {"leaks.json", "alike.json"}
     assert {path.name for path in folder.iterdir()} <= allowed
+
+
+def test_pictures_that_are_trained_on_twice_are_kept_as_a_group(
+    make_dataset, encode_picture, config, pet_classes, tmp_path
+):
+    drawn = [synthetic_pets.draw_pet(seed) for seed in (0, 1, 1, 1, 1, 2)]
+    pairs = [(encode_picture(image, "JPEG"), encode_picture(mask)) for image, mask, *_ in drawn]
+    changed = {"name": "doubles", "data_dir": make_dataset("doubles", pairs)}
+    generate(config.model_copy(update=changed), pet_classes, tmp_path)
+    pictures = {}
+    for one in read(tmp_path, "train"):
+        name = one[schema.EXAMPLE_ID].bytes_list.value[0].decode()
+        pictures.setdefault(one[schema.IMAGE].bytes_list.value[0], []).append(name)
+    expected = [sorted(names) for names in pictures.values() if len(names) > 1]
+    assert len(expected) == 1
+    assert [sorted(names) for names in leaks.read_alike(str(tmp_path))] == expected
 
 
 def ids_of(folder, split):

@@ -86,6 +86,38 @@ def test_none_is_missed_against_comparing_all(distance):
     assert found == expected and expected
 
 
+@pytest.mark.parametrize("distance", [0, 3])
+def test_groups_are_those_of_comparing_all(distance):
+    """Against a walk from picture to picture; one of a chain is near its neighbours alone."""
+    rng = np.random.default_rng(distance)
+    values = [int(value) for value in rng.integers(0, 2**63, 40)]
+    for value in values[:6]:
+        bits = rng.permutation(64)
+        for length in range(1, 4):  # a chain, two bits a link
+            changed = [1 << int(bit) for bit in bits[: 2 * length]]
+            values.append(value ^ sum(changed))
+    values += values[:3]
+    examples = [(f"p{at}", f"{values[at]:016x}") for at in rng.permutation(len(values))]
+    left, expected = dict(examples), set()
+    while left:
+        group = [next(iter(left))]
+        for name in group:
+            near = [
+                other
+                for other, text in left.items()
+                if (int(text, 16) ^ int(dict(examples)[name], 16)).bit_count() <= distance
+            ]
+            group += [other for other in near if other not in group]
+            for other in near:
+                del left[other]
+        if len(group) > 1:
+            expected.add(frozenset(group))
+    found = leaks.find_alike(examples, distance)
+    assert {frozenset(group) for group in found} == expected
+    assert max(map(len, found)) == (2 if distance == 0 else 5)
+    assert leaks.find_alike([], distance) == []
+
+
 def test_the_limit():
     found = [leaks.Leak("test", f"a{i}", f"b{i}", i % 2) for i in range(30)]
     counts = {"validation": 10, "test": 100}
@@ -107,3 +139,6 @@ def test_they_are_kept(tmp_path):
     leaks.write_leaks(str(tmp_path), found)
     assert leaks.read_leaks(str(tmp_path)) == found
     assert leaks.read_leaks(str(tmp_path / "nowhere")) == []
+    leaks.write_alike(str(tmp_path), [["a", "b"]])
+    assert leaks.read_alike(str(tmp_path)) == [["a", "b"]]
+    assert leaks.read_alike(str(tmp_path / "nowhere")) == []

@@ -48,3 +48,22 @@ def test_no_model_scores_what_it_was_trained_on_and_each_label_is_scored_once(
     assert sorted(one.example_id for one in scored) == sorted(names)
     sizes = [len(own) for own in judged.values()]
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_pictures_that_are_alike_lie_in_one_fold():
+    names = [f"picture {number}" for number in range(23)]
+    alike = [["picture 1", "picture 20", "picture 7"], ["picture 3", "picture 2"]]
+    by_chance = folds.assign(names, 4, [])
+    found = folds.assign(reversed(names), 4, alike)
+    assert len({by_chance[name] for name in alike[0]}) > 1
+    assert all(len({found[name] for name in group}) == 1 for group in alike)
+    sizes = [list(found.values()).count(fold) for fold in range(4)]
+    assert sorted(sizes) == [5, 6, 6, 6] and found.keys() == set(names)
+
+
+def test_a_group_that_is_larger_than_a_fold_is_cut():
+    """The frames of one film: in one fold, its model would have next to nothing to learn from."""
+    names = [f"frame {number}" for number in range(12)]
+    assert folds.assign(names, 3, [names[:5]]) == folds.assign(names, 3, [])
+    whole = folds.assign(names, 3, [names[:4]])
+    assert len({whole[name] for name in names[:4]}) == 1
