@@ -25,14 +25,16 @@ from components.common import file_tree, picture_formats
 from components.common.bands import BandsConfig
 from components.common.exported_model import Segmenter, open_model
 from components.common.model_digest import FLIP_KEY, MODEL_KEY, digest_of
+from components.common.picture_formats import ModelPicture
 from components.common.picture_settings import PictureSettings
 from components.common.served_model import Prediction
 
 FORMATS = ("parquet", "tfrecord")
 _FILE_PREFIX = "predictions"
 _AT_A_TIME = 256
+_TOLD = ("error", "notes")  # columns that are told at the end
 
-Keyed = tuple[str, bytes | str]  # id of a picture, and its content or an error
+Keyed = tuple[str, ModelPicture | str]  # id of a picture, and its content or an error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +58,15 @@ class Results:
       rows: how many there are.
       failed: how many of them have an error.
       errors: picture and error of the first of those.
+      noted: how many have notes.
+      notes: picture and notes of the first of those.
     """
 
     rows: int
     failed: int
     errors: tuple[tuple[str, str], ...]
+    noted: int
+    notes: tuple[tuple[str, str], ...]
 
 
 class FindPictures(beam.PTransform):
@@ -171,12 +177,14 @@ class SegmentationHandler(ModelHandler[Keyed, dict[str, Any], Segmenter]):
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[dict[str, Any]]:
         """Rows for a batch, in its order."""
-        good = [content for _, content in batch if isinstance(content, bytes)]
+        good = [content.encoded for _, content in batch if isinstance(content, ModelPicture)]
         predictions = iter(model.predict_each(good))
         names = model.classes.names
         for key, content in batch:
-            found = next(predictions) if isinstance(content, bytes) else content
-            yield _row(key, found, names)
+            if isinstance(content, ModelPicture):
+                yield _row(key, next(predictions), names) | {"notes": told_notes(content.notes)}
+            else:
+                yield _row(key, content, names)
 
 
 class WriteRows(beam.PTransform):
@@ -227,42 +235,49 @@ def find_results(folder: str) -> list[str]:
     return [found.path for found in filesystems.FileSystems.match([pattern])[0].metadata_list]
 
 
-def read_results(folder: str, kind: str, most_errors: int) -> Results:
+def read_results(folder: str, kind: str, most: int) -> Results:
     """Reads what `WriteRows` wrote.
 
     Args:
       folder: where the files are.
       kind: `parquet` or `tfrecord`.
-      most_errors: how many of those that have an error are named.
+      most: how many of those that have an error, or notes, are named.
     """
-    rows = failed = 0
-    errors: list[tuple[str, str]] = []
-    read = _parquet_errors if kind == "parquet" else _record_errors
+    rows = 0
+    counts = dict.fromkeys(_TOLD, 0)
+    first: dict[str, list[tuple[str, str]]] = {key: [] for key in _TOLD}
+    read = _from_parquet if kind == "parquet" else _from_records
     for path in find_results(folder):
-        for count, bad in read(path):
-            rows += count
-            failed += len(bad)
-            errors += bad[: most_errors - len(errors)]
-    return Results(rows, failed, tuple(errors))
+        for some in read(path):
+            rows += len(some["picture"])
+            for key in _TOLD:
+                told = [(p, t) for p, t in zip(some["picture"], some[key], strict=True) if t]
+                counts[key] += len(told)
+                first[key] += told[: most - len(first[key])]
+    errors, notes = (tuple(first[key]) for key in _TOLD)
+    return Results(rows, counts["error"], errors, counts["notes"], notes)
 
 
-def _parquet_errors(path: str) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    """The number of rows, and picture and error of the bad ones, some rows at a time."""
+def told_notes(notes: Sequence[str]) -> str | None:
+    """Notes as a row has them."""
+    return "; ".join(notes) or None
+
+
+def _from_parquet(path: str) -> Iterator[dict[str, list[str]]]:
+    """Pictures, errors and notes, some rows at a time; null or empty where there are none."""
     with filesystems.FileSystems.open(path) as file:
         rows = pq.ParquetFile(file)
         if not rows.num_row_groups:  # without one, some versions of pyarrow can't iterate
             return
-        for batch in rows.iter_batches(columns=["picture", "error"]):
-            bad = batch.filter(batch.column("error").is_valid())
-            yield len(batch), [(one["picture"], one["error"]) for one in bad.to_pylist()]
+        for batch in rows.iter_batches(columns=["picture", *_TOLD]):
+            yield batch.to_pydict()
 
 
-def _record_errors(path: str) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    wanted = {key: tf.io.FixedLenFeature([], tf.string, "") for key in ("picture", "error")}
+def _from_records(path: str) -> Iterator[dict[str, list[str]]]:
+    wanted = {key: tf.io.FixedLenFeature([], tf.string, "") for key in ("picture", *_TOLD)}
     for records in tf.data.TFRecordDataset(path, "GZIP").batch(_AT_A_TIME):
         found = tf.io.parse_example(records, wanted)
-        pairs = zip(found["picture"].numpy(), found["error"].numpy(), strict=True)
-        yield len(records), [(name.decode(), error.decode()) for name, error in pairs if error]
+        yield {key: [one.decode() for one in value.numpy()] for key, value in found.items()}
 
 
 def arrow_schema(class_names: Sequence[str]) -> pa.Schema:
@@ -276,6 +291,7 @@ def arrow_schema(class_names: Sequence[str]) -> pa.Schema:
             *((f"share_{name}", pa.float32()) for name in class_names),
             ("mask_png", pa.binary()),
             ("mask_path", pa.string()),  # of rasters, whose masks are files of their own
+            ("notes", pa.string()),  # what was decided that the file does not say
             ("error", pa.string()),
         ]
     )
@@ -323,7 +339,7 @@ def _read(path: str, settings: PictureSettings, bands: BandsConfig | None) -> Ke
     name = file_tree.readable(path)
     try:
         with filesystems.FileSystems.open(path) as file:
-            return name, picture_formats.for_model(file.read(), settings, bands).encoded
+            return name, picture_formats.for_model(file.read(), settings, bands)
     except OSError as error:
         return name, str(error) or type(error).__name__
 

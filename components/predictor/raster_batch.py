@@ -84,12 +84,14 @@ class Plan:
       output: path of its mask, relative, without its ending (`_mask.tif`).
       pieces: how many there are.
       error: why it can't be segmented.
+      notes: what was decided that the file does not say.
     """
 
     path: str
     output: str
     pieces: int = 0
     error: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class PredictFiles(beam.PTransform):
@@ -147,7 +149,7 @@ class PredictFiles(beam.PTransform):
                 "done": segmented,
             }
             | "Together" >> beam.CoGroupByKey()
-            | "Assemble" >> beam.Map(_assembled, self._names, self._out or "")
+            | "Assemble" >> beam.Map(_assembled, self._names, self._bands, self._out or "")
         )
         return (pictures, rasters) | "All" >> beam.Flatten()
 
@@ -203,15 +205,16 @@ def _planned(
             told = "it is a raster, whose mask is a file: --out must be a folder on a disk"
             yield Plan(path, own, error=told), []
             continue
+        notes: list[str] = []
         try:
             with opened(path) as source:
-                reader = RasterReader(source, settings, bands, [])
+                reader = RasterReader(source, settings, bands, notes)
                 spans = list(pieces_of(fit, source.height, source.width, bands))
         except OSError as error:
             yield Plan(path, own, error=str(error)), []
             continue
         pieces = [Piece(path, index, *both, reader.settings) for index, both in enumerate(spans)]
-        yield Plan(path, own, len(pieces)), pieces
+        yield Plan(path, own, len(pieces), notes=tuple(notes)), pieces
 
 
 def _segmented(model: Segmenter, piece: Piece, aside: str) -> SegmentedPiece:
@@ -227,7 +230,10 @@ def _segmented(model: Segmenter, piece: Piece, aside: str) -> SegmentedPiece:
 
 
 def _assembled(
-    raster: tuple[str, dict[str, Iterable[Any]]], class_names: Sequence[str], out: str
+    raster: tuple[str, dict[str, Iterable[Any]]],
+    class_names: Sequence[str],
+    bands: BandsConfig | None,
+    out: str,
 ) -> dict[str, Any]:
     """Writes a raster's mask, and gives its row."""
     path, found = raster
@@ -241,7 +247,8 @@ def _assembled(
         return row
     mask = os.path.join(out, f"{plan.output}_mask.tif")
     try:
-        row |= _write_mask(path, [done[number] for number in range(plan.pieces)], class_names, mask)
+        pieces = [done[number] for number in range(plan.pieces)]
+        row |= _write_mask(plan, pieces, class_names, bands, mask)
     except OSError as error:
         row["error"] = str(error)
     return row
@@ -259,13 +266,18 @@ def _error(plan: Plan | None, done: dict[int, SegmentedPiece]) -> str | None:
 
 
 def _write_mask(
-    path: str, pieces: Sequence[SegmentedPiece], class_names: Sequence[str], mask: str
+    plan: Plan,
+    pieces: Sequence[SegmentedPiece],
+    class_names: Sequence[str],
+    bands: BandsConfig | None,
+    mask: str,
 ) -> dict[str, Any]:
     """Copies pieces into one GeoTIFF, piece by piece; gives the row's numbers."""
     # An attempt of its own, on the same disk, where an assembly that is done twice leaves it.
     part = os.path.join(os.path.dirname(pieces[0].file), f"{uuid.uuid4().hex}.tif")
     counts, sure = np.zeros(len(class_names), np.int64), 0.0
-    with opened(path) as source:
+    notes = [*plan.notes]
+    with opened(plan.path) as source:
         with mask_target(part, source, len(class_names)) as write:
             for done in pieces:
                 with np.load(done.file) as content:
@@ -275,9 +287,13 @@ def _write_mask(
                 sure += done.confidence * int(own.sum())
                 write(found, done.piece.rows, done.piece.columns)
         size = {"width": source.width, "height": source.height}
+        if without := source.width * source.height - int(counts.sum()):
+            reader = RasterReader(source, pieces[0].piece.settings, bands, [])
+            notes.append(reader.no_data_note(without))
     os.makedirs(os.path.dirname(mask), exist_ok=True)
     os.replace(part, mask)
     total = max(int(counts.sum()), 1)
     shares = np.asarray(counts / total, np.float32).tolist()
     named = {f"share_{name}": share for name, share in zip(class_names, shares, strict=True)}
-    return {**size, **named, "confidence": sure / total, "mask_path": mask}
+    told = {"confidence": sure / total, "mask_path": mask, "notes": batch.told_notes(notes)}
+    return {**size, **named, **told}

@@ -19,10 +19,11 @@ from components.common.errors import UserError
 from pipeline.config.loading import PipelineConfig
 
 if TYPE_CHECKING:
+    from components.predictor.batch import Keyed
     from components.predictor.files import Row, WantedObjects
 
 _MOST_ROWS = 40
-_MOST_NAMED = 5  # of millions that could not be predicted
+_MOST_NAMED = 5  # of millions that could not be predicted, or have notes
 
 
 def predict(
@@ -221,6 +222,10 @@ def predict_with_beam(
             f"✗ … and {found.failed - len(found.errors)} more, whose rows have an `error`",
             style="red",
         )
+    for picture, notes in found.notes:
+        console.print(f"! {picture}: {notes}", markup=False, soft_wrap=True)
+    if found.noted > len(found.notes):
+        console.print(f"! … and {found.noted - len(found.notes)} more, whose rows have `notes`")
     console.print(
         f"{found.rows - found.failed} of {found.rows} predicted with {model.path}\n"
         f"masks and class shares in {out}/predictions-*",
@@ -246,10 +251,11 @@ def _aside(out: str) -> Iterator[str]:
 
 
 def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[], int]]:
-    """A Beam transform that reads (id, encoded picture) of a split, and what counts them."""
+    """A Beam transform that reads the pictures of a split, and what counts them."""
     import apache_beam as beam
     import tensorflow_datasets as tfds
 
+    from components.common.picture_formats import ModelPicture
     from components.example_gen.band_features import (
         encoded_picture,
         is_of_numbers,
@@ -285,12 +291,12 @@ def _split_reader(config: PipelineConfig, split: str) -> tuple[Any, Callable[[],
     bands = config.dataset.bands
     of_numbers = is_of_numbers(builder.info.features[image])
 
-    def pair(element: dict) -> tuple[str, bytes | str]:
+    def pair(element: dict) -> Keyed:
         name, content = element[key].numpy().decode(), element[image].numpy()
         if bands is None:
-            return name, content
+            return name, ModelPicture(content)
         try:
-            return name, picture_of_bands(content, bands, of_numbers)
+            return name, ModelPicture(picture_of_bands(content, bands, of_numbers))
         except OSError as error:
             return name, str(error)
 

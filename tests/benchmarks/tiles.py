@@ -8,7 +8,8 @@ runs/tiles_example), and prints
   the whole scene at once, with the roads' IoU of both;
 - the time of a sliding window by that of its network alone on the same windows, interleaved,
   as the median of ratios;
-- the peak memory of `segline predict` on rasters of these sides, each in a process of its own.
+- the peak memory of `segline predict` on rasters of these sides, each in a process of its own;
+- that of the served model, asked with one picture of these sides, as far as a request may go.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def main() -> None:
     print_time(options.run_dir, options.rounds)
     for side in options.sides:
         print_memory(options.run_dir, side)
+    for side in options.sides:
+        print_served_memory(options.run_dir, side)
 
 
 def build(run_dir: str, size: tuple[int, int] | None = None):
@@ -169,16 +172,47 @@ def print_memory(run_dir: str, side: int) -> None:
                     height, width = min(1000, side - top), min(1000, side - left)
                     file.write(part[:, :height, :width], window=Window(left, top, width, height))
         command = [str(Path(sys.executable).parent / "segline"), "predict", path]
-        command += ["--model", run_dir, "--out", f"{folder}/out"]
-        start = time.monotonic()
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        print(
-            f"segline predict on {side}x{side}: at most {used.ru_maxrss / 1024:,.0f} MB, "
-            f"{time.monotonic() - start:.0f} s"
+        print_used(
+            f"segline predict on {side}x{side}",
+            [*command, "--model", run_dir, "--out", f"{folder}/out"],
         )
+
+
+def print_served_memory(run_dir: str, side: int) -> None:
+    """Peak of the SavedModel that answers for one picture."""
+    import numpy as np
+    from PIL import Image
+
+    ask = """
+import pathlib, sys
+import tensorflow as tf
+served = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+((_, name),) = served.structured_input_signature[1].items()
+try:
+    served(**{name.name: tf.constant([pathlib.Path(sys.argv[2]).read_bytes()])})
+except tf.errors.InvalidArgumentError as error:
+    sys.exit(error.message)
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        ((scene, _),) = scenes(1, 1000)
+        times = -(-side // 1000)
+        whole = np.tile(scene, (times, times, 1))[:side, :side]
+        Image.MAX_IMAGE_PIXELS = None
+        Image.fromarray(whole).save(f"{folder}/scene.jpg", quality=60)
+        del whole
+        model = finished_run.artifact(run_dir, "Trainer", "model") + "/Format-Serving"
+        command = [sys.executable, "-c", ask, model, f"{folder}/scene.jpg"]
+        print_used(f"the served model on {side}x{side}", command)
+
+
+def print_used(what: str, command: list[str]) -> None:
+    """Peak memory and time of a process."""
+    start = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    spent = f"at most {used.ru_maxrss / 1024:,.0f} MB, {time.monotonic() - start:.0f} s"
+    print(f"{what}: {'refused' if process.returncode else spent}")
 
 
 if __name__ == "__main__":

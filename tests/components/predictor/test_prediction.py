@@ -18,6 +18,7 @@ import pyproj
 import pytest
 import shapely
 import tensorflow as tf
+import tifffile
 import yaml
 from geotiffs import PLACE, write_raster
 from lossy_engine import losing
@@ -260,6 +261,35 @@ def test_beam_gives_the_same_masks_and_loses_nothing(
         assert (row["height"], row["width"]) == mask.shape
         assert row["share_light"] == pytest.approx(mask.mean(), abs=1e-6)
         assert row["error"] is None
+
+
+@pytest.mark.parametrize("kind", ["parquet", "tfrecord"])
+def test_beam_tells_what_was_decided_as_the_others_do(serving_folder, tmp_path, capsys, kind):
+    """Of 16 bits nothing says which values are black and white; of two pages one is taken."""
+    rng = np.random.default_rng(0)
+    for number in range(7):
+        pages = rng.integers(0, 3000, (1 + number % 2, 9, 12)).astype(np.uint16)
+        tifffile.imwrite(tmp_path / f"deep{number}.tif", pages)
+    Image.fromarray(np.full((9, 12, 3), 200, np.uint8)).save(tmp_path / "plain.png")
+    assert call("predict", "--model", serving_folder, tmp_path, "--out", tmp_path / "alone") == 0
+    with open(tmp_path / "alone/predictions.csv", newline="") as file:
+        expected = {row["picture"]: row["notes"] for row in csv.DictReader(file)}
+    assert sum(map(bool, expected.values())) == 7
+    capsys.readouterr()
+    out = tmp_path / "beam"
+    pictures = [tmp_path / Path(name).name for name in expected]
+    given = ["predict", "--beam", "--model", serving_folder, *pictures, "--out", out]
+    assert call(*given, "--format", kind) == 0
+    if kind == "parquet":
+        found = {row["picture"]: row["notes"] or "" for row in parquet_rows(out)}
+        assert found == expected
+    shown = capsys.readouterr().out
+    told = [line for line in shown.splitlines() if line.startswith("! ")]
+    assert told[-1] == "! … and 2 more, whose rows have `notes`" and len(told) == 6
+    for line in told[:-1]:
+        name, notes = line.removeprefix("! ").split(": ", 1)
+        assert notes == expected[name]
+    assert "8 of 8 predicted" in shown
 
 
 @pytest.mark.parametrize("which", range(2))

@@ -98,6 +98,7 @@ def assert_the_same(row, model, path, tmp_path):
     assert row["confidence"] == pytest.approx(alone.confidence, rel=1e-6)
     assert row["share_light"] == pytest.approx(alone.shares[1], abs=1e-6)
     assert row["mask_png"] is None
+    assert row["notes"] == ("; ".join(alone.notes) or None)
 
 
 @pytest.mark.parametrize("piece", [100, 2048])
@@ -105,8 +106,15 @@ def test_rasters_and_pictures_together(windows_model, folder, tmp_path, monkeypa
     monkeypatch.setattr(raster_pieces, "_PIECE", piece)
     out = folder / "out"  # among the pictures: masks are no pictures
     assert call(windows_model, folder, out) == 1
-    assert "5 of 8 predicted" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "5 of 8 predicted" in shown
     rows = rows_of(out)
+    for name, told in {
+        "first.tif": "count as no data",
+        "below/deep.tif": "taken as 12 bits (0 to 4095)",
+    }.items():
+        assert told in rows[str(folder / name)]["notes"]
+        assert f"! {folder / name}: {rows[str(folder / name)]['notes']}\n" in shown
     good = {"first.tif", "first.tiff", "below/deep.tif"}
     for name in good:
         assert_the_same(rows[str(folder / name)], windows_model, str(folder / name), tmp_path)
