@@ -15,7 +15,9 @@ runs/tiles_example), and prints
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -208,11 +210,16 @@ except tf.errors.InvalidArgumentError as error:
 def print_used(what: str, command: list[str]) -> None:
     """Peak memory and time of a process."""
     start = time.monotonic()
+    # Not `ru_maxrss`: a child's begins with its parent's, and this one has written a raster.
+    peak = 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    spent = f"at most {used.ru_maxrss / 1024:,.0f} MB, {time.monotonic() - start:.0f} s"
-    print(f"{what}: {'refused' if process.returncode else spent}")
+        while process.poll() is None:
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                peak = max([peak, *map(int, re.findall(r"VmHWM:\s+(\d+) kB", status))])
+            time.sleep(0.1)
+    spent = f"at most {peak / 1024:,.0f} MB, {time.monotonic() - start:.0f} s"
+    print(f"{what}: {'refused' if process.returncode else spent}", flush=True)
 
 
 if __name__ == "__main__":
