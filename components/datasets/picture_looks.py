@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -137,7 +138,7 @@ class PictureLooks:
                 grey = _like(image.convert("L"), mask)
             if grey is None:
                 return
-            fits[way] = edge_agreement(grey, mask)
+            fits[way] = edge_agreement(steepness(grey), mask)
         if fits["upright"] != fits["as_stored"]:
             self.votes[max(fits, key=lambda way: fits[way])] += 1
 
@@ -152,21 +153,38 @@ def _like(image: Image.Image, mask: np.ndarray) -> np.ndarray | None:
     return np.asarray(image, np.float32)
 
 
-def edge_agreement(picture: np.ndarray, mask: np.ndarray) -> float:
-    """How much steeper a picture is along its mask's edges than elsewhere; 1: no more.
+def steepness(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much a picture changes from each pixel to the next.
 
     Args:
       picture: float [height, width] or [height, width, channels]: colours differ where any
         channel does, as blue from a green of the same brightness.
+
+    Returns:
+      float [height - 1, width], downwards; float [height, width - 1], to the right.
+    """
+    # Channel by channel: NumPy's maximum over a last axis of three is many times slower.
+    channels = np.ascontiguousarray(np.moveaxis(np.atleast_3d(picture), -1, 0))
+    down, right = (
+        functools.reduce(np.maximum, (np.abs(np.diff(one, axis=axis)) for one in channels))
+        for axis in (0, 1)
+    )
+    return down, right
+
+
+def edge_agreement(steps: tuple[np.ndarray, np.ndarray], mask: np.ndarray) -> float:
+    """How much steeper a picture is along its mask's edges than elsewhere; 1: no more.
+
+    Args:
+      steps: `steepness` of the picture.
       mask: values, [height, width].
     """
-    channels = picture.reshape(*mask.shape, -1)
     ratios = []
-    for axis in (0, 1):
-        steps = np.abs(np.diff(channels, axis=axis)).max(axis=-1)
-        edges = np.diff(mask.astype(np.int64), axis=axis) != 0
+    for step, edges in zip(
+        steps, (mask[1:] != mask[:-1], mask[:, 1:] != mask[:, :-1]), strict=True
+    ):
         if edges.any() and not edges.all():
-            ratios.append(float((steps[edges].mean() + 1) / (steps[~edges].mean() + 1)))
+            ratios.append(float((step[edges].mean() + 1) / (step[~edges].mean() + 1)))
     return float(np.mean(ratios)) if ratios else 1.0
 
 

@@ -15,7 +15,7 @@ from components.common.bands import BandsConfig, shown
 from components.common.examples import bytes_of
 from components.common.picture_fit import Fit, WholeFit
 from components.datasets import vanishing
-from components.datasets.picture_looks import edge_agreement
+from components.datasets.picture_looks import edge_agreement, steepness
 from components.predictor.overlay import overlay_image
 from components.reporter import images
 
@@ -222,11 +222,11 @@ def _doubts(picture: np.ndarray, indices: np.ndarray) -> tuple[str, ...]:
         return ("its mask is all of one class",)
     step = -(-max(indices.shape) // _MOST_SIDE)  # areas keep their edges in a smaller copy
     indices, picture = indices[::step, ::step], picture[::step, ::step]
-    colors = picture.astype(np.float32)
-    fit = edge_agreement(colors, indices)
+    steps = steepness(picture.astype(np.float32))
+    fit = edge_agreement(steps, indices)
     reasons = []
     turned = {
-        how: edge_agreement(colors, indices[::rows, ::columns])
+        how: edge_agreement(steps, indices[::rows, ::columns])
         for how, (rows, columns) in _TURNS.items()
     }
     best = max(turned, key=lambda how: turned[how])

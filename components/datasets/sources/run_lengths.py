@@ -18,7 +18,7 @@ from components.common import file_tree, picture_formats
 from components.common.errors import UserError
 from components.datasets.config import FolderConfig
 from components.datasets.pairs import Matched, Pair, list_files
-from components.datasets.picture_looks import edge_agreement
+from components.datasets.picture_looks import edge_agreement, steepness
 from components.datasets.sources import annotated, shapes
 
 RUN_COLUMNS = ("encodedpixels", "rle_mask", "rle", "annotation", "segmentation", "encoded_pixels")
@@ -124,7 +124,7 @@ def _by_edges(path: str, things: Sequence[str]) -> list[str]:
         for runs in things:
             height, width = mask.shape
             mask |= shapes.starts_and_lengths(runs, height, width, 0, by_rows)
-        fits.append(edge_agreement(grey, mask))
+        fits.append(edge_agreement(steepness(grey), mask))
     return [] if fits[0] == fits[1] else [_WAYS[fits[1] > fits[0]]]
 
 
