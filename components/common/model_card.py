@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -12,6 +12,24 @@ from components.common import schema
 
 _FOLDER = "assets.extra"  # left alone by TensorFlow and its servers
 _FILE = "segline.json"
+_OLDER = {"max_megabytes": 64, "max_megapixels": 100}  # limits of models whose card has none
+
+
+class RequestLimits(NamedTuple):
+    """What a model takes in one request.
+
+    Attributes:
+      max_megabytes: of all pictures together, in 10^6 bytes.
+      max_megapixels: of each picture, in 10^6 pixels.
+    """
+
+    max_megabytes: int
+    max_megapixels: int
+
+
+def limits_of(card: dict[str, Any]) -> RequestLimits:
+    """As a model's card has them; the defaults where an earlier segline has left one out."""
+    return RequestLimits(**{name: int(card.get(name) or _OLDER[name]) for name in _OLDER})
 
 
 def write_card(folder: str, classes: schema.ClassTable, description: dict[str, Any]) -> None:

@@ -159,4 +159,5 @@ def export_model(
         archive.add_endpoint(name, function, input_signature=[spec])
     archive.write_out(folder, verbose=False)
 
-    write_card(folder, classes, {**card, "max_megapixels": limits.max_megapixels})
+    accepted = limits.model_dump(include={"max_megabytes", "max_megapixels"})
+    write_card(folder, classes, {**card, **accepted})

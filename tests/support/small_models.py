@@ -66,7 +66,7 @@ def untrained(seed=1):
         return unet.build_unet(2, SIZE, config.encoder, config.decoder)
 
 
-def save(model, folder, fit=None, telemetry=False):
+def save(model, folder, fit=None, telemetry=False, serving=None):
     """Exports it as the Trainer does; gives the folder's path."""
     fit = fit or PictureFit(image_size=SIZE)
     card = {
@@ -75,7 +75,7 @@ def save(model, folder, fit=None, telemetry=False):
         "tiles": fit.tiles.model_dump() if fit.fit == "tiles" else None,
         "pictures": {},
     }
-    serving = ServingConfig(telemetry=telemetry)
+    serving = serving or ServingConfig(telemetry=telemetry)
     export_model(model, Transform(fit), CLASSES, str(folder), card, serving, fit)
     return str(folder)
 

@@ -2,7 +2,7 @@ import pytest
 import tensorflow as tf
 
 from components.common.errors import UserError
-from components.common.model_card import read_card, write_card
+from components.common.model_card import limits_of, read_card, write_card
 from components.common.schema import ClassTable
 from components.common.served_model import ServedModel, find_model, latest_version
 
@@ -54,3 +54,11 @@ def test_the_card_keeps_classes_in_order_and_the_rest(tmp_path):
     assert card["image_size"] == [32, 64]
     with pytest.raises(ValueError, match="nowhere.*segline.json can't be read"):
         read_card(str(tmp_path / "nowhere"))
+
+
+def test_the_limits_of_a_request_are_in_the_card_or_the_defaults(tmp_path):
+    """Cards of earlier models lack one, or both."""
+    write_card(str(tmp_path), CLASSES, {"max_megabytes": 7, "max_megapixels": 5})
+    assert limits_of(read_card(str(tmp_path))) == (7, 5)
+    assert limits_of({"max_megapixels": 5}) == (64, 5)
+    assert limits_of({}) == (64, 100)
