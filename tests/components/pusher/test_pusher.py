@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -77,16 +76,19 @@ PUSH = "import sys; from components.pusher import component; component.push(*sys
 
 
 @pytest.mark.slow
-def test_a_push_that_is_killed_leaves_nothing_in_sight(tmp_path):
+def test_a_push_that_is_killed_leaves_nothing_in_sight(tmp_path, fork_server):
     """Killed when some of its files are there; the next one cleans up and is whole."""
     source, serving = model(tmp_path / "model", files=400, size=300_000), tmp_path / "serving"
     component.push(str(model(tmp_path / "first")), str(serving), "6")
-    process = subprocess.Popen([sys.executable, "-c", PUSH, str(source), str(serving), "7"])
+    script = tmp_path / "push.py"
+    script.write_text(PUSH)
+    command = [sys.executable, str(script), str(source), str(serving), "7"]
+    process = fork_server.start(command, tmp_path, dict(os.environ), merged=True)
     partial = serving / ".partial-7" / "variables"
     while process.poll() is None and not (partial.is_dir() and len(os.listdir(partial)) > 5):
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     assert process.returncode == -signal.SIGKILL and len(os.listdir(partial)) < 400
     assert sorted(name for name in os.listdir(serving) if name.isdigit()) == ["6"]
     assert latest_version(str(serving)) == str(serving / "6")

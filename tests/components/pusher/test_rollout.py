@@ -3,7 +3,6 @@
 import itertools
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -263,13 +262,20 @@ for turn in range(15):
 
 
 @pytest.mark.slow
-def test_changes_and_pushes_of_several_processes_are_one_after_the_other(source, tmp_path):
-    serving = tmp_path / "serving"
+def test_changes_and_pushes_of_several_processes_are_one_after_the_other(
+    source, tmp_path, fork_server
+):
+    serving, script = tmp_path / "serving", tmp_path / "change.py"
+    script.write_text(PROMOTE)
     push(source, serving, "1001")
     push(source, serving, "1002", "canary")
-    call = [sys.executable, "-c", PROMOTE, str(serving)]
-    processes = [subprocess.Popen([*call, kind, source]) for kind in ("push", "promote", "push")]
-    assert [process.wait() for process in processes] == [0, 0, 0]
+    call = [sys.executable, str(script), str(serving)]
+    processes = [
+        fork_server.start([*call, kind, source], tmp_path, dict(os.environ), merged=True)
+        for kind in ("push", "promote", "push")
+    ]
+    told = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], told
     changes = rollout.read(str(serving)).changes
     assert [change.number for change in changes] == list(range(1, len(changes) + 1))
     pushed = [change.version for change in changes if change.action == "push"]
