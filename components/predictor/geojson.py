@@ -43,7 +43,7 @@ def write_picture_objects(
     Raises:
       OSError: it can't be written.
     """
-    return _write(find_connected([mask], class_indices), None, class_names, path)
+    return _write(find_connected([mask], class_indices), None, class_names, path, [])
 
 
 def write_raster_objects(
@@ -63,20 +63,21 @@ def write_raster_objects(
       class_indices: of the classes that are looked for.
       class_names: of all classes, by index.
       path: of the file.
-      notes: where the raster has no place, this is added.
+      notes: where the raster has no place, or an object is left out for it lies where the
+        raster's coordinate system has none, this is added.
 
     Returns:
-      How many there are, by class.
+      How many there are in the file, by class.
 
     Raises:
-      OSError: the mask can't be read, the file not written, or an object lies where the raster's
-        coordinate system has no place.
+      OSError: the mask can't be read, or the file not written.
     """
     import rasterio
 
     with rasterio.open(mask_path) as mask:
         place = _placement(mask, notes)
-        return _write(find_connected(_strips(mask), class_indices), place, class_names, path)
+        objects = find_connected(_strips(mask), class_indices)
+        return _write(objects, place, class_names, path, notes)
 
 
 def _placement(mask: rasterio.DatasetReader, notes: list[str]) -> Placement | None:
@@ -112,8 +113,10 @@ def _write(
     place: Placement | None,
     class_names: Sequence[str],
     path: str,
+    notes: list[str],
 ) -> Counter[int]:
     counts: Counter[int] = Counter()
+    nowhere = 0
     root, ending = os.path.splitext(path)
     part = f"{root}.partial{ending}"
     head = {"type": "FeatureCollection", "description": f"coordinates: {_PLACES}"}
@@ -124,6 +127,9 @@ def _write(
             # One object a line: never all of them in memory.
             file.write(json.dumps(head)[:-1] + ', "features": [')
             for one, geometry, metres in _placed(objects, place):
+                if geometry is None:
+                    nowhere += 1
+                    continue
                 feature = _feature(one, geometry, metres, class_names)
                 file.write((",\n" if counts else "\n") + json.dumps(feature, ensure_ascii=False))
                 counts[one.class_index] += 1
@@ -132,21 +138,26 @@ def _write(
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(part)
+    if nowhere:
+        notes.append(f"objects left out, for a part has no longitude and latitude: {nowhere:,}")
     return counts
 
 
 def _placed(
     objects: Iterable[ConnectedObject], place: Placement | None
-) -> Iterator[tuple[ConnectedObject, dict[str, Any], float | None]]:
-    """Objects with their geometries, and their square metres where they have a place."""
+) -> Iterator[tuple[ConnectedObject, dict[str, Any] | None, float | None]]:
+    """Objects with their geometries, and their square metres where they have a place.
+
+    Without a geometry those of which a part has no longitude and latitude.
+    """
     for batch in _batches(objects):
         found = outlines(batch)
         if place is None:
             for one, polygons in zip(batch, found, strict=True):
                 yield one, geometry_of(polygons), None
             continue
-        for one, (geometry, area) in zip(batch, place.geometries(found), strict=True):
-            yield one, geometry, area
+        for one, placed in zip(batch, place.geometries(found), strict=True):
+            yield one, *(placed or (None, None))
 
 
 def _batches(objects: Iterable[ConnectedObject]) -> Iterator[list[ConnectedObject]]:

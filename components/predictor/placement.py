@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     import rasterio
 
 _LONGEST = 64  # pixels of a side: what is straight in a raster is not so in degrees
+_TURN = 90  # degrees of longitude that a side may go on: beyond 180 it may go either way
 _BENT = 0.1  # pixels by which it may be off
 _DISTORTED = 0.01  # share by which a projection's square metres may be off
 _FRACTION = 200  # of a pixel, to which coordinates are rounded
+_EXACT = 12  # decimals of degrees
 _EARTH = 6_371_000  # its radius in metres
 _DEGREE = _EARTH * math.pi / 180
 
@@ -43,28 +45,31 @@ class Placement:
         # RFC 7946's coordinate system, in its order: longitude, latitude.
         self._degrees = CRS.from_user_input("OGC:CRS84")
         self._equal_area = CRS.from_user_input("+proj=cea +datum=WGS84")
-        middle = np.array([[source.width / 2, source.height / 2]])
-        try:
-            ((_, latitude),) = self._warped(self._located(middle))
-        except OSError as error:
-            raise OSError("its coordinate system has no longitude and latitude") from error
-        pixel = middle + [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]
-        on_earth = self._on_earth([[self._warped(self._located(pixel))]])
-        self._flat: float | None = None  # square metres of a pixel, where they hold
-        if self._system.is_projected and self._by_points is None:
+        self._longest = 1
+        spots = self._in_degrees([[[ring]] for ring in _pixels_of(source.height, source.width)])
+        middle = spots[0]
+        if middle is None:
+            raise OSError("its coordinate system has no longitude and latitude")
+        known = [spot for spot in spots if spot]
+        areas = [self._on_earth(_parted(spot, _EXACT)) for spot in known]
+        self._flat: float | None = None  # square metres of a pixel, where they hold everywhere
+        if self._system.is_projected and self._by_points is None and len(known) == len(spots):
             _, metres = self._system.linear_units_factor
             flat = abs(self._transform.determinant) * metres**2
-            self._flat = flat if abs(flat / on_earth - 1) < _DISTORTED else None
-        side = math.sqrt(on_earth)
-        self._decimals = max(0, math.ceil(math.log10(_FRACTION * _DEGREE / side)))
+            holds = all(abs(area - flat) < _DISTORTED * flat for area in areas)
+            self._flat = flat if holds else None
+        smallest, largest = (math.sqrt(one) for one in (min(filter(None, areas)), max(areas)))
+        self._decimals = max(0, math.ceil(math.log10(_FRACTION * _DEGREE / smallest)))
         # A parallel's distance from the straight line between two of its points.
+        latitude = middle[0][0][:, 1].mean()
         steep = math.tan(math.radians(min(abs(latitude), 89.999))) + 1e-6
-        straight = math.sqrt(8 * _EARTH * _BENT / side / steep)
-        self._longest = min(_LONGEST, max(1, int(straight)))
+        straight = math.sqrt(8 * _EARTH * _BENT / largest / steep)
+        widest = max(_width(ring) for (polygon,) in known for ring in polygon)
+        self._longest = max(1, int(min(_LONGEST, straight, _TURN / widest)))
 
     def geometries(
         self, objects: Sequence[Sequence[Polygon]]
-    ) -> Iterator[tuple[dict[str, Any], float]]:
+    ) -> Iterator[tuple[dict[str, Any], float] | None]:
         """GeoJSON geometries, and their areas.
 
         Args:
@@ -73,28 +78,40 @@ class Placement:
         Yields:
           Polygon or MultiPolygon as RFC 7946 wants it, cut where it crosses 180°; and square
           metres: the coordinate system's own where these are what they are called, or else those
-          on the ellipsoid.
-
-        Raises:
-          OSError: some of them have no longitude and latitude.
+          on the ellipsoid. None: some of it has no longitude and latitude.
         """
-        rings = [ring for polygons in objects for polygon in polygons for ring in polygon]
-        found = iter(self._in_degrees(rings))
-        for polygons in objects:
-            degrees = [[next(found) for _ in polygon] for polygon in polygons]
-            if any(crosses(ring) for polygon in degrees for ring in polygon):
-                degrees = [part for polygon in degrees for part in cut(polygon, self._decimals)]
+        for polygons, degrees in zip(objects, self._in_degrees(objects), strict=True):
+            if degrees is None:
+                yield None
+                continue
+            degrees = _parted(degrees, self._decimals)
             if self._flat is None:
                 area = self._on_earth(degrees)
             else:
                 area = self._flat * sum(map(_area_of, polygons))
             yield geometry_of(degrees, self._decimals), area
 
-    def _in_degrees(self, rings: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """All at once: PROJ takes up to 0.1 s to find out how a datum is brought to another."""
-        rings = [_with_short_sides(ring, self._longest) for ring in rings]
-        points = self._warped(self._located(np.concatenate(rings)))
-        return np.split(points, np.cumsum([len(ring) for ring in rings])[:-1])
+    def _in_degrees(self, objects: Sequence[Sequence[Polygon]]) -> list[list[Polygon] | None]:
+        """Their polygons in longitude and latitude; None: some of one's points have none.
+
+        All at once: PROJ takes up to 0.1 s to find out how a datum is brought to another. It
+        does not say which points it can't bring, so that these are looked for by halves.
+        """
+        rings = [
+            _with_short_sides(ring, self._longest)
+            for polygons in objects
+            for polygon in polygons
+            for ring in polygon
+        ]
+        try:
+            points = self._warped(self._located(np.concatenate(rings)))
+        except OSError:
+            if len(objects) == 1:
+                return [None]
+            half = len(objects) // 2
+            return self._in_degrees(objects[:half]) + self._in_degrees(objects[half:])
+        found = iter(np.split(points, np.cumsum([len(ring) for ring in rings])[:-1]))
+        return [[[next(found) for _ in polygon] for polygon in polygons] for polygons in objects]
 
     def _on_earth(self, degrees: Sequence[Polygon]) -> float:
         """Square metres on the ellipsoid, by a projection that keeps areas."""
@@ -123,8 +140,9 @@ class Placement:
         except Exception as error:  # GDAL's errors are of classes that rasterio keeps for itself
             raise OSError(f"its places can't be told: {error}") from error
         if not np.isfinite(found).all():
-            raise OSError("some of its objects are where its coordinate system has no place")
-        return found
+            raise OSError("its coordinate system has no place there")
+        # Grids whose pixels have their middles on whole degrees go half a one beyond the poles.
+        return np.clip(found, (-np.inf, -90), (np.inf, 90))
 
 
 def geometry_of(polygons: Sequence[Polygon], decimals: int | None = None) -> dict[str, Any]:
@@ -145,6 +163,25 @@ def geometry_of(polygons: Sequence[Polygon], decimals: int | None = None) -> dic
     if len(parts) == 1:
         return {"type": "Polygon", "coordinates": parts[0]}
     return {"type": "MultiPolygon", "coordinates": parts}
+
+
+def _parted(polygons: list[Polygon], decimals: int) -> list[Polygon]:
+    """In parts where they cross 180° of longitude."""
+    if any(crosses(ring) for polygon in polygons for ring in polygon):
+        return [part for polygon in polygons for part in cut(polygon, decimals)]
+    return polygons
+
+
+def _pixels_of(height: int, width: int) -> list[np.ndarray]:
+    """Outlines of the pixels in the middle, at the corners and at the middles of the edges."""
+    pixel = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])
+    spots = [(x, y) for y in (0.5, 0, 1) for x in (0.5, 0, 1)]
+    return [pixel + (x * (width - 1), y * (height - 1)) for x, y in spots]
+
+
+def _width(ring: np.ndarray) -> float:
+    """Degrees of longitude from its westernmost to its easternmost point."""
+    return float(np.ptp(np.unwrap(ring[:, 0], period=360)))
 
 
 def _area_of(polygon: Polygon) -> float:

@@ -138,7 +138,7 @@ class RasterReader:
         height, width = self._source.height, self._source.width
         scale = min(1.0, _OVERVIEW / max(height, width))
         shape = max(1, round(height * scale)), max(1, round(width * scale))
-        pixels, _ = self._read(out_shape=shape)
+        pixels, _ = self._read(out_shape=shape, within=True)
         return shown(pixels, self._deep) if self._deep else pixels
 
     def no_data_note(self, count: int) -> str:
@@ -157,8 +157,14 @@ class RasterReader:
             )
         return f"{told}, as the file's nodata value or mask says"
 
-    def _read(self, **how: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels as the model knows them, [height, width, channels], and where there is data."""
+    def _read(self, within: bool = False, **how: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels as the model knows them, [height, width, channels], and where there is data.
+
+        Args:
+          within: bring values to the range that is known: a file's own reduced pictures go beyond
+            it where they were made with splines.
+          **how: rasterio's: which part, or how much reduced.
+        """
         pixels = np.moveaxis(self._source.read(self._bands, **how), 0, -1)
         there = self._there(**how)
         if not there.all():
@@ -167,6 +173,8 @@ class RasterReader:
             pixels = np.where(there[..., np.newaxis], pixels, np.asarray(fill, pixels.dtype))
         if self._deep:
             return of_depth(pixels, self._deep), there
+        if within and self.settings.value_range:
+            pixels = np.clip(pixels, *self.settings.value_range).astype(pixels.dtype)
         pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
         narrow = to_8_bits(pixels, self.settings, [])
         return np.asarray(Image.fromarray(narrow).convert("RGB")), there

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -37,7 +37,7 @@ class RasterResult:
       shares: share of the pixels, by class; of those that have data.
       confidence: mean probability of the winning class.
       mask: path of the GeoTIFF with class indices; 255 where there is no data.
-      overlay: path of the reduced picture with the mask over it.
+      overlay: path of the reduced picture with the mask over it; empty where there is none.
       objects: how many were found, by class index.
       notes: what was decided that the file does not say.
     """
@@ -76,6 +76,7 @@ def predict_raster(
 
     The mask has the raster's coordinate system and transform. Memory is that of a piece: of
     a model that sees windows each piece is asked for what the whole would give, pixel by pixel.
+    Once the mask is complete it is kept: where objects or overlay can't be made, a note says why.
 
     Args:
       model: the model.
@@ -85,7 +86,7 @@ def predict_raster(
 
     Raises:
       OSError: rasterio is not installed, the raster can't be read, its bands or values are not
-        what the model takes, or the results can't be written.
+        what the model takes, or the mask can't be written.
     """
     os.makedirs(os.path.dirname(base) or ".", exist_ok=True)
     mask, overlay = f"{base}_mask.tif", f"{base}_overlay.jpg"
@@ -103,23 +104,35 @@ def predict_raster(
                     counts += own
                     sure += confidence * int(own.sum())
                     write(found, rows, columns)
+            os.replace(part, mask)
             objects: Mapping[int, int] = {}
             if object_classes:
-                objects_path = f"{base}{OBJECTS_ENDING}"
-                objects = write_raster_objects(
-                    part, object_classes, model.classes.names, objects_path, notes
-                )
-            _write_overlay(reader, part, overlay, len(model.classes))
+                with _noted("its objects can't be told", notes):
+                    objects = write_raster_objects(
+                        mask, object_classes, model.classes.names, f"{base}{OBJECTS_ENDING}", notes
+                    )
+            made = ""
+            with _noted("its overlay can't be made", notes):
+                _write_overlay(reader, mask, overlay, len(model.classes))
+                made = overlay
             size = source.width, source.height
             if without := size[0] * size[1] - int(counts.sum()):
                 notes.append(reader.no_data_note(without))
-        os.replace(part, mask)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(part)
     total = max(int(counts.sum()), 1)
     shares = tuple(np.round(counts / total, 6).tolist())
-    return RasterResult(size, shares, sure / total, mask, overlay, objects, tuple(notes))
+    return RasterResult(size, shares, sure / total, mask, made, objects, tuple(notes))
+
+
+@contextlib.contextmanager
+def _noted(what: str, notes: list[str]) -> Iterator[None]:
+    """Has an OSError become a note."""
+    try:
+        yield
+    except OSError as error:
+        notes.append(f"{what}: {error}")
 
 
 def _write_overlay(reader: RasterReader, mask_path: str, path: str, num_classes: int) -> None:

@@ -173,12 +173,57 @@ def test_what_crosses_the_antimeridian_is_cut_there(tmp_path, crs, transform, si
     assert crossing
 
 
+@pytest.mark.parametrize("degrees", [2, 3, 5, 10])
+def test_a_long_side_of_coarse_pixels_goes_the_way_it_goes(tmp_path, degrees):
+    """Half a turn and more in few pixels: the object is no two strips on the other side."""
+    place = {"crs": "EPSG:4326", "transform": Affine(degrees, 0, -180, 0, -degrees, 90)}
+    mask = np.zeros((180 // degrees, 360 // degrees), np.uint8)
+    mask[3:6, 20 // degrees : 320 // degrees] = 1  # from -160 to 140 degrees, or a little less
+    ((feature,), _, _) = objects_of(tmp_path, mask, **place)
+    seen = rasterize([in_pixels(feature, "EPSG:4326", place["transform"])], mask.shape)
+    np.testing.assert_array_equal(seen, mask)
+    assert feature["geometry"]["type"] == "Polygon"
+
+
+def test_square_metres_of_a_projection_that_keeps_them_in_its_middle_only(tmp_path):
+    """The whole earth in Web Mercator: true at the equator, four times too many at 60 degrees."""
+    reach, side = 20037508.342789244, 1024
+    place = {
+        "crs": "EPSG:3857",
+        "transform": Affine(2 * reach / side, 0, -reach, 0, -2 * reach / side, reach),
+    }
+    mask = np.zeros((side, side), np.uint8)
+    for row in (298, 512, 900):
+        mask[row : row + 2, 500:502] = 1
+    features, _, _ = objects_of(tmp_path, mask, **place)
+    for feature in features:
+        geodesic, _ = GEOD.geometry_area_perimeter(shape(feature["geometry"]))
+        assert feature["properties"]["area_square_metres"] == pytest.approx(geodesic, rel=2e-3)
+
+
 def test_the_whole_earth_has_its_area(tmp_path):
     mask = np.ones((90, 180), np.uint8)
     place = {"crs": "EPSG:4326", "transform": Affine(2, 0, 0, 0, -2, 90)}
     ((feature,), _, _) = objects_of(tmp_path, mask, **place)
     assert feature["properties"]["area_square_metres"] == pytest.approx(510_065_621_724_000)
     assert shape(feature["geometry"]).area == pytest.approx(360 * 180)
+
+
+def test_a_grid_that_goes_half_a_pixel_beyond_the_poles_ends_there(tmp_path):
+    """As those of the weather do: the middles of its first row are the pole."""
+    mask = np.zeros((37, 72), np.uint8)
+    mask[0] = mask[10:20, 5:60] = 1
+    place = {"crs": "EPSG:4326", "transform": Affine(5, 0, -180, 0, -5, 92.5)}
+    features, notes, _ = objects_of(tmp_path, mask, **place)
+    assert not notes and len(features) == 2
+    for feature in features:
+        geometry = shape(feature["geometry"])
+        assert geometry.bounds[3] <= 90
+        radius = 6371007.2  # of the sphere that has the ellipsoid's surface
+        west, south, east, north = geometry.bounds
+        zone = np.sin(np.radians(north)) - np.sin(np.radians(south))
+        area = radius**2 * np.radians(east - west) * zone
+        assert feature["properties"]["area_square_metres"] == pytest.approx(area, rel=0.01)
 
 
 def test_a_pole_belongs_to_what_lies_around_it(tmp_path):
@@ -190,6 +235,23 @@ def test_a_pole_belongs_to_what_lies_around_it(tmp_path):
     ps = pyproj.Proj("EPSG:3031").get_factors(0, -89.9)
     area = 3600e6 / ps.areal_scale
     assert feature["properties"]["area_square_metres"] == pytest.approx(area, rel=2e-3)
+
+
+def test_what_lies_off_the_earth_is_left_out_and_counted(tmp_path):
+    """A geostationary satellite's full disk: of nine objects those in its corners."""
+    crs = "+proj=geos +h=35785831 +lon_0=0 +sweep=y +datum=WGS84"
+    transform = Affine(222000, 0, -5550000, 0, -222000, 5550000)
+    mask = np.zeros((50, 50), np.uint8)
+    for y in (2, 24, 46):
+        mask[y : y + 2, [2, 3, 24, 25, 46, 47]] = 1
+    features, notes, _ = objects_of(tmp_path, mask, crs=crs, transform=transform)
+    assert notes == ["objects left out, for a part has no longitude and latitude: 4"]
+    seen = rasterize([in_pixels(feature, crs, transform) for feature in features], mask.shape)
+    mask[np.ix_([2, 3, 46, 47], [2, 3, 46, 47])] = 0
+    np.testing.assert_array_equal(seen, mask)
+    for feature in features:
+        geodesic, _ = GEOD.geometry_area_perimeter(shape(feature["geometry"]).segmentize(0.05))
+        assert feature["properties"]["area_square_metres"] == pytest.approx(geodesic, rel=0.01)
 
 
 def test_control_points_give_a_place_too(tmp_path):

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+import tifffile
 from geotiffs import write_raster
+from PIL import Image
+from rasterio.enums import Resampling
 
 from components.common.bands import BandsConfig
 from components.common.picture_fit import PictureFit
-from components.predictor.raster_pieces import mask_target, opened, pieces_of
+from components.common.picture_settings import PictureSettings
+from components.predictor.raster_pieces import RasterReader, mask_target, opened, pieces_of
 from components.predictor.rasters import predict_raster
 
 TILES = PictureFit(image_size=(128, 128), fit="tiles")
@@ -64,3 +69,38 @@ def test_what_can_not_be_read_or_written_is_told_with_gdals_reason(model, scene,
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(OSError, match=r"^it can't be read as a raster: .*got \d+ bytes, expected"):
         predict_raster(model, str(path), str(tmp_path / "scene"))
+
+
+def test_a_files_own_reduced_pictures_may_go_beyond_the_range_of_its_values(model, tmp_path):
+    """Cubic ones overshoot at edges: the overlay is brought back into the range."""
+    blocks = np.random.default_rng(0).integers(0, 2, (1650, 150)).astype(np.uint16)
+    pixels = np.kron(blocks, np.full((2, 2), 4095, np.uint16))
+    path = write_raster(tmp_path / "scene.tif", pixels, tiled=True, compress="deflate")
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews([2], Resampling.cubic)
+    with rasterio.open(path, OVERVIEW_LEVEL=0) as reduced:
+        assert reduced.read().max() > 4095
+    found = predict_raster(model, path, str(tmp_path / "scene"))
+    assert [note for note in found.notes if "12 bits" not in note] == []
+    with Image.open(found.overlay) as overlay:
+        assert max(overlay.size) == 1600
+    np.testing.assert_array_equal(tifffile.imread(found.mask), pixels > 2047)
+    settings = PictureSettings(value_range=(0, 4095))
+    with opened(path) as source:
+        shown = RasterReader(source, settings, None, []).overview()
+    assert shown.min() == 0 and shown.max() == 255
+
+
+def test_a_mask_is_kept_where_overlay_or_objects_can_not_be_made(model, scene, tmp_path):
+    path = write_raster(tmp_path / "scene.tif", scene[..., :3])
+    for name in ("out_overlay.jpg", "out_objects.geojson"):
+        (tmp_path / name).mkdir()  # what no file can be written to
+    found = predict_raster(model, path, str(tmp_path / "out"), [1])
+    bright = scene[..., :3].mean(axis=-1) > 127.5
+    np.testing.assert_array_equal(tifffile.imread(found.mask), bright)
+    assert found.shares[1] == pytest.approx(bright.mean(), abs=1e-6) and not found.objects
+    assert found.overlay == ""
+    objects, overlay = found.notes
+    assert objects.startswith("its objects can't be told: ") and "Is a directory" in objects
+    assert overlay.startswith("its overlay can't be made: ") and "Is a directory" in overlay
+    assert not [name for name in tmp_path.iterdir() if "partial" in name.name]
