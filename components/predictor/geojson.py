@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,7 @@ def _write(
     counts: Counter[int] = Counter()
     nowhere = 0
     root, ending = os.path.splitext(path)
-    part = f"{root}.partial{ending}"
+    part = f"{root}.{uuid.uuid4().hex}{ending}"  # (another run may write here too)
     head = {"type": "FeatureCollection", "description": f"coordinates: {_PLACES}"}
     if place is None:
         head["description"] = f"coordinates: {_PIXELS}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
@@ -90,7 +91,7 @@ def predict_raster(
     """
     os.makedirs(os.path.dirname(base) or ".", exist_ok=True)
     mask, overlay = f"{base}_mask.tif", f"{base}_overlay.jpg"
-    part = f"{base}_mask.partial.tif"
+    part = f"{base}_mask.{uuid.uuid4().hex}.tif"  # (another run may write here too)
     notes: list[str] = []
     try:
         with opened(path) as source:

@@ -103,4 +103,31 @@ def test_a_mask_is_kept_where_overlay_or_objects_can_not_be_made(model, scene, t
     objects, overlay = found.notes
     assert objects.startswith("its objects can't be told: ") and "Is a directory" in objects
     assert overlay.startswith("its overlay can't be made: ") and "Is a directory" in overlay
-    assert not [name for name in tmp_path.iterdir() if "partial" in name.name]
+    names = {name.name for name in tmp_path.iterdir()}
+    assert names == {"scene.tif", "out_mask.tif", "out_overlay.jpg", "out_objects.geojson"}
+
+
+def test_two_runs_into_one_folder_do_not_write_into_each_others_files(model, scene, tmp_path):
+    """The second begins and ends while the first is in its only piece."""
+    paths = [
+        write_raster(tmp_path / f"{number}.tif", 50 * number + scene[..., :3] // 2)
+        for number in range(2)
+    ]
+    base = str(tmp_path / "out/scene")
+
+    class Interrupted:
+        def __getattr__(self, name):
+            return getattr(model, name)
+
+        def predict_each(self, batch):
+            found = predict_raster(model, paths[1], base)
+            np.testing.assert_array_equal(tifffile.imread(found.mask), light(1))
+            return model.predict_each(batch)
+
+    def light(number):
+        return (50 * number + scene[..., :3] // 2).mean(axis=-1) > 127.5
+
+    found = predict_raster(Interrupted(), paths[0], base)
+    np.testing.assert_array_equal(tifffile.imread(found.mask), light(0))
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"scene_mask.tif", "scene_overlay.jpg"}
