@@ -36,19 +36,22 @@ def match_objects(truth: np.ndarray, predicted: np.ndarray, class_index: int) ->
     """
     true, true_count = scipy.ndimage.label(truth == class_index, _TOUCHING)
     guess, guess_count = scipy.ndimage.label(predicted == class_index, _TOUCHING)
-    shared = np.zeros((true_count + 1, guess_count + 1), np.int64)
-    pairs, pixels = np.unique(
-        true.ravel().astype(np.int64) * (guess_count + 1) + guess.ravel(), return_counts=True
+    # By the pairs that overlap, not by all: of speckles there are thousands on either side.
+    both = (true > 0) & (guess > 0)
+    pairs, intersection = np.unique(
+        true[both].astype(np.int64) * (guess_count + 1) + guess[both], return_counts=True
     )
-    shared.ravel()[pairs] = pixels
-    ignored = np.bincount(guess[truth == schema.IGNORE_INDEX], minlength=guess_count + 1)[1:]
-    true_areas, guess_areas = shared[1:].sum(1), shared[:, 1:].sum(0)
-    intersection = shared[1:, 1:]
-    union = true_areas[:, None] + (guess_areas - ignored)[None] - intersection
-    overlap = intersection / np.maximum(union, 1)
+    true_of, guess_of = np.divmod(pairs, guess_count + 1)
+    true_areas = np.bincount(true.ravel(), minlength=true_count + 1)
+    guess_areas = np.bincount(guess.ravel(), minlength=guess_count + 1)
+    ignored = np.bincount(guess[truth == schema.IGNORE_INDEX], minlength=guess_count + 1)
+    union = true_areas[true_of] + (guess_areas - ignored)[guess_of] - intersection
+    overlap = intersection / union
     same = overlap > 0.5
-    invented = ~same.any(axis=0) & (ignored <= guess_areas / 2)
     found = np.count_nonzero(same)
+    invented = ignored <= guess_areas / 2
+    invented[0] = False  # what is no object
+    invented[guess_of[same]] = False
     return np.array([found, true_count - found, invented.sum(), overlap[same].sum()], np.float64)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -140,3 +141,44 @@ def test_the_evaluator_counts_them_in_every_slice(evaluate, pet_classes, baselin
             for metric, value in scores(counts, name).items():
                 assert metrics[key][metric] == pytest.approx(value, abs=1e-6), (key, metric)
     assert "objects_found_pet" not in metrics[()]
+
+
+def densely(truth, predicted, index):
+    """By tables of all true objects and all predicted ones."""
+    true, guesses = (
+        np.stack([np.zeros(mask.shape, bool), *(one == 1 for one in pieces(mask == index))])[1:]
+        for mask in (truth, predicted)
+    )
+    flat, others = (stack.reshape(len(stack), truth.size).astype(int) for stack in (true, guesses))
+    void = (truth == IGNORE).ravel().astype(int)
+    shared, ignored = flat @ others.T, others @ void
+    union = flat.sum(1)[:, None] + (others.sum(1) - ignored)[None] - shared
+    overlap = shared / np.maximum(union, 1)
+    same = overlap > 0.5
+    invented = ~same.any(0) & (ignored <= others.sum(1) / 2)
+    return [same.sum(), len(true) - same.sum(), invented.sum(), overlap[same].sum()]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 0.6, 1.0])
+def test_speckled_masks_are_counted_as_by_tables_of_all_pairs(share):
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        shape = rng.integers(1, 40, 2)
+        truth = (rng.random(shape) < share).astype(np.uint8)
+        truth[rng.random(shape) < 0.1] = IGNORE
+        kept = rng.random(shape) < 0.8
+        predicted = np.where(kept, truth == 1, rng.random(shape) < share).astype(np.uint8)
+        found, wanted = match_objects(truth, predicted, 1), densely(truth, predicted, 1)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_memory_is_that_of_the_pictures_not_of_the_objects_squared():
+    """12,000 objects on either side: the tables of all pairs had 4 GB."""
+    rng = np.random.default_rng(0)
+    truth, predicted = ((rng.random((512, 512)) < 0.06).astype(np.uint8) for _ in range(2))
+    tracemalloc.start()
+    found, missed, invented, _ = match_objects(truth, predicted, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found + missed > 10_000 and found + invented > 10_000
+    assert peak < 64 * truth.size
