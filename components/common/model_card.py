@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -25,6 +28,28 @@ class RequestLimits(NamedTuple):
 
     max_megabytes: int
     max_megapixels: int
+
+    def fitting(self, pictures: Sequence[bytes]) -> int:
+        """How many of the first pictures a request may have together."""
+        sizes = itertools.accumulate(map(len, pictures))
+        return sum(size <= self.max_megabytes * 10**6 for size in sizes)
+
+    def exceeded(self, size: int, pixels: int) -> str:
+        """Which settings a picture exceeds that is sent alone, in words; empty: none.
+
+        Args:
+          size: bytes of the encoded picture.
+          pixels: height times width.
+        """
+        told = {
+            "max_megabytes": (size, f"{size / 10**6:.1f} MB"),
+            "max_megapixels": (pixels, f"{pixels / 10**6:.1f} megapixels"),
+        }
+        return "; ".join(
+            f"{text}, trainer.serving.{name} is {limit}: {math.ceil(value / 10**6)} would do"
+            for (name, (value, text)), limit in zip(told.items(), self, strict=True)
+            if value > limit * 10**6
+        )
 
 
 def limits_of(card: dict[str, Any]) -> RequestLimits:

@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.common.bands import bands_of
-from components.common.model_card import read_card
+from components.common.model_card import limits_of, read_card
 from components.infra_validator import serving_check
 from components.infra_validator.clean_process import ServingError, probe
 from components.infra_validator.config import InfraValidatorConfig
@@ -66,7 +66,10 @@ def check_model(
         return ServingCheck((("", str(error)),), ())
     num_classes = len(card["classes"])
     bands = bands_of(card)
-    requests = serving_check.make_requests(samples, bands)
+    limits = limits_of(card)
+    if excess := serving_check.find_excess(samples, limits):
+        return ServingCheck((("", excess),), ())
+    requests = serving_check.make_requests(samples, limits, bands)
     names = tuple(request.call.name for request in requests)
     try:
         with tempfile.TemporaryDirectory(prefix="segline-serving-") as work_dir:

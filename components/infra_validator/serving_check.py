@@ -15,12 +15,15 @@ from components.common import pictures, schema
 from components.common.band_tensors import has_png
 from components.common.bands import BandsConfig, from_npy, npy_size, to_npy
 from components.common.examples import bytes_of
+from components.common.model_card import RequestLimits
 from components.common.served_model import reason_of
 from components.infra_validator.clean_process import Answer, Call
 
 BATCH = 8
 _BATCH_PIXELS = 8_000_000
+_FILLED = 0.9  # of a request at most, where pictures are cut to fit into it: they have headers too
 _OWN = "an example's own bytes, batch of 1"
+_PNG = "PNG, batch of 1"
 # Another batch size may take another kernel, whose rounding turns a pixel on an edge;
 # more so in bfloat16.
 _MOST_DIFFERENT_PIXELS = 0.01
@@ -32,15 +35,17 @@ class Samples:
 
     Attributes:
       first: serialized tf.Examples, up to BATCH.
-      largest: the one with the largest picture.
+      largest: the one with the largest picture, in pixels.
+      heaviest: the one whose picture has the most bytes.
     """
 
     first: tuple[bytes, ...]
     largest: bytes
+    heaviest: bytes
 
 
 def choose_samples(files: Sequence[str]) -> Samples:
-    """Takes the first few examples, and the largest picture of all.
+    """Takes the first few examples, and of all the largest pictures.
 
     Args:
       files: gzipped TFRecord files of one split.
@@ -50,22 +55,45 @@ def choose_samples(files: Sequence[str]) -> Samples:
     """
     examples = tf.data.TFRecordDataset(sorted(files), "GZIP")
     size = tf.io.FixedLenFeature([1], tf.int64)
-    spec = {schema.HEIGHT: size, schema.WIDTH: size}
+    spec = {
+        schema.HEIGHT: size,
+        schema.WIDTH: size,
+        schema.IMAGE: tf.io.FixedLenFeature([1], tf.string),
+    }
 
-    def with_pixels(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parsed = tf.io.parse_example(batch, spec)
-        pixels = (parsed[schema.HEIGHT] * parsed[schema.WIDTH])[:, 0]
-        best = tf.argmax(pixels)
-        return pixels[best], batch[best]
+    def larger(best: tuple[tf.Tensor, ...], example: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        parsed = tf.io.parse_single_example(example, spec)
+        pixels = (parsed[schema.HEIGHT] * parsed[schema.WIDTH])[0]
+        weight = tf.cast(tf.strings.length(parsed[schema.IMAGE])[0], tf.int64)
+        most, largest, most_bytes, heaviest = best
+        return (
+            tf.maximum(pixels, most),
+            tf.where(pixels > most, example, largest),
+            tf.maximum(weight, most_bytes),
+            tf.where(weight > most_bytes, example, heaviest),
+        )
 
     first = tuple(examples.take(BATCH).as_numpy_iterator())
     if not first:
         raise ValueError(f"no examples in {', '.join(files)}")
-    most, largest = -1, b""
-    for pixels, example in examples.batch(256).map(with_pixels).as_numpy_iterator():
-        if pixels > most:
-            most, largest = pixels, example
-    return Samples(first, largest)
+    none = tf.constant(-1, tf.int64), tf.constant(b"")
+    _, largest, _, heaviest = examples.reduce((*none, *none), larger)
+    return Samples(first, largest.numpy(), heaviest.numpy())
+
+
+def find_excess(samples: Samples, limits: RequestLimits) -> str:
+    """What the split has that no request may have; empty: nothing.
+
+    Args:
+      samples: of the split.
+      limits: of the model.
+    """
+    for example in (samples.heaviest, samples.largest):
+        (encoded,) = bytes_of(example, schema.IMAGE)
+        height, width = _size_of(encoded)
+        if told := limits.exceeded(len(encoded), height * width):
+            return f"a picture of {width}x{height} can't be sent even alone: {told}"
+    return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,66 +115,103 @@ class Request:
     bad_position: int | None = None
 
 
-def make_requests(samples: Samples, bands: BandsConfig | None = None) -> list[Request]:
+def make_requests(
+    samples: Samples, limits: RequestLimits, bands: BandsConfig | None = None
+) -> list[Request]:
     """The requests: each form that is taken, one and many, the largest, and no picture.
 
     Args:
-      samples: what they are made of.
+      samples: what they are made of; nothing in it exceeds the limits.
+      limits: of the model. What would exceed them is made of a part of a picture.
       bands: what is in a picture; None: red, green and blue of 8 bits.
     """
     encoded = [bytes_of(example, schema.IMAGE)[0] for example in samples.first]
     size = _size_of(encoded[0])
-    # Of large pictures, which take a while and much memory, fewer.
-    count = int(np.clip(_BATCH_PIXELS // max(1, size[0] * size[1]), 2, BATCH))
-    batch = [encoded[index % len(encoded)] for index in range(count)]
-    batch_examples = [samples.first[index % len(encoded)] for index in range(count)]
+    room = int(_FILLED * limits.max_megabytes * 10**6)
+    small = _small(encoded[0], bands, room // 2)
     (largest,) = bytes_of(samples.largest, schema.IMAGE)
     return [
         _request(_OWN, [encoded[0]], [size], examples=(samples.first[0],)),
-        *(_forms_of_bands(encoded[0], bands) if bands else _forms(encoded[0])),
-        _request(
-            f"batch of {count}",
-            batch,
-            [_size_of(one) for one in batch],
-            examples=tuple(batch_examples),
-        ),
+        *(_forms_of_bands(encoded[0], bands, room) if bands else _forms(encoded[0], room)),
+        _batch(samples.first, encoded, limits)
+        or _request("batch of 2", [small] * 2, [_size_of(small)] * 2),
         _request(
             "the largest picture ({1}x{0})".format(*_size_of(largest)),
             [largest],
             [_size_of(largest)],
             examples=(samples.largest,),
         ),
-        _request("no picture at position 1", [encoded[0], b"no picture"], [], bad_position=1),
+        _request("no picture at position 1", [small, b"no picture"], [], bad_position=1),
     ]
 
 
-def _forms(encoded: bytes) -> list[Request]:
-    """A picture in the forms that people send."""
-    pixels = pictures.decode_image(tf.constant(encoded)).numpy()
-    size = pixels.shape[:2]
+def _batch(
+    examples: Sequence[bytes], encoded: Sequence[bytes], limits: RequestLimits
+) -> Request | None:
+    """As many examples together as a request may have; None: no two fit."""
+    height, width = _size_of(encoded[0])
+    # Of large pictures, which take a while and much memory, fewer.
+    most = int(np.clip(_BATCH_PIXELS // max(1, height * width), 2, BATCH))
+    batch = [encoded[index % len(encoded)] for index in range(most)]
+    batch = batch[: limits.fitting(batch)]
+    if len(batch) < 2:
+        return None
+    return _request(
+        f"batch of {len(batch)}",
+        batch,
+        [_size_of(one) for one in batch],
+        examples=tuple(examples[index % len(encoded)] for index in range(len(batch))),
+    )
+
+
+def _forms(encoded: bytes, room: int) -> list[Request]:
+    """A picture in the forms that people send; a part of it, where they have more bytes."""
+    whole = pictures.decode_image(tf.constant(encoded)).numpy()
+    pixels = _cut(whole, 4, room)
+    size = pixels.shape[0], pixels.shape[1]
     opaque = np.dstack([pixels, np.full(size, 255, np.uint8)])
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
     is_jpeg = encoded.startswith(pictures.JPEG_START)
-    jpeg = encoded if is_jpeg else _encode(pixels, "JPEG")
+    is_whole = pixels.shape == whole.shape
+    jpeg = encoded if is_jpeg and is_whole else _encode(pixels, "JPEG")
+    own = _OWN if is_whole else ""
     return [
-        _request("JPEG, batch of 1", [jpeg], [size], same_as=_OWN if is_jpeg else ""),
-        _request("PNG, batch of 1", [_encode(pixels)], [size], same_as=_OWN),
-        _request("RGBA PNG, batch of 1", [_encode(opaque)], [size], same_as=_OWN),
+        _request("JPEG, batch of 1", [jpeg], [size], same_as=own if is_jpeg else ""),
+        _request(_PNG, [_encode(pixels)], [size], same_as=own),
+        _request("RGBA PNG, batch of 1", [_encode(opaque)], [size], same_as=own or _PNG),
         _request("grey PNG, batch of 1", [_encode(grey)], [size]),
     ]
 
 
-def _forms_of_bands(encoded: bytes, bands: BandsConfig) -> list[Request]:
+def _forms_of_bands(encoded: bytes, bands: BandsConfig, room: int) -> list[Request]:
     """A PNG of the same values where there is such a one; and one band more, to be refused."""
-    pixels = from_npy(encoded)
+    whole = from_npy(encoded)
     requests = []
     if has_png(bands):
+        pixels = _cut(whole, bands.pixel_bytes, room)
         png = tf.io.encode_png(pixels).numpy()
+        own = _OWN if pixels.shape == whole.shape else ""
         size = pixels.shape[0], pixels.shape[1]
-        requests.append(_request("PNG, batch of 1", [png], [size], same_as=_OWN))
+        requests.append(_request(_PNG, [png], [size], same_as=own))
+    pixels = _cut(whole, 2 * bands.pixel_bytes + whole.itemsize, room)
     more = to_npy(np.concatenate([pixels, pixels[..., :1]], axis=-1))
     name = f"{bands.channels + 1} bands at position 1"
-    return [*requests, _request(name, [encoded, more], [], bad_position=1)]
+    return [*requests, _request(name, [to_npy(pixels), more], [], bad_position=1)]
+
+
+def _small(encoded: bytes, bands: BandsConfig | None, room: int) -> bytes:
+    """A picture, or so much of it that it has no more bytes than there is room for."""
+    if len(encoded) <= room:
+        return encoded
+    if bands:
+        return to_npy(_cut(from_npy(encoded), bands.pixel_bytes, room))
+    return _encode(_cut(pictures.decode_image(tf.constant(encoded)).numpy(), 3, room))
+
+
+def _cut(pixels: np.ndarray, pixel_bytes: int, room: int) -> np.ndarray:
+    """The upper part of a picture whose pixels need more bytes than there is room for."""
+    most = max(1, room // pixel_bytes)
+    return pixels[: max(1, most // pixels.shape[1]), :most]
 
 
 def make_calls(requests: Sequence[Request]) -> list[Call]:

@@ -21,7 +21,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from components.common import schema
 from components.common.band_tensors import has_png
 from components.common.bands import bands_of, channels_of, to_npy
-from components.common.model_card import read_card
+from components.common.model_card import limits_of, read_card
 from components.common.served_model import fit_of
 
 FILE = "assets.extra/tf_serving_warmup_requests"
@@ -76,12 +76,16 @@ def split_pictures(files: Sequence[str]) -> list[bytes]:
 def write_requests(version: str, pictures: Sequence[bytes]) -> None:
     """Writes a version's warm-up: each picture alone, then all of them in one request.
 
+    Of large pictures fewer: with a request that the model refuses, a server would not load it.
+
     Args:
       version: folder of the SavedModel.
       pictures: encoded, at least one.
     """
-    batches = [[picture] for picture in pictures]
-    batches += [list(pictures)] if len(pictures) > 1 else []
+    limits = limits_of(read_card(version))
+    taken = [picture for picture in pictures if limits.fitting([picture])]
+    together = taken[: limits.fitting(taken)]
+    batches = [[picture] for picture in taken] + ([together] if len(together) > 1 else [])
     path = os.path.join(version, FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.TFRecordWriter(path) as writer:

@@ -1,11 +1,15 @@
-"""What the served model lets through to its decoder."""
+"""What the served model lets through to its decoder; and whether a training's pictures are that."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from components.common import band_tensors, pictures
+from components.common import band_tensors, pictures, schema
 from components.common.bands import BandsConfig
+from components.common.errors import UserError, listed
+from components.common.model_card import RequestLimits
+
+_COUNTED_TOGETHER = 256
 
 
 def check_request(
@@ -101,6 +105,48 @@ def check_bands(
     )
     with tf.control_dependencies([_check(finite, f"{name}: pixels that are no number")]):
         return tf.identity(encoded)
+
+
+def count_servable(examples: tf.data.Dataset, split: str, limits: RequestLimits) -> int:
+    """Number of a split's examples, each of whose pictures the served model would take.
+
+    Before the training: a model that does not take such pictures could not be pushed after it.
+
+    Args:
+      examples: serialized tf.Examples.
+      split: its name, for the message.
+      limits: of the model.
+
+    Raises:
+      UserError: a picture alone is more than a request may have.
+    """
+    size = tf.io.FixedLenFeature([1], tf.int64)
+    text = tf.io.FixedLenFeature([1], tf.string)
+    spec = {
+        **dict.fromkeys((schema.HEIGHT, schema.WIDTH), size),
+        **dict.fromkeys((schema.IMAGE, schema.EXAMPLE_ID), text),
+    }
+
+    def measure(example: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        parsed = tf.io.parse_single_example(example, spec)
+        names = (schema.EXAMPLE_ID, schema.IMAGE, schema.HEIGHT, schema.WIDTH)
+        name, image, height, width = (parsed[key][0] for key in names)
+        return name, tf.strings.length(image), height, width
+
+    count, beyond = 0, []
+    measured = examples.map(measure).batch(_COUNTED_TOGETHER)
+    for columns in measured.as_numpy_iterator():
+        count += len(columns[0])
+        for name, weight, height, width in zip(*columns, strict=True):
+            if told := limits.exceeded(int(weight), int(height) * int(width)):
+                beyond.append(f"{name.decode('utf-8', 'replace')} ({width}x{height}): {told}")
+    if beyond:
+        raise UserError(
+            f"{len(beyond)} of the {count} pictures of split {split} could not be sent to the "
+            "trained model, which would not be pushed. Raise the limit, or cut the pictures into "
+            f"smaller ones:\n{listed(beyond)}"
+        )
+    return count
 
 
 def _bounded(encoded: tf.Tensor, name: str, max_megabytes: int) -> tf.Tensor:

@@ -14,9 +14,11 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.common import schema
 from components.common.bands import BandsConfig, channels_of
+from components.common.model_card import RequestLimits
 from components.common.picture_fit import PictureFit
 from components.trainer import input_pipeline
 from components.trainer.config import TrainerConfig
+from components.trainer.request_check import count_servable
 
 _LOG = logging.getLogger("segline.trainer")
 
@@ -101,6 +103,7 @@ def training_data(fn_args: FnArgs, config: TrainerConfig) -> Iterator[TrainingDa
 
     Raises:
       FileNotFoundError: a split has no files.
+      UserError: a picture is larger than the served model would take.
     """
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     fit = PictureFit.model_validate_json(fn_args.custom_config["transform"])
@@ -112,6 +115,8 @@ def training_data(fn_args: FnArgs, config: TrainerConfig) -> Iterator[TrainingDa
         schema.TRAIN: input_pipeline.read_examples(fn_args.train_files),
         schema.VALIDATION: input_pipeline.read_examples(fn_args.eval_files),
     }
+    limits = RequestLimits(config.serving.max_megabytes, config.serving.max_megapixels)
+    counts = {split: count_servable(one, split, limits) for split, one in splits.items()}
     with tempfile.TemporaryDirectory(prefix="segline-cache-") as folder:
         pictures = {
             split: input_pipeline.cached(
@@ -127,8 +132,8 @@ def training_data(fn_args: FnArgs, config: TrainerConfig) -> Iterator[TrainingDa
             fit,
             pictures[schema.TRAIN],
             input_pipeline.validation_windows(validation, fit) if tiled else validation,
-            input_pipeline.count_examples(splits[schema.TRAIN]),
-            input_pipeline.count_examples(splits[schema.VALIDATION]),
+            counts[schema.TRAIN],
+            counts[schema.VALIDATION],
             splits[schema.VALIDATION],
             bands,
         )

@@ -9,12 +9,15 @@ from PIL import Image
 
 from components.common import schema
 from components.common.bands import BandsConfig, from_npy, to_npy
+from components.common.model_card import RequestLimits
 from components.infra_validator import serving_check
 from components.infra_validator.clean_process import Answer
+from components.trainer.request_check import check_bands, check_request
 
 CLASSES = 3
 SIZES = [(20, 30), (24, 24), (61, 40)]
 H, W = 4, 4
+LIMITS = RequestLimits(64, 100)
 
 
 @pytest.fixture(scope="module")
@@ -24,20 +27,24 @@ def samples(tmp_path_factory, encode_picture):
     folder = tmp_path_factory.mktemp("examples")
     for index, size in enumerate(SIZES):
         image = encode_picture(rng.integers(0, 255, (*size, 3)).astype(np.uint8), "JPEG")
-        feature = {
-            schema.IMAGE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
-            schema.HEIGHT: tf.train.Feature(int64_list=tf.train.Int64List(value=[size[0]])),
-            schema.WIDTH: tf.train.Feature(int64_list=tf.train.Int64List(value=[size[1]])),
-        }
-        record = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-        with tf.io.TFRecordWriter(str(folder / f"{index}.gz"), "GZIP") as writer:
-            writer.write(record)
+        write_example(folder / f"{index}.gz", image, size)
     return serving_check.choose_samples([str(file) for file in folder.iterdir()])
+
+
+def write_example(path, image, size):
+    feature = {
+        schema.IMAGE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        schema.HEIGHT: tf.train.Feature(int64_list=tf.train.Int64List(value=[size[0]])),
+        schema.WIDTH: tf.train.Feature(int64_list=tf.train.Int64List(value=[size[1]])),
+    }
+    record = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        writer.write(record)
 
 
 @pytest.fixture(scope="module")
 def requests(samples):
-    return serving_check.make_requests(samples)
+    return serving_check.make_requests(samples, LIMITS)
 
 
 def test_the_requests_are_of_every_kind(requests):
@@ -196,17 +203,12 @@ def test_pictures_of_other_bands_are_asked_for_in_their_forms(tmp_path):
     rng = np.random.default_rng(0)
     for depth, kinds in (("uint16", 6), ("float32", 5)):
         pixels = rng.integers(0, 255, (20, 30, 4)).astype(depth)
-        feature = {
-            schema.IMAGE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[to_npy(pixels)])),
-            schema.HEIGHT: tf.train.Feature(int64_list=tf.train.Int64List(value=[20])),
-            schema.WIDTH: tf.train.Feature(int64_list=tf.train.Int64List(value=[30])),
-        }
-        record = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-        with tf.io.TFRecordWriter(str(tmp_path / depth), "GZIP") as writer:
-            writer.write(record)
+        write_example(tmp_path / depth, to_npy(pixels), (20, 30))
         samples = serving_check.choose_samples([str(tmp_path / depth)])
         bands = BandsConfig(count=4, depth=depth)
-        by_name = {one.call.name: one for one in serving_check.make_requests(samples, bands)}
+        by_name = {
+            one.call.name: one for one in serving_check.make_requests(samples, LIMITS, bands)
+        }
         assert len(by_name) == kinds
         (good, more) = by_name["5 bands at position 1"].call.batch
         assert by_name["5 bands at position 1"].bad_position == 1
@@ -215,3 +217,58 @@ def test_pictures_of_other_bands_are_asked_for_in_their_forms(tmp_path):
         if depth == "uint16":
             (png,) = by_name["PNG, batch of 1"].call.batch
             np.testing.assert_array_equal(tf.io.decode_png(png, 4, tf.uint16), pixels)
+
+
+BANDS = BandsConfig(count=4, depth="uint16")
+
+
+@pytest.mark.parametrize(
+    ("size", "bands", "batch"),
+    [
+        ((340, 360), BANDS, 2),  # 0.98 MB each: no two fit
+        ((200, 300), BANDS, 2),  # 0.48 MB: two do
+        ((100, 200), BANDS, 6),  # 0.16 MB
+        ((550, 590), None, 2),  # noise: PNGs of 0.97 MB, with alpha 1.3 MB
+        ((200, 300), None, 5),
+    ],
+)
+def test_no_request_exceeds_the_models_limits(tmp_path, encode_picture, size, bands, batch):
+    """Held against the graph that a model has: all pass it but those that must not."""
+    rng = np.random.default_rng(0)
+    shape, depth = ((*size, 4), np.uint16) if bands else ((*size, 3), np.uint8)
+    image = (to_npy if bands else encode_picture)(rng.integers(0, 255, shape).astype(depth))
+    assert len(image) <= 1e6
+    write_example(tmp_path / "0.gz", image, size)
+    samples = serving_check.choose_samples([str(tmp_path / "0.gz")])
+    limits = RequestLimits(1, 1)
+    assert not serving_check.find_excess(samples, limits)
+    requests = serving_check.make_requests(samples, limits, bands)
+    assert f"batch of {batch}" in [request.call.name for request in requests]
+    for request in requests:
+        encoded = tf.constant(list(request.call.batch))
+        more = () if bands is None else (bands,)
+        check = check_bands if bands else check_request
+        if request.bad_position is None:
+            check(encoded, "image_bytes", *more, *limits)
+            sizes = [serving_check._size_of(one) for one in request.call.batch]
+            assert sizes == list(request.sizes)
+        else:
+            with pytest.raises(tf.errors.InvalidArgumentError, match="at position 1 of the batch"):
+                check(encoded, "image_bytes", *more, *limits)
+
+
+def test_a_picture_that_no_request_may_have_is_told_with_the_setting(tmp_path, encode_picture):
+    """The one of the most pixels, and the one of the most bytes, wherever in the split."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 255, (600, 610, 3)).astype(np.uint8)
+    plain = np.zeros((1100, 1000, 3), np.uint8)
+    for name, pixels in enumerate((noise[:9, :9], noise, plain, noise[:9])):
+        write_example(tmp_path / f"{name}.gz", encode_picture(pixels), pixels.shape[:2])
+    samples = serving_check.choose_samples([str(file) for file in tmp_path.iterdir()])
+    found = [serving_check.find_excess(samples, RequestLimits(*one)) for one in ((1, 2), (2, 1))]
+    assert found == [
+        "a picture of 610x600 can't be sent even alone: 1.1 MB, "
+        "trainer.serving.max_megabytes is 1: 2 would do",
+        "a picture of 1000x1100 can't be sent even alone: 1.1 megapixels, "
+        "trainer.serving.max_megapixels is 1: 2 would do",
+    ]

@@ -110,6 +110,15 @@ def test_pictures_of_a_split_are_sent_as_they_are(model, tmp_path):
     answer(model, found[-1])
 
 
+def test_a_warm_up_keeps_to_the_models_limits(tmp_path):
+    """A server does not load a version whose warm-up fails."""
+    write_card(str(tmp_path), small_models.CLASSES, {"max_megabytes": 1})
+    large, small, smaller = (bytes(size) for size in (1_000_001, 600_000, 400_000))
+    warmup.write_requests(str(tmp_path), [large, small, smaller, b"last"])
+    sent = [[small], [smaller], [b"last"], [small, smaller]]
+    assert [pictures_of(one) for one in requests(tmp_path)] == sent
+
+
 def test_nothing_is_written_where_nothing_is_asked_for(model, tmp_path):
     assert component.warm_up_pictures({}, model, []) == ()
     component.push(model, str(tmp_path), "7")

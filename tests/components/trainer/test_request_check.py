@@ -1,15 +1,22 @@
 """Pictures that can't be decoded, or are too large, are named by their position in the batch."""
 
 import io
+import re
 import struct
+import types
 import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.common import schema
 from components.common.bands import BandsConfig, to_npy
+from components.common.errors import UserError
+from components.common.picture_fit import PictureFit
+from components.trainer.config import TrainerConfig
 from components.trainer.request_check import check_bands, check_request
+from components.trainer.training_data import training_data
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 255, (40, 60, 3)).astype(np.uint8)
@@ -187,3 +194,50 @@ def test_floats_that_are_no_number_are_named():
         tf.errors.InvalidArgumentError, match="pixels that are no number at position 1 of"
     ):
         check_batch(tf.constant([to_npy(fine), to_npy(bad)]))
+
+
+def write_split(folder, **sizes):
+    """Examples of blank pictures of four bands of 16 bits; returns their files' pattern."""
+    with tf.io.TFRecordWriter(str(folder / "examples.gz"), "GZIP") as writer:
+        for name, (height, width) in sizes.items():
+            feature = {
+                key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                for key, value in {
+                    schema.IMAGE: to_npy(np.zeros((height, width, 4), np.uint16)),
+                    schema.EXAMPLE_ID: name.encode(),
+                }.items()
+            }
+            for key, value in {schema.HEIGHT: height, schema.WIDTH: width}.items():
+                feature[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+            example = tf.train.Example(features=tf.train.Features(feature=feature))
+            writer.write(example.SerializeToString())
+    return [str(folder / "*.gz")]
+
+
+@pytest.mark.parametrize(
+    ("serving", "told"),
+    [
+        (
+            {"max_megabytes": 1},
+            "b (400x400): 1.3 MB, trainer.serving.max_megabytes is 1: 2 would do",
+        ),
+        (
+            {"max_megabytes": 10, "max_megapixels": 1},
+            "c (2x600000): 1.2 megapixels, trainer.serving.max_megapixels is 1: 2 would do",
+        ),
+    ],
+)
+def test_a_training_whose_pictures_could_not_be_served_is_refused_at_once(tmp_path, serving, told):
+    sizes = {"a": (300, 400), "b": (400, 400)} if "b (" in told else {"c": (600_000, 2)}
+    files = write_split(tmp_path, **sizes)
+    settings = {"transform": PictureFit(fit="tiles").model_dump_json()}
+    arguments = types.SimpleNamespace(
+        transform_graph_path="", custom_config=settings, train_files=files, eval_files=files
+    )
+    config = TrainerConfig.model_validate({"serving": serving})
+    wanted = f"1 of the {len(sizes)} pictures of split train could not be sent .*{re.escape(told)}$"
+    with (
+        pytest.raises(UserError, match=re.compile(wanted, re.DOTALL)),
+        training_data(arguments, config),
+    ):
+        pass
