@@ -4,11 +4,12 @@
     python tests/benchmarks/ablation.py --table length --pictures 3128 --seeds 3
 
 `steps` goes from the tutorial's settings to those of `pets`, one at a time, each on top of
-those before it; `variants` changes one setting of `pets_fast` alone, in as few epochs; `length`
-trains it as long as it is meant to be, and longer. Every row is a training of its own process,
-by the product's own code, on the first pictures of the training split; it is judged on the
-split's last 552, never on the test split. It prints mean IoU and pixel accuracy, mean over the
-seeds, and the mean IoU of each. What is in FILE already is not done again.
+those before it; `variants` changes one setting of `pets_fast` with its encoder frozen, in as
+few epochs; `length` trains it as long as it is meant to be, frozen and not, and longer. Every
+row is a training of its own process, by the product's own code, on the first pictures of the
+training split; it is judged on the split's last 552, never on the test split. It prints mean
+IoU and pixel accuracy, mean over the seeds, and the mean IoU of each. What is in FILE already
+is not done again.
 `SEGLINE__DATASET__DATA_DIR` and `SEGLINE__TRAINER__ENCODER__WEIGHTS` say where data and weights
 are.
 """
@@ -40,17 +41,20 @@ STEPS = {
     "Jaccard loss beside the cross-entropy": (("jaccard_weight",),),
     "the encoder sees the picture enlarged": (("encoder", "enlarge"),),
 }
-# What is changed in pets_fast.yaml, by itself.
+_FROZEN = "trainer.encoder.fine_tune_from_epoch=null"
+# What is changed in pets_fast.yaml, by itself, beside the frozen encoder.
 VARIANTS = {
-    "pets_fast": "",
-    "inputs in [0, 1]": "trainer.encoder.input_range=[0,1]",
-    "the encoder is fine-tuned": "trainer.encoder.fine_tune_from_epoch=2",
-    "cross-entropy alone": "trainer.jaccard_weight=0",
-    "balanced class weights": "trainer.class_weights=balanced",
-    "flips alone": "trainer.augmentation.min_scale=1",
+    "pets_fast, frozen": _FROZEN,
+    "inputs in [0, 1]": f"{_FROZEN} trainer.encoder.input_range=[0,1]",
+    "the encoder is fine-tuned": "trainer.encoder.fine_tune_beyond_stride=1 "
+    "trainer.encoder.fine_tune_learning_rate=0.0003",
+    "cross-entropy alone": f"{_FROZEN} trainer.jaccard_weight=0",
+    "balanced class weights": f"{_FROZEN} trainer.class_weights=balanced",
+    "flips alone": f"{_FROZEN} trainer.augmentation.min_scale=1",
 }
 # What a longer training may take: the order after few epochs is not that after many.
 LENGTH = {
+    "pets_fast, frozen": f"{_FROZEN} trainer.epochs=20",
     "pets_fast": "trainer.epochs=20",
     "40 epochs": "trainer.epochs=40",
     "40 epochs, crops from 0.65": "trainer.epochs=40 trainer.augmentation.min_scale=0.65",
