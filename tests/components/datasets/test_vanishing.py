@@ -46,3 +46,19 @@ def test_how_thick_things_are():
     vanishing.count(mask, objects)
     assert objects[1].thickness == pytest.approx(3, rel=0.02)
     assert objects[2].thickness == pytest.approx(5)
+
+
+def test_of_a_very_large_mask_the_middle_rows_tell(monkeypatch):
+    """Roads five rows apart, each in one piece: the model's rows hit some of them."""
+    monkeypatch.setattr(vanishing, "_MOST_PIXELS", 40 * 60)
+    mask = np.zeros((100, 60), np.uint8)
+    mask[2::5] = 1
+    mask[:30] = 2  # not within the 40 rows in the middle
+    objects = {}
+    vanishing.count(mask, objects, [20, 24], ["stretch"])
+    assert objects.keys() == {1} and objects[1].count == 8
+    assert objects[1].thickness == pytest.approx(1)
+    for side in (20, 24):
+        rows = tf.image.resize(np.arange(100)[:, None, None], (side, 1), "nearest").numpy().ravel()
+        shown = [row for row in rows if row % 5 == 2 and 30 <= row < 70]
+        assert objects[1].lost[side, "stretch"] == 8 - len(shown)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from components.datasets import vanishing
 from pipeline import cli
 from pipeline.config.loading import load_config
 
@@ -46,6 +47,19 @@ def init(capsys, *arguments):
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.mark.parametrize("most", [25_000_000, 100_000])
+def test_thin_things_get_windows_however_large_the_pictures_are(place, capsys, monkeypatch, most):
+    """Of very large masks a part is looked into; of none, they would be shrunk without a word."""
+    monkeypatch.setattr(vanishing, "_MOST_PIXELS", most)
+    mask = np.zeros((520, 540), np.uint8)
+    mask[5::40] = mask[6::40] = 1
+    make_folder(place / "fields", {f"{index:02d}": mask for index in range(6)})
+    shown, status = init(capsys, "fields")
+    assert status == 0, shown
+    assert load_config("fields.yaml", {}).transform.fit == "tiles"
+    assert "things of class object are about 2 pixels thick" in (place / "fields.yaml").read_text()
 
 
 def test_a_folder_becomes_a_config_that_is_ready(place, capsys):
