@@ -17,6 +17,7 @@ from components.common import pictures, schema
 from components.common.bands import BandsConfig
 from components.common.errors import UserError
 from components.common.export_files import LITERT_ENDING, is_export
+from components.common.model_card import RequestLimits
 from components.common.picture_fit import MIDDLE_GREY, PictureFit, content_box, cut_out, place
 from components.common.reliability import confidence_of, temperature_of
 from components.common.served_model import Prediction, ServedModel, fit_of, reading_of
@@ -47,6 +48,7 @@ class ExportedModel:
       fit: size of what the network sees, and how pictures are fitted in.
       pictures: how the pictures were read that the model learned from, but for their orientation.
       bands: None: it sees red, green and blue of 8 bits.
+      limits: None: it takes pictures of any size.
 
     Raises:
       UserError: it is no export of segline, or ONNX Runtime is not installed.
@@ -70,6 +72,7 @@ class ExportedModel:
             reason = str(error).partition("\n")[0]
             raise UserError(f"{path} is no export of segline: {reason}") from error
         self.bands: BandsConfig | None = None
+        self.limits: RequestLimits | None = None
         self._temperature = temperature_of(self.card)
         self._alone = threading.Lock()  # LiteRT's interpreter is for one thread at a time
 

@@ -17,7 +17,7 @@ from components.common import schema
 from components.common.bands import bands_of
 from components.common.errors import UserError
 from components.common.export_files import is_export
-from components.common.model_card import limits_of, read_card
+from components.common.model_card import RequestLimits, limits_of, read_card
 from components.common.one_by_one import each_or_reason
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
@@ -64,6 +64,7 @@ class ServedModel:
       bands: what it sees of a picture; None: red, green and blue of 8 bits.
       max_megabytes: of all pictures of a request together, in 10^6 bytes.
       max_megapixels: of a picture in a request, in 10^6 pixels.
+      limits: both of these.
       saved_model: what TensorFlow has loaded, with all of its signatures.
 
     Raises:
@@ -79,7 +80,8 @@ class ServedModel:
             self.fit = fit_of(card)
             self.pictures = reading_of(card)
             self.bands = bands_of(card)
-            self.max_megabytes, self.max_megapixels = limits_of(card)
+            self.limits: RequestLimits | None = limits_of(card)
+            self.max_megabytes, self.max_megapixels = self.limits
             # A signature does not keep what it is a part of.
             self.saved_model = tf.saved_model.load(self.path)
             signatures = self.saved_model.signatures

@@ -117,23 +117,34 @@ def spans(length: int, window: int, overlap: int, most: int) -> list[Span]:
       length: of the side, in pixels.
       window: length of a window.
       overlap: of neighbouring windows, less than `window`.
-      most: pixels of a piece; more where a few windows need them.
+      most: pixels of a piece; more where all windows that share a pixel need them.
     """
     if length <= window:
         return [Span(0, length, 0, length)]
     stride = window - overlap
     begins = [*range(0, length - window, stride), length - window]
-    sharing = -(-window // stride) - 1  # windows that reach into the next one
-    at_a_time = max((most - window) // stride + 1, 2 * sharing + 1, 2)
+    at_a_time = max(0, most - window) // stride + 1
     found: list[Span] = []
-    first = kept = 0
-    while kept < length:
-        last = min(first + at_a_time, len(begins)) - 1
-        is_last = last == len(begins) - 1
-        keep_to = length if is_last else begins[last + 1]
+    first = following = 0  # windows: of the next piece, and the next that is in none yet
+    while following < len(begins):
+        last = min(max(first + at_a_time - 1, following), len(begins) - 1)
+        following = last + 1
+        kept = found[-1].keep_to if found else 0
+        keep_to = begins[following] if following < len(begins) else length
         found.append(Span(begins[first], begins[last] + window, kept, keep_to))
-        kept = keep_to
         # The first window of the next piece: none before it reaches beyond what is kept.
-        while first < len(begins) - 1 and begins[first] + window <= kept:
+        while first < following and begins[first] + window <= keep_to:
             first += 1
     return found
+
+
+def ample(window: int, overlap: int) -> int:
+    """Pixels of a piece that has more windows of its own than it shares with the next.
+
+    Args:
+      window: length of a window.
+      overlap: of neighbouring windows, less than `window`.
+    """
+    stride = window - overlap
+    sharing = -(-window // stride) - 1  # windows that reach into the next one
+    return window + max(2 * sharing, 1) * stride

@@ -23,6 +23,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from components.common import file_tree
 from components.common.bands import BandsConfig
 from components.common.exported_model import Segmenter, open_model
+from components.common.model_card import RequestLimits
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
 from components.common.windows import Span
@@ -117,7 +118,7 @@ class PredictFiles(beam.PTransform):
     ) -> None:
         super().__init__()
         self._settings, self._bands = model.pictures, model.bands
-        self._fit, self._names = model.fit, model.classes.names
+        self._fit, self._limits, self._names = model.fit, model.limits, model.classes.names
         self._pictures = batch.PredictPictures(model_dir, batch_size, flip)
         self._handler = _PieceHandler(model_dir, flip, aside)
         self._out, self._aside = out, aside
@@ -134,7 +135,14 @@ class PredictFiles(beam.PTransform):
             kinds[_RASTER]
             | "ByOutput" >> beam.GroupByKey()
             | "Plans"
-            >> beam.FlatMap(_planned, self._fit, self._settings, self._bands, self._out is not None)
+            >> beam.FlatMap(
+                _planned,
+                self._fit,
+                self._settings,
+                self._bands,
+                self._limits,
+                self._out is not None,
+            )
         )
         segmented = (
             plans
@@ -195,6 +203,7 @@ def _planned(
     fit: PictureFit,
     settings: PictureSettings,
     bands: BandsConfig | None,
+    limits: RequestLimits | None,
     has_place: bool,
 ) -> Iterator[tuple[Plan, list[Piece]]]:
     """Plans for the rasters whose masks would have one name, and their pieces."""
@@ -209,7 +218,7 @@ def _planned(
         try:
             with opened(path) as source:
                 reader = RasterReader(source, settings, bands, notes)
-                spans = list(pieces_of(fit, source.height, source.width, bands))
+                spans = pieces_of(fit, source.height, source.width, bands, limits)
         except OSError as error:
             yield Plan(path, own, error=str(error)), []
             continue

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,16 +17,19 @@ from components.common import palette, schema
 from components.common.bands import BandsConfig, check_count, of_depth, shown, to_npy
 from components.common.deep_pictures import range_of, to_8_bits
 from components.common.exported_model import Segmenter
+from components.common.model_card import RequestLimits
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
-from components.common.windows import Span, footprint, spans
+from components.common.windows import Span, ample, footprint, spans
 
 if TYPE_CHECKING:
     import rasterio
 
 LARGE = 25_000_000  # pixels of a TIFF that is read in pieces though it has no place
 _PIECE = 2048  # pixels of a piece's sides
-_PIECE_BYTES = 32_000_000  # of many bands: half of what a request may have
+_PIECE_BYTES = 32_000_000  # of many bands
+_PNG_BYTES = 4  # of a pixel, at most: noise is larger as a PNG than as three bytes
+_NPY_HEADER = 128
 _BLOCK = 512  # of the written file
 _CACHE_BYTES = 128 * 2**20  # GDAL's; its own default is a share of the machine
 _OVERVIEW = 1600  # longest side of the overlay
@@ -204,8 +208,12 @@ class RasterReader:
 
 
 def pieces_of(
-    fit: PictureFit, height: int, width: int, bands: BandsConfig | None = None
-) -> Iterator[tuple[Span, Span]]:
+    fit: PictureFit,
+    height: int,
+    width: int,
+    bands: BandsConfig | None = None,
+    limits: RequestLimits | None = None,
+) -> list[tuple[Span, Span]]:
     """What is sent to the model at a time: its rows and columns.
 
     Args:
@@ -213,23 +221,92 @@ def pieces_of(
       height: of the raster, in pixels.
       width: likewise.
       bands: what it sees of them, where that is not red, green and blue of 8 bits.
+      limits: of the model's requests; None: it has none.
 
     Raises:
-      OSError: the model sees whole pictures, and this is too large for one.
+      OSError: a request can't have so much: the whole, of a model that sees whole pictures, or
+        the windows that share a pixel.
     """
     if fit.fit == "tiles":
         size, overlap = footprint(fit.image_size, fit.tiles)
-        side = min(_PIECE, math.isqrt(_PIECE_BYTES // bands.pixel_bytes)) if bands else _PIECE
-        columns = spans(width, size[1], overlap[1], side)
-        return (
-            (row, column) for row in spans(height, size[0], overlap[0], side) for column in columns
-        )
+        down, across = (height, size[0], overlap[0]), (width, size[1], overlap[1])
+        return list(itertools.product(*_cut(down, across, bands, limits)))
     if height * width > LARGE:
         raise OSError(
             f"{width}x{height} pixels are too many for a model that sees pictures whole: train "
             "one with `transform.fit: tiles`"
         )
-    return iter([(Span(0, height, 0, height), Span(0, width, 0, width))])
+    if limits and height * width > sendable(bands, limits):
+        told = _beyond(height, width, bands, limits)
+        raise OSError(f"{told}: raise that and train again, or take `transform.fit: tiles`")
+    return [(Span(0, height, 0, height), Span(0, width, 0, width))]
+
+
+def sendable(bands: BandsConfig | None, limits: RequestLimits) -> int:
+    """Pixels that a picture in a request may have; of PNGs their bytes are not known before.
+
+    Args:
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
+      limits: of its requests.
+    """
+    most = limits.max_megapixels * 10**6
+    if bands:
+        most = min(most, (limits.max_megabytes * 10**6 - _NPY_HEADER) // bands.pixel_bytes)
+    return most
+
+
+def _cut(
+    down: tuple[int, int, int],
+    across: tuple[int, int, int],
+    bands: BandsConfig | None,
+    limits: RequestLimits | None,
+) -> tuple[list[Span], list[Span]]:
+    """Rows and columns of the pieces: ample ones, or smaller where a request can't have these.
+
+    Args:
+      down: height of the raster, of a window, and of what windows share.
+      across: the widths likewise.
+      bands: what the model sees.
+      limits: of its requests.
+    """
+    side = min(_PIECE, math.isqrt(_PIECE_BYTES // bands.pixel_bytes)) if bands else _PIECE
+    high, wide = (max(side, ample(*one[1:])) for one in (down, across))
+    pieces = spans(*down, high), spans(*across, wide)
+    if limits is None:
+        return pieces
+    most = sendable(bands, limits)
+    surely = most if bands else min(most, limits.max_megabytes * 10**6 // _PNG_BYTES)
+    if math.prod(map(_longest, pieces)) <= surely:
+        return pieces
+    least = spans(*down, 0), spans(*across, 0)
+    lowest, narrowest = map(_longest, least)
+    if lowest * narrowest > most:
+        raise OSError(
+            f"its smallest pieces would be too large: {_beyond(lowest, narrowest, bands, limits)}: "
+            "raise that, or take smaller windows (transform.image_size), and train again"
+        )
+    if lowest * narrowest > surely:
+        return least
+    wide = min(wide, max(math.isqrt(surely), narrowest), surely // lowest)
+    return spans(*down, min(high, surely // wide)), spans(*across, wide)
+
+
+def _longest(pieces: Sequence[Span]) -> int:
+    return max(piece.end - piece.begin for piece in pieces)
+
+
+def _beyond(height: int, width: int, bands: BandsConfig | None, limits: RequestLimits) -> str:
+    """Says which limit a picture exceeds."""
+    pixels = height * width
+    if pixels > limits.max_megapixels * 10**6:
+        size, setting = f"{pixels / 10**6:.1f} megapixels", "max_megapixels"
+    else:
+        size = f"{pixels * (bands.pixel_bytes if bands else 0) / 10**6:.1f} MB"
+        setting = "max_megabytes"
+    return (
+        f"{width}x{height} pixels are {size}, and the model takes {getattr(limits, setting)} "
+        f"(trainer.serving.{setting})"
+    )
 
 
 def segment(

@@ -96,7 +96,8 @@ def predict_raster(
     try:
         with opened(path) as source:
             reader = RasterReader(source, model.pictures, model.bands, notes)
-            pieces = pieces_of(model.fit, source.height, source.width, model.bands)
+            shape = source.height, source.width
+            pieces = pieces_of(model.fit, *shape, model.bands, model.limits)
             counts, sure = np.zeros(len(model.classes), np.int64), 0.0
             with mask_target(part, source, len(model.classes)) as write:
                 for rows, columns in pieces:

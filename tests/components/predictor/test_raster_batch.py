@@ -190,7 +190,9 @@ def test_pieces_that_an_engine_loses_are_told(windows_model, folder, tmp_path, m
 
 def test_a_raster_whose_mask_would_go_to_a_bucket_is_refused(model, folder):
     plans = raster_batch._planned(
-        ("x", [str(folder / "first.tif")]), model.fit, model.pictures, None, has_place=False
+        ("x", [str(folder / "first.tif")]),
+        *(model.fit, model.pictures, None, None),
+        has_place=False,
     )
     ((plan, pieces),) = plans
     assert "--out must be a folder on a disk" in plan.error and not pieces

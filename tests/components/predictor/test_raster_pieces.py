@@ -1,5 +1,6 @@
 """Which pieces a raster is cut into; what is told of what is in it."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,25 +11,102 @@ from geotiffs import write_raster
 from PIL import Image
 from rasterio.enums import Resampling
 
+from components.common import picture_formats
 from components.common.bands import BandsConfig
+from components.common.model_card import RequestLimits
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
+from components.common.windows import TilesConfig, spans
 from components.predictor.raster_pieces import RasterReader, mask_target, opened, pieces_of
 from components.predictor.rasters import predict_raster
 
-TILES = PictureFit(image_size=(128, 128), fit="tiles")
-MEGABYTES = 64  # of a request, by default
+LIMITS = RequestLimits(64, 100)  # a request's defaults
 
 
-@pytest.mark.parametrize(("count", "depth"), [(4, "uint16"), (13, "float32"), (200, "int16")])
-def test_pieces_of_many_bands_are_no_more_than_a_request_may_have(count, depth):
-    bands = BandsConfig(count=count, depth=depth)
-    kept = np.zeros((5000, 4321), np.uint8)
-    for rows, columns in pieces_of(TILES, *kept.shape, bands):
-        pixels = (rows.end - rows.begin) * (columns.end - columns.begin)
-        assert pixels * count * np.dtype(depth).itemsize <= MEGABYTES * 10**6
+def windows(side, scale=1.0, overlap=None):
+    tiles = TilesConfig(scale=scale, overlap=overlap)
+    return PictureFit(image_size=(side, side), fit="tiles", tiles=tiles)
+
+
+def pieces_and_pixels(fit, shape, bands=None, limits=LIMITS):
+    """The pieces, of which each pixel is kept once; and the pixels of the largest."""
+    kept, most = np.zeros(shape, np.uint8), 0
+    pieces = pieces_of(fit, *shape, bands, limits)
+    for rows, columns in pieces:
+        most = max(most, (rows.end - rows.begin) * (columns.end - columns.begin))
         kept[rows.keep_from : rows.keep_to, columns.keep_from : columns.keep_to] += 1
     assert (kept == 1).all()
+    return pieces, most
+
+
+@pytest.mark.parametrize(
+    ("side", "scale", "count", "depth"),
+    [
+        (128, 1, 4, "uint16"),
+        (128, 1, 13, "float32"),
+        (128, 1, 200, "int16"),
+        (256, 1, 100, "uint16"),
+        (512, 1, 12, "float32"),
+        (1024, 0.5, 4, "uint8"),
+    ],
+)
+def test_pieces_of_many_bands_are_no_more_than_a_request_may_have(side, scale, count, depth):
+    bands = BandsConfig(count=count, depth=depth)
+    _, pixels = pieces_and_pixels(windows(side, scale), (5000, 4321), bands)
+    assert pixels * count * np.dtype(depth).itemsize + 128 <= 64 * 10**6
+
+
+@pytest.mark.parametrize("side", [512, 1024])
+@pytest.mark.parametrize("megapixels", [2, 4, 100])
+def test_pieces_have_no_more_pixels_than_a_request_may_have(side, megapixels):
+    limits = RequestLimits(64, megapixels)
+    if side == 1024 and megapixels == 2:
+        with pytest.raises(OSError, match=r"are 3\.9 megapixels.*2 \(trainer.serving.max_megapix"):
+            pieces_of(windows(side), 5000, 4321, None, limits)
+        return
+    _, pixels = pieces_and_pixels(windows(side), (5000, 4321), limits=limits)
+    assert pixels <= megapixels * 10**6
+
+
+def test_noise_as_a_png_is_no_more_than_a_request_may_have(tmp_path, monkeypatch):
+    """Windows of 2,048 pixels: three at a time would be 5,120 on each side."""
+    pieces, pixels = pieces_and_pixels(windows(1024, 0.5), (6000, 6000))
+    noise = np.random.default_rng(0).bytes(3 * 2**20)
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (1024, 1024), noise).save(buffer, "PNG", compress_level=1)
+    assert len(buffer.getvalue()) / 2**20 * pixels <= 64 * 10**6
+    assert len(pieces) == 9
+
+
+def test_where_not_even_the_smallest_pieces_go_into_a_request_the_setting_is_named():
+    bands = BandsConfig(count=224, depth="uint16")
+    with pytest.raises(OSError, match=r"448x448 pixels are 89.9 MB, and the model takes 64 \(tr"):
+        pieces_of(windows(256), 5000, 5000, bands, LIMITS)
+    assert pieces_of(windows(256), 400, 300, bands, LIMITS)  # that are smaller themselves
+    with pytest.raises(OSError, match=r"100 \(trainer\.serving\.max_megapixels\): raise that, or"):
+        pieces_of(windows(2048, 0.25), 40000, 40000, None, LIMITS)
+    assert pieces_of(windows(2048, 0.25), 40000, 40000)  # (an export has no limit)
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 8, 16, 20, 31])
+@pytest.mark.parametrize("most", [0, 32, 50, 80, 200])
+def test_a_piece_has_all_windows_that_see_what_it_keeps(overlap, most):
+    """Held against each pixel's own windows, for sides of all lengths."""
+    window = 32
+    for length in range(1, 230, 3):
+        begins = [*range(0, max(length - window, 0), window - overlap), max(length - window, 0)]
+        found = spans(length, window, overlap, most)
+        assert [one.keep_from for one in found] == [0, *(one.keep_to for one in found[:-1])]
+        assert found[-1].keep_to == found[-1].end == length
+        for one in found:
+            assert one.keep_from < one.keep_to
+            sees = [
+                begin
+                for begin in begins
+                if begin < one.keep_to and min(begin + window, length) > one.keep_from
+            ]
+            assert one.begin == min(sees) and one.end == min(max(sees) + window, length)
+            assert one.end - one.begin <= max(most, 2 * window)
 
 
 @pytest.fixture
@@ -105,6 +183,38 @@ def test_a_mask_is_kept_where_overlay_or_objects_can_not_be_made(model, scene, t
     assert overlay.startswith("its overlay can't be made: ") and "Is a directory" in overlay
     names = {name.name for name in tmp_path.iterdir()}
     assert names == {"scene.tif", "out_mask.tif", "out_overlay.jpg", "out_objects.geojson"}
+
+
+class OfWindows:
+    """The model whose answers are known, as one that sees windows and takes less at a time."""
+
+    def __init__(self, model, fit, limits):
+        self._model, self.fit, self.limits, self.seen = model, fit, limits, []
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+    def predict_each(self, batch):
+        self.seen += [picture_formats.pixels_of(one) for one in batch]
+        return self._model.predict_each(batch)
+
+
+def test_a_raster_is_cut_as_the_model_takes_it(model, tmp_path):
+    """Of windows of 512 pixels three at a time would be 1.6 megapixels."""
+    pixels = np.random.default_rng(1).integers(0, 255, (1400, 1500, 3)).astype(np.uint8)
+    path = write_raster(tmp_path / "scene.tif", pixels)
+    small = OfWindows(model, windows(512), RequestLimits(64, 1))
+    found = predict_raster(small, path, str(tmp_path / "out"))
+    assert len(small.seen) > 1 and max(small.seen) <= 10**6
+    np.testing.assert_array_equal(tifffile.imread(found.mask), pixels.mean(axis=-1) > 127.5)
+    smaller = OfWindows(model, windows(1024), RequestLimits(64, 1))
+    with pytest.raises(OSError, match=r"takes 1 \(trainer\.serving\.max_megapixels\): raise that"):
+        predict_raster(smaller, path, str(tmp_path / "out"))
+    whole = OfWindows(model, PictureFit(), RequestLimits(64, 2))
+    with pytest.raises(
+        OSError, match=r"1500x1400 pixels are 2\.1 megapixels, and the model takes 2"
+    ):
+        predict_raster(whole, path, str(tmp_path / "out"))
 
 
 def test_two_runs_into_one_folder_do_not_write_into_each_others_files(model, scene, tmp_path):
