@@ -28,7 +28,7 @@ from components.trainer.tiled_pictures import TiledPictures
 from components.trainer.whole_pictures import Network, WholePictures
 from components.trainer.wide_pictures import eight_bits
 
-_EVALUATION_CHUNK = 16  # pictures that go through the network together
+_EVALUATION_CHUNK = 16  # pictures that are prepared and go through the network together
 
 
 def export_model(
@@ -72,6 +72,8 @@ def export_model(
       fit: how the Transform step fits pictures in.
     """
     bands = bands_of(card)
+    # Large pictures one by one: prepared, each of them takes several times its own bytes.
+    chunk = 1 if fit.fit == "tiles" else _EVALUATION_CHUNK
     shown: TiledPictures | WholePictures
     if fit.fit == "tiles":
         shown = TiledPictures(
@@ -124,7 +126,7 @@ def export_model(
         examples: tf.Tensor, count: Callable[[tf.Tensor], Counts], dtypes: Mapping[str, tf.DType]
     ) -> dict[str, tf.Tensor]:
         # Beam's batches grow to whatever takes it a second; the activations must not.
-        found = in_chunks(count, examples, _EVALUATION_CHUNK, dtypes)
+        found = in_chunks(count, examples, chunk, dtypes)
         shaped = {
             name: tf.ensure_shape(found[name], [None, *shape])
             for name, shape in counts_shapes(len(classes)).items()
