@@ -76,7 +76,7 @@ class FindPictures(beam.PTransform):
       patterns: files, folders, or Beam file patterns (`gs://…/**`).
       without: a folder; what lies in it is no input, where it is below one of the patterns'.
 
-    Gives `FoundFile`s.
+    Gives `FoundFile`s; a file once, however many of the patterns find it.
     """
 
     def __init__(self, patterns: Sequence[str], without: str) -> None:
@@ -92,10 +92,13 @@ class FindPictures(beam.PTransform):
 
     def count(self) -> int:
         """How many pictures there are now."""
-        return sum(
-            _is_picture(found.path, self._without)
-            for matched in filesystems.FileSystems.match(self._patterns)
-            for found in matched.metadata_list
+        return len(
+            {
+                _absolute(found.path)
+                for matched in filesystems.FileSystems.match(self._patterns)
+                for found in matched.metadata_list
+                if _is_picture(found.path, self._without)
+            }
         )
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[FoundFile]:
@@ -106,6 +109,9 @@ class FindPictures(beam.PTransform):
             | "Match" >> fileio.MatchAll()
             | "Paths" >> beam.Map(lambda match: match.path)
             | "OnlyPictures" >> beam.Filter(_is_picture, self._without)
+            | "ByPlace" >> beam.Map(lambda path: (_absolute(path), path))
+            | "OnceEach" >> beam.CombinePerKey(min)
+            | "AsNamed" >> beam.Values()
             | "SpreadOverWorkers" >> beam.Reshuffle()
             | "Outputs" >> beam.Map(_found, self._folders)
         )

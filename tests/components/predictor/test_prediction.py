@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -261,6 +262,20 @@ def test_beam_gives_the_same_masks_and_loses_nothing(
         assert (row["height"], row["width"]) == mask.shape
         assert row["share_light"] == pytest.approx(mask.mean(), abs=1e-6)
         assert row["error"] is None
+
+
+def test_beam_predicts_a_file_once_however_often_it_is_named(
+    folder, serving_folder, tmp_path, monkeypatch
+):
+    """A picture and a raster, in a folder and by themselves; as a path from here, too."""
+    shutil.copytree(folder / "below", tmp_path / "scenes")
+    write_raster(tmp_path / "scenes/scene.tif", bright((20, 20), (2, 5, 3, 9)))
+    monkeypatch.chdir(tmp_path)
+    named = ["scenes/", tmp_path / "scenes/3.png", "scenes/scene.tif", tmp_path / "scenes/*.tif"]
+    given = ["predict", "--beam", "--model", serving_folder, *named, "--out", "out"]
+    assert call(*given, "--beam-args", "--direct_num_workers=1") == 0
+    found = [Path(row["picture"]).resolve() for row in parquet_rows("out")]
+    assert sorted(found) == [tmp_path / "scenes/3.png", tmp_path / "scenes/scene.tif"]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "tfrecord"])
