@@ -21,6 +21,7 @@ from components.predictor.geojson import OBJECTS_ENDING, write_picture_objects
 from components.predictor.objects import FoundObject, find_objects
 from components.predictor.overlay import mask_image, overlay_image
 from components.predictor.picture_files import Picture, PictureFile, read_picture
+from components.predictor.raster_pieces import large
 from components.predictor.rasters import is_raster, predict_raster
 
 TABLE_FILE = "predictions.csv"
@@ -96,10 +97,11 @@ def predict_files(
     Raises:
       UserError: the results can't be written.
     """
+    most = large(model.bands, model.limits)
     rasters: list[PictureFile] = []
     small: list[PictureFile] = []
     for file in files:
-        (rasters if is_raster(file.path) else small).append(file)
+        (rasters if is_raster(file.path, most) else small).append(file)
     batches = [small[start : start + batch_size] for start in range(0, len(small), batch_size)]
     with ThreadPoolExecutor(_THREADS) as pool:
 

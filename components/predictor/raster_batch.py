@@ -30,6 +30,7 @@ from components.common.windows import Span
 from components.predictor import batch
 from components.predictor.raster_pieces import (
     RasterReader,
+    large,
     mask_target,
     opened,
     pieces_of,
@@ -125,7 +126,9 @@ class PredictFiles(beam.PTransform):
 
     def expand(self, paths: beam.PCollection[batch.FoundFile]) -> beam.PCollection[dict[str, Any]]:
         """One row for each file."""
-        kinds = paths | "Kinds" >> beam.ParDo(_by_kind).with_outputs(_RASTER, _PICTURE)
+        kinds = paths | "Kinds" >> beam.ParDo(
+            _by_kind, large(self._bands, self._limits)
+        ).with_outputs(_RASTER, _PICTURE)
         pictures = (
             kinds[_PICTURE]
             | "ReadPictures" >> batch.ReadPictures(self._settings, self._bands)
@@ -187,11 +190,11 @@ class _PieceHandler(ModelHandler[Piece, SegmentedPiece, Segmenter]):
             yield _segmented(model, piece, self._aside)
 
 
-def _by_kind(found: batch.FoundFile) -> Iterator[beam.pvalue.TaggedOutput]:
+def _by_kind(found: batch.FoundFile, most: int) -> Iterator[beam.pvalue.TaggedOutput]:
     raster = False
     if found.path.lower().endswith(ENDINGS):
         with contextlib.suppress(OSError), filesystems.FileSystems.open(found.path) as file:
-            raster = is_raster(found.path, file)
+            raster = is_raster(found.path, most, file)
     if raster:
         yield beam.pvalue.TaggedOutput(_RASTER, (found.output, found.path))
     else:

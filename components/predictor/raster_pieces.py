@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from components.common.windows import Span, ample, footprint, spans
 if TYPE_CHECKING:
     import rasterio
 
-LARGE = 25_000_000  # pixels of a TIFF that is read in pieces though it has no place
+_LARGE = 25_000_000  # pixels of a TIFF that is read in pieces though it has no place
 _PIECE = 2048  # pixels of a piece's sides
 _PIECE_BYTES = 32_000_000  # of many bands
 _PNG_BYTES = 4  # of a pixel, at most: noise is larger as a PNG than as three bytes
@@ -231,24 +232,36 @@ def pieces_of(
         size, overlap = footprint(fit.image_size, fit.tiles)
         down, across = (height, size[0], overlap[0]), (width, size[1], overlap[1])
         return list(itertools.product(*_cut(down, across, bands, limits)))
-    if height * width > LARGE:
+    if height * width > _LARGE:
         raise OSError(
             f"{width}x{height} pixels are too many for a model that sees pictures whole: train "
             "one with `transform.fit: tiles`"
         )
-    if limits and height * width > sendable(bands, limits):
+    if limits and height * width > _sendable(bands, limits):
         told = _beyond(height, width, bands, limits)
-        raise OSError(f"{told}: raise that and train again, or take `transform.fit: tiles`")
+        raise OSError(f"{told}; raise that and train again, or take `transform.fit: tiles`")
     return [(Span(0, height, 0, height), Span(0, width, 0, width))]
 
 
-def sendable(bands: BandsConfig | None, limits: RequestLimits) -> int:
+def large(bands: BandsConfig | None, limits: RequestLimits | None) -> int:
+    """Pixels beyond which a TIFF is read in pieces though it has no place.
+
+    Args:
+      bands: what the model sees, where that is not red, green and blue of 8 bits.
+      limits: of its requests; None: it has none.
+    """
+    return min(_LARGE, _sendable(bands, limits))
+
+
+def _sendable(bands: BandsConfig | None, limits: RequestLimits | None) -> int:
     """Pixels that a picture in a request may have; of PNGs their bytes are not known before.
 
     Args:
       bands: what the model sees, where that is not red, green and blue of 8 bits.
-      limits: of its requests.
+      limits: of its requests; None: it has none.
     """
+    if limits is None:
+        return sys.maxsize
     most = limits.max_megapixels * 10**6
     if bands:
         most = min(most, (limits.max_megabytes * 10**6 - _NPY_HEADER) // bands.pixel_bytes)
@@ -274,7 +287,7 @@ def _cut(
     pieces = spans(*down, high), spans(*across, wide)
     if limits is None:
         return pieces
-    most = sendable(bands, limits)
+    most = _sendable(bands, limits)
     surely = most if bands else min(most, limits.max_megabytes * 10**6 // _PNG_BYTES)
     if math.prod(map(_longest, pieces)) <= surely:
         return pieces
@@ -282,7 +295,7 @@ def _cut(
     lowest, narrowest = map(_longest, least)
     if lowest * narrowest > most:
         raise OSError(
-            f"its smallest pieces would be too large: {_beyond(lowest, narrowest, bands, limits)}: "
+            f"its smallest pieces are too large, {_beyond(lowest, narrowest, bands, limits)}; "
             "raise that, or take smaller windows (transform.image_size), and train again"
         )
     if lowest * narrowest > surely:
@@ -296,17 +309,9 @@ def _longest(pieces: Sequence[Span]) -> int:
 
 
 def _beyond(height: int, width: int, bands: BandsConfig | None, limits: RequestLimits) -> str:
-    """Says which limit a picture exceeds."""
-    pixels = height * width
-    if pixels > limits.max_megapixels * 10**6:
-        size, setting = f"{pixels / 10**6:.1f} megapixels", "max_megapixels"
-    else:
-        size = f"{pixels * (bands.pixel_bytes if bands else 0) / 10**6:.1f} MB"
-        setting = "max_megabytes"
-    return (
-        f"{width}x{height} pixels are {size}, and the model takes {getattr(limits, setting)} "
-        f"(trainer.serving.{setting})"
-    )
+    """Says which limit a picture exceeds, and what would do."""
+    size = height * width * bands.pixel_bytes + _NPY_HEADER if bands else 0
+    return f"{width}x{height} pixels: {limits.exceeded(size, height * width)}"
 
 
 def segment(

@@ -17,7 +17,6 @@ from components.common.exported_model import Segmenter
 from components.predictor.geojson import OBJECTS_ENDING, write_raster_objects
 from components.predictor.overlay import overlay_image
 from components.predictor.raster_pieces import (
-    LARGE,
     RasterReader,
     mask_target,
     opened,
@@ -52,11 +51,12 @@ class RasterResult:
     notes: tuple[str, ...] = ()
 
 
-def is_raster(path: str, file: BinaryIO | None = None) -> bool:
+def is_raster(path: str, large: int, file: BinaryIO | None = None) -> bool:
     """Whether a file is a TIFF that has a place on the earth, or is large; by its header.
 
     Args:
       path: of the file.
+      large: pixels beyond which it is (`raster_pieces.large`).
       file: the same, open, where it is on no disk.
     """
     if not path.lower().endswith(ENDINGS):
@@ -65,7 +65,7 @@ def is_raster(path: str, file: BinaryIO | None = None) -> bool:
         with tifffile.TiffFile(file or path) as tiff:
             page = tiff.pages.first
             placed = any(tag in page.tags for tag in _GEO_TAGS)
-            return placed or page.imagewidth * page.imagelength > LARGE
+            return placed or page.imagewidth * page.imagelength > large
     except Exception:  # of all kinds on damaged files: they are told as pictures are
         return False
 

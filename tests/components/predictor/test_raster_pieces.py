@@ -12,11 +12,16 @@ from PIL import Image
 from rasterio.enums import Resampling
 
 from components.common import picture_formats
-from components.common.bands import BandsConfig
+from components.common.bands import BandsConfig, from_npy
 from components.common.model_card import RequestLimits
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
+from components.common.served_model import Prediction
 from components.common.windows import TilesConfig, spans
+from components.predictor import raster_batch
+from components.predictor.batch import FoundFile
+from components.predictor.files import predict_files
+from components.predictor.picture_files import PictureFile
 from components.predictor.raster_pieces import RasterReader, mask_target, opened, pieces_of
 from components.predictor.rasters import predict_raster
 
@@ -61,7 +66,9 @@ def test_pieces_of_many_bands_are_no_more_than_a_request_may_have(side, scale, c
 def test_pieces_have_no_more_pixels_than_a_request_may_have(side, megapixels):
     limits = RequestLimits(64, megapixels)
     if side == 1024 and megapixels == 2:
-        with pytest.raises(OSError, match=r"are 3\.9 megapixels.*2 \(trainer.serving.max_megapix"):
+        with pytest.raises(
+            OSError, match=r"3\.9 megapixels, trainer\.serving\.max_megapixels is 2"
+        ):
             pieces_of(windows(side), 5000, 4321, None, limits)
         return
     _, pixels = pieces_and_pixels(windows(side), (5000, 4321), limits=limits)
@@ -80,10 +87,10 @@ def test_noise_as_a_png_is_no_more_than_a_request_may_have(tmp_path, monkeypatch
 
 def test_where_not_even_the_smallest_pieces_go_into_a_request_the_setting_is_named():
     bands = BandsConfig(count=224, depth="uint16")
-    with pytest.raises(OSError, match=r"448x448 pixels are 89.9 MB, and the model takes 64 \(tr"):
+    with pytest.raises(OSError, match="448x448 pixels: 89.9 MB, .*max_megabytes is 64: 90 would"):
         pieces_of(windows(256), 5000, 5000, bands, LIMITS)
     assert pieces_of(windows(256), 400, 300, bands, LIMITS)  # that are smaller themselves
-    with pytest.raises(OSError, match=r"100 \(trainer\.serving\.max_megapixels\): raise that, or"):
+    with pytest.raises(OSError, match=r"serving\.max_megapixels is 100: \d+ would do; raise that"):
         pieces_of(windows(2048, 0.25), 40000, 40000, None, LIMITS)
     assert pieces_of(windows(2048, 0.25), 40000, 40000)  # (an export has no limit)
 
@@ -208,13 +215,54 @@ def test_a_raster_is_cut_as_the_model_takes_it(model, tmp_path):
     assert len(small.seen) > 1 and max(small.seen) <= 10**6
     np.testing.assert_array_equal(tifffile.imread(found.mask), pixels.mean(axis=-1) > 127.5)
     smaller = OfWindows(model, windows(1024), RequestLimits(64, 1))
-    with pytest.raises(OSError, match=r"takes 1 \(trainer\.serving\.max_megapixels\): raise that"):
+    with pytest.raises(OSError, match=r"max_megapixels is 1: 3 would do; raise that, or take"):
         predict_raster(smaller, path, str(tmp_path / "out"))
     whole = OfWindows(model, PictureFit(), RequestLimits(64, 2))
-    with pytest.raises(
-        OSError, match=r"1500x1400 pixels are 2\.1 megapixels, and the model takes 2"
-    ):
+    with pytest.raises(OSError, match=r"1500x1400 pixels: 2\.1 megapixels, .*is 2: 3 would do"):
         predict_raster(whole, path, str(tmp_path / "out"))
+
+
+class OfBands:
+    """Bright pixels are `light`, of any bands; more than its limits it does not take."""
+
+    def __init__(self, model, fit, bands, limits):
+        self.classes, self.pictures = model.classes, model.pictures
+        self.fit, self.bands, self.limits = fit, bands, limits
+
+    def predict_each(self, batch):
+        return [self._predicted(one) for one in batch]
+
+    def _predicted(self, npy):
+        if len(npy) > self.limits.max_megabytes * 10**6:
+            return "the batch has more"
+        light = from_npy(npy).mean(axis=-1) > self.bands.largest / 2
+        png = io.BytesIO()
+        Image.fromarray(light.astype(np.uint8)).save(png, "PNG")
+        return Prediction(png.getvalue(), 1.0)
+
+
+def test_a_tiff_of_many_bands_without_a_place_is_cut_from_the_requests_limit_on(model, tmp_path):
+    """Of 600x400 pixels 1.92 MB; where a model sees all at once the limit is named."""
+    bands, limits = BandsConfig(count=4, depth="uint16"), RequestLimits(1, 100)
+    pixels = np.random.default_rng(2).integers(0, 65536, (600, 400, 4)).astype(np.uint16)
+    described = {"photometric": "minisblack", "extrasamples": [0, 0, 0]}
+    tifffile.imwrite(tmp_path / "large.tif", pixels, **described)
+    tifffile.imwrite(tmp_path / "small.tif", pixels[:200], **described)
+    files = [PictureFile(str(tmp_path / f"{name}.tif"), name) for name in ("large", "small")]
+    for fit in (windows(128), PictureFit()):
+        asked = OfBands(model, fit, bands, limits)
+        small, large = predict_files(asked, files, str(tmp_path / "out"), 2)
+        assert small.mask.endswith("small_mask.png") and not small.error
+        if fit.fit == "tiles":
+            light = pixels.mean(axis=-1) > 65535 / 2
+            np.testing.assert_array_equal(tifffile.imread(large.mask), light)
+            assert large.size == (400, 600)
+        else:
+            told = "400x600 pixels: 1.9 MB, trainer.serving.max_megabytes is 1: 2 would do; raise"
+            assert large.error.startswith(told)
+    for file, kind in zip(files, ("raster", "picture"), strict=True):
+        found = raster_batch._by_kind(FoundFile(file.path, file.output), 1_000_000 // 8)
+        assert [one.tag for one in found] == [kind]
 
 
 def test_two_runs_into_one_folder_do_not_write_into_each_others_files(model, scene, tmp_path):
