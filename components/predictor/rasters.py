@@ -35,7 +35,8 @@ class RasterResult:
     Attributes:
       size: width and height.
       shares: share of the pixels, by class; of those that have data.
-      confidence: mean probability of the winning class.
+      confidence: mean probability of the winning class in its pieces, each with its pixels
+        without data and those that it shares with others.
       mask: path of the GeoTIFF with class indices; 255 where there is no data.
       overlay: path of the reduced picture with the mask over it; empty where there is none.
       objects: how many were found, by class index.
