@@ -7,24 +7,19 @@ without a word. TIFFs are read by tifffile, PNGs of 16 bits by TensorFlow.
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
 from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
+from components.common import orientation
 from components.common.picture_settings import PictureSettings
+from components.common.readable import counted
+from components.common.tiff_files import TiffTags, count_pages, is_tiff, read_tiff, tags_of
 
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _BITS = (8, 10, 12, 14)  # of cameras whose values come in 16 bits
 _ALPHA = (1, 2)  # what TIFF's ExtraSamples calls alpha
-
-
-def is_tiff(content: bytes) -> bool:
-    """Whether it begins as a TIFF does."""
-    return content.startswith(_TIFF_STARTS)
 
 
 def is_deep(image: Image.Image, content: bytes) -> bool:
@@ -56,51 +51,108 @@ def is_deep(image: Image.Image, content: bytes) -> bool:
 
 @contextlib.contextmanager
 def opened(content: bytes) -> Iterator[Image.Image]:
-    """A stand-in for a TIFF that only tifffile knows: its size, as Pillow would tell it.
+    """A stand-in for a TIFF that only tifffile knows: size and orientation, as Pillow has them.
 
     Raises:
       OSError: tifffile doesn't know it either.
     """
-    height, width = read_tiff(content).shape[:2]
-    image = Image.new("F", (width, height))
+    turn = tags_of(content).orientation
+    height, width = read_tiff(content).shape[:2]  # (a damaged header's may be any)
+    image = Image.new("F", (height, width) if turn in orientation.LYING else (width, height))
     image.format = "TIFF"
+    image.getexif()[orientation.TAG] = turn
     yield image
 
 
-def read(image: Image.Image, content: bytes) -> np.ndarray:
-    """All pixels as they are stored: [height, width] or [height, width, bands], any dtype.
+def pages_of(image: Image.Image, content: bytes) -> int:
+    """How many pages or frames a file has; a TIFF's smaller copies and masks are none.
 
     Args:
       image: opened, not decoded.
       content: of the file.
+    """
+    if image.format == "MPO":  # a phone's JPEG with a preview
+        return 1
+    if is_tiff(content):
+        with contextlib.suppress(OSError):
+            return count_pages(content)
+    return int(getattr(image, "n_frames", 1))
+
+
+def page_notes(pages: int) -> tuple[str, ...]:
+    """What is to be told of a file of several pages."""
+    return (f"it has {pages} pages or frames: the first is taken",) if pages > 1 else ()
+
+
+def read(image: Image.Image, content: bytes, needed: int = 0) -> np.ndarray:
+    """All pixels, white being the largest value: [height, width] or [height, width, bands].
+
+    Args:
+      image: opened, not decoded.
+      content: of the file.
+      needed: the last of the bands that are asked for, as for `tiff_files.read_tiff`.
+
+    Returns:
+      Of any dtype.
 
     Raises:
       OSError: it can't be decoded.
     """
-    if content.startswith(_PNG_START):
-        return _read_png(content)
-    if is_tiff(content):
-        try:
-            pixels = read_tiff(content)
-            white_is_zero = getattr(image, "tag_v2", {}).get(262) == 0
-            if white_is_zero and pixels.dtype.kind == "u":
-                return np.iinfo(pixels.dtype).max - pixels
+    if not is_tiff(content):
+        return _read_others(image, content, needed)
+    tags = tags_of(content)
+    known = getattr(image, "tag_v2", None) is not None
+    if known and tags.bits < 8:
+        return _read_by_pillow(image, tags, needed)
+    try:
+        pixels = read_tiff(content, needed)
+    except OSError:
+        if image.mode == "RGB" or not known:
+            raise  # Pillow would drop the low bytes
+        pixels = _read_by_pillow(image, tags, needed)
+        if tags.bits == 8:  # (and turns these over)
             return pixels
-        except OSError:
-            if image.mode == "RGB" or getattr(image, "tag_v2", None) is None:
-                raise  # Pillow would drop the low bytes
+    white_is_zero = tags.white_is_zero and pixels.dtype.kind == "u"
+    return white_on_top(pixels, tags.bits) if white_is_zero else pixels
+
+
+def white_on_top(pixels: np.ndarray, bits: int) -> np.ndarray:
+    """Unsigned values of which 0 is white, turned over: the largest of so many bits is."""
+    return ((1 << bits) - 1 - pixels).astype(pixels.dtype)
+
+
+def _read_others(image: Image.Image, content: bytes, needed: int) -> np.ndarray:
+    """What is no TIFF."""
+    if content.startswith(_PNG_START) and is_deep(image, content):
+        return _read_png(content, needed)
+    return _pixels_of(image, needed)
+
+
+def _read_by_pillow(image: Image.Image, tags: TiffTags, needed: int) -> np.ndarray:
+    """A TIFF, as it is stored."""
+    image.load()  # which turns it
+    return orientation.turned_back(_pixels_of(image, needed), tags.orientation)
+
+
+def _pixels_of(image: Image.Image, needed: int) -> np.ndarray:
+    if image.mode == "RGBA" and needed != 4:
+        image = image.convert("RGB")
+    elif image.mode == "LA" and needed != 2:
+        image = image.convert("L")
+    elif image.mode in ("P", "PA", "1"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
     pixels = np.asarray(image)
     return pixels.astype(np.uint16) if image.mode.startswith("I;16") else pixels
 
 
-def _read_png(content: bytes, count: int | None = None) -> np.ndarray:
+def _read_png(content: bytes, needed: int) -> np.ndarray:
     import tensorflow as tf
 
     try:
         pixels = tf.io.decode_png(content, channels=0, dtype=tf.uint16).numpy()
     except tf.errors.InvalidArgumentError as error:
         raise OSError("it is a damaged PNG") from error
-    if pixels.shape[-1] in (2, 4) and pixels.shape[-1] != count:
+    if pixels.shape[-1] in (2, 4) and pixels.shape[-1] != needed:
         pixels = pixels[..., :-1]  # alpha
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
@@ -116,21 +168,14 @@ def stored_bands(image: Image.Image, content: bytes) -> int:
       OSError: its header is damaged.
     """
     if is_tiff(content):
-        import tifffile
-
-        try:
-            with tifffile.TiffFile(io.BytesIO(content)) as file:
-                return int(file.pages.first.samplesperpixel)
-        except Exception as error:  # it raises all kinds on damaged files
-            raise OSError(f"its TIFF can't be read: {error}") from error
+        return tags_of(content).bands
     return 3 if image.mode in ("P", "PA") else len(image.getbands())
 
 
 def read_bands(image: Image.Image, content: bytes, count: int) -> np.ndarray:
     """All pixels as they are stored, with so many bands if there are so many.
 
-    GDAL and others call a fourth band alpha where nobody tells them that it is near infrared: it
-    is taken for a band where it makes up the number, and dropped where not.
+    What is called alpha is a band where it makes up the number, and dropped where not.
 
     Args:
       image: opened, not decoded.
@@ -145,50 +190,7 @@ def read_bands(image: Image.Image, content: bytes, count: int) -> np.ndarray:
     """
     if is_tiff(content):
         return read_tiff(content, count)
-    if is_deep(image, content):
-        return _read_png(content, count) if content.startswith(_PNG_START) else read(image, content)
-    if image.mode == "RGBA" and count != 4:
-        image = image.convert("RGB")
-    elif image.mode == "LA" and count != 2:
-        image = image.convert("L")
-    elif image.mode in ("P", "PA", "1"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    return np.asarray(image)
-
-
-def read_tiff(content: bytes, count: int | None = None) -> np.ndarray:
-    """The first page of a TIFF; [height, width] or [height, width, bands].
-
-    Its alpha is dropped, unless `count` bands are asked for, and it is the last of them.
-
-    Raises:
-      OSError: tifffile can't read it.
-    """
-    import tifffile
-
-    # What is wrong with a file is raised, and told with its name.
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
-            page = file.pages.first
-            pixels = page.asarray()
-            extra = [int(kind) for kind in page.extrasamples or ()]
-            if page.axes.startswith("S"):  # bands one after the other
-                pixels = np.moveaxis(pixels, 0, -1)
-            if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-                raise OSError("a TIFF with a palette of more than 8 bits is not read")
-    except OSError:
-        raise
-    except Exception as error:  # it raises all kinds on damaged files
-        raise OSError(f"its TIFF can't be read: {str(error).splitlines()[0][:200]}") from error
-    if pixels.ndim not in (2, 3):
-        raise OSError(f"its TIFF has {pixels.ndim} dimensions {list(pixels.shape)}, not 2 or 3")
-    if pixels.ndim == 3:
-        alpha = sum(kind in _ALPHA for kind in extra)
-        if pixels.shape[-1] != count:
-            pixels = pixels[..., : pixels.shape[-1] - alpha]
-        pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    return pixels
+    return _read_others(image, content, count)
 
 
 def to_8_bits(pixels: np.ndarray, settings: PictureSettings, notes: list[str]) -> np.ndarray:
@@ -205,7 +207,7 @@ def to_8_bits(pixels: np.ndarray, settings: PictureSettings, notes: list[str]) -
     Raises:
       OSError: the settings don't say enough, or don't fit.
     """
-    pixels = _three_bands(pixels, settings)
+    pixels = three_bands(pixels, settings)
     if pixels.dtype == np.uint8 and (not settings.value_range or settings.value_range[1] > 255):
         return pixels  # (a range of more than 8 bits is that of others beside it)
     if pixels.dtype == bool:
@@ -257,20 +259,47 @@ def range_of(pixels: np.ndarray, notes: list[str]) -> tuple[float, float]:
     return 0, (1 << bits) - 1
 
 
-def _three_bands(pixels: np.ndarray, settings: PictureSettings) -> np.ndarray:
-    bands = pixels.shape[2] if pixels.ndim == 3 else 1
-    if settings.bands and bands not in (1, 3):
-        if max(settings.bands) > bands:
-            raise OSError(
-                f"it has {bands} bands, no band {max(settings.bands)} "
-                "(dataset.folder.pictures.bands)"
-            )
-        taken = pixels[..., [band - 1 for band in settings.bands]]
-        return taken[..., 0] if taken.shape[-1] == 1 else taken
-    if bands not in (1, 3):
+def bands_taken(count: int, settings: PictureSettings) -> list[int]:
+    """Which bands of a file are its grey, or its red, green and blue; counted from 0.
+
+    Args:
+      count: how many it has.
+      settings: which they are of files that have other than one or three.
+
+    Raises:
+      OSError: it doesn't have them, or the settings don't say.
+    """
+    last = max(settings.bands or (0,))
+    usual = count in (1, 3)
+    if last > (3 if usual else count):
         raise OSError(
-            f"it has {bands} bands, and a model sees three: say which are red, green and blue "
+            f"it has {counted(count, 'band')}, no band {last} (dataset.folder.pictures.bands)"
+        )
+    if usual:
+        return list(range(count))
+    if not settings.bands:
+        raise OSError(
+            f"it has {count} bands, and a model sees three: say which are red, green and blue "
             "in dataset.folder.pictures.bands, and train with that; for a model that is trained, "
             "leave the others out (gdal_translate -b 1 -b 2 -b 3)"
         )
-    return pixels
+    return [band - 1 for band in settings.bands]
+
+
+def three_bands(pixels: np.ndarray, settings: PictureSettings) -> np.ndarray:
+    """The bands that are grey, or red, green and blue.
+
+    Args:
+      pixels: [height, width] or [height, width, bands].
+      settings: which they are.
+
+    Returns:
+      [height, width] or [height, width, 3].
+
+    Raises:
+      OSError: the settings don't say, or don't fit.
+    """
+    taken = bands_taken(pixels.shape[2] if pixels.ndim == 3 else 1, settings)
+    if pixels.ndim == 2:
+        return pixels
+    return pixels[..., taken[0]] if len(taken) == 1 else pixels[..., taken]

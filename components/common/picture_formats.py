@@ -12,16 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from components.common import deep_pictures
+from components.common import deep_pictures, orientation
 from components.common.bands import BandsConfig, taken, to_npy
 from components.common.picture_settings import DEFAULT, PictureSettings
+from components.common.tiff_files import is_tiff
 
 # What the model decodes itself; anything else becomes a PNG.
 MODEL_FORMATS = ("JPEG", "PNG", "GIF")
-ORIENTATION_TAG = 0x0112
-UPRIGHT = (0, 1)  # orientations that need no turning
-_LYING = (5, 6, 7, 8)  # those by which height becomes width
-_BACK = {6: 8, 8: 6}  # what undoes an orientation; the others undo themselves
 PNG_START = b"\x89PNG\r\n\x1a\n"
 LFS_START = b"version https://git-lfs.github.com/"
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -73,58 +70,43 @@ def for_model(
         values can't be told without the settings.
     """
     with opened(content) as image:
-        told = image.getexif().get(ORIENTATION_TAG, 1)
-        orientation = 1 if settings.orientation == "as_stored" else told
+        told = image.getexif().get(orientation.TAG, 1)
+        turn = 1 if settings.orientation == "as_stored" else told
         notes: list[str] = []
-        frames = getattr(image, "n_frames", 1)
+        frames = deep_pictures.pages_of(image, content)
+        last_band = max(settings.bands or (0,))
         if bands:
             pixels = taken(deep_pictures.read_bands(image, content, bands.count), bands)
-            return ModelPicture(to_npy(turned(pixels, orientation)), _frame_notes(image, frames))
-        if deep_pictures.is_deep(image, content) or (settings.bands and image.format == "TIFF"):
-            pixels = deep_pictures.read(image, content)
+            upright = orientation.turned(pixels, turn)
+            return ModelPicture(to_npy(upright), deep_pictures.page_notes(frames))
+        if (
+            deep_pictures.is_deep(image, content)
+            or (settings.bands and image.format == "TIFF")
+            or last_band > 3  # of a PNG: what is called alpha
+        ):
+            pixels = deep_pictures.read(image, content, last_band)
             pixels = deep_pictures.to_8_bits(pixels, settings, notes)
-            upright = Image.fromarray(np.ascontiguousarray(turned(pixels, orientation)))
-        elif _passes(image, orientation, frames):
+            shown = Image.fromarray(np.ascontiguousarray(orientation.turned(pixels, turn)))
+        elif _passes(image, turn, frames):
             return ModelPicture(content)
         else:
-            upright = as_rgb(ImageOps.exif_transpose(image) if orientation != 1 else image)
-            if orientation == 1 and told != 1 and image.format == "TIFF":
+            shown = as_rgb(ImageOps.exif_transpose(image) if turn != 1 else image)
+            if turn == 1 and told != 1 and image.format == "TIFF":
                 # Pillow has turned it while it read it.
-                upright = Image.fromarray(turned(np.asarray(upright), _BACK.get(told, told or 1)))
-        notes += _frame_notes(image, frames)
+                stored = orientation.turned_back(np.asarray(shown), told)
+                shown = Image.fromarray(np.ascontiguousarray(stored))
+        notes += deep_pictures.page_notes(frames)
         buffer = io.BytesIO()
-        as_rgb(upright).save(buffer, "PNG", compress_level=1)
+        as_rgb(shown).save(buffer, "PNG", compress_level=1)
         return ModelPicture(buffer.getvalue(), tuple(notes))
 
 
-def _frame_notes(image: Image.Image, frames: int) -> tuple[str, ...]:
-    if frames > 1 and image.format != "MPO":  # (a phone's JPEG with a preview)
-        return (f"it has {frames} pages or frames: the first is taken",)
-    return ()
-
-
-def _passes(image: Image.Image, orientation: int, frames: int) -> bool:
+def _passes(image: Image.Image, turn: int, frames: int) -> bool:
     """Whether TensorFlow decodes the file itself to what a viewer shows."""
-    if image.format not in MODEL_FORMATS or orientation not in UPRIGHT:
+    if image.format not in MODEL_FORMATS or turn not in orientation.UPRIGHT:
         return False
     # Where a GIF is transparent, TensorFlow has black.
     return image.format != "GIF" or (frames == 1 and "transparency" not in image.info)
-
-
-def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels as EXIF's orientation says that they are to be shown.
-
-    Args:
-      pixels: [height, width, …] as they are stored.
-      orientation: 1 to 8; others turn nothing.
-    """
-    if orientation in _LYING:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels
 
 
 @contextlib.contextmanager
@@ -147,7 +129,7 @@ def opened(content: bytes) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:  # its own message names a Python object
         if not content:
             raise OSError("it is an empty file, no picture") from error
-        if deep_pictures.is_tiff(content):
+        if is_tiff(content):
             with deep_pictures.opened(content) as image:
                 yield image
             return
@@ -168,7 +150,7 @@ def shown_size(image: Image.Image) -> tuple[int, int]:
     """
     width, height = image.size
     # (Pillow tells a TIFF's size as it is shown.)
-    lying = image.format != "TIFF" and image.getexif().get(ORIENTATION_TAG, 1) in _LYING
+    lying = image.format != "TIFF" and image.getexif().get(orientation.TAG, 1) in orientation.LYING
     return (width, height) if lying else (height, width)
 
 

@@ -30,7 +30,8 @@ class PictureSettings(schema.Config):
         min_length=1,
         max_length=3,
         description="for pictures of other than one or three bands: which are red, green and blue, "
-        "or which one is the grey, counted from 1",
+        "or which one is the grey, counted from 1; one that is tagged alpha is a band where it is "
+        "named",
     )
 
     @pydantic.model_validator(mode="after")

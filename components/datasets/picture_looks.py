@@ -12,7 +12,7 @@ from typing import TypeVar, cast, get_args
 import numpy as np
 from PIL import Image
 
-from components.common import deep_pictures, picture_formats, readable
+from components.common import deep_pictures, orientation, picture_formats, readable
 from components.common.bands import BandsConfig, Depth
 from components.common.errors import UserError
 from components.common.picture_settings import PictureSettings
@@ -23,6 +23,7 @@ _SHAPE = 0.03  # by which the ratios of the sides may differ, where a mask is of
 _PART = 0.1  # share of the files, from which another depth is no chance
 _CLEAR = 0.8  # share of the turned pictures whose edges must speak for one way
 _LEAST_TURNED = 3
+_COLOURS = 3  # bands; a fourth of 8 bits is called alpha
 
 
 _Key = TypeVar("_Key")
@@ -37,9 +38,10 @@ class PictureLooks:
     """Counts over all pictures.
 
     Attributes:
+      told: what the user says of them.
       files: how many there were.
       deep: kind of the values (uint16, float32, …) -> files.
-      low: smallest value of those of a kind.
+      low: smallest value of those of a kind, in the bands that are taken.
       high: largest value likewise.
       tops: file of whole numbers of more than 8 bits -> its largest value.
       bands: number of bands, alpha left out -> files of those that Pillow has no form for.
@@ -50,6 +52,7 @@ class PictureLooks:
       votes: of those, whose size is the same both ways: the way on whose edges the mask's lie.
     """
 
+    told: PictureSettings = PictureSettings()
     files: int = 0
     deep: dict[str, list[str]] = dataclasses.field(default_factory=lambda: defaultdict(list))
     low: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -69,10 +72,9 @@ class PictureLooks:
         self.files += 1
         try:
             with picture_formats.opened(content) as image:
-                orientation = image.getexif().get(picture_formats.ORIENTATION_TAG, 1)
-                if orientation not in picture_formats.UPRIGHT:
+                if image.getexif().get(orientation.TAG, 1) not in orientation.UPRIGHT:
                     self.turned.append(name)
-                if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                if deep_pictures.pages_of(image, content) > 1:
                     self.frames.append(name)
                 if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                     self.transparent.append(name)
@@ -80,13 +82,18 @@ class PictureLooks:
                 if not deep_pictures.is_deep(image, content):
                     self.forms[stored, "uint8"].append(name)
                     return
-                pixels = deep_pictures.read(image, content)
+                pixels = deep_pictures.read(image, content, max(self.told.bands or (0,)))
         except OSError:
             return
         self.forms[stored, str(pixels.dtype)].append(name)
         self.bands[pixels.shape[2] if pixels.ndim == 3 else 1].append(name)
-        if pixels.dtype == np.uint8:
+        if pixels.dtype == np.uint8 or pixels.dtype.kind not in "uif":
             return
+        if self.told.bands:
+            try:
+                pixels = deep_pictures.three_bands(pixels, self.told)
+            except OSError:
+                return
         kind = str(pixels.dtype)
         self.deep[kind].append(name)
         self.low[kind] = min(self.low.get(kind, np.inf), pixels.min().item())
@@ -221,6 +228,7 @@ def decide(
     settings = told
     bands = None
     odd = _odd(looks)
+    names_alpha = max(told.bands or (0,)) > _COLOURS
     if leave_out and len(looks.forms) > 1 and (all_bands or (odd and not told.bands)):
         looks = looks.of_the_commonest_form()
         odd = _odd(looks)
@@ -231,7 +239,7 @@ def decide(
             "of which the model sees, each scaled by what the training pictures have "
             "(dataset.bands)" + ("" if all_bands else _rgb_hint(bands.count))
         )
-    elif odd:
+    elif odd or names_alpha:
         notes.append(f"of the pictures' bands, {', '.join(map(str, told.bands or ()))} are taken")
     if looks.deep and not bands:
         settings, more = _range(looks, settings)
@@ -241,7 +249,7 @@ def decide(
             f"{len(looks.frames)} pictures have several pages or frames: the first is taken "
             f"({some(looks.frames)})"
         )
-    if looks.transparent and not bands:
+    if looks.transparent and not bands and not names_alpha:
         notes.append(
             f"{len(looks.transparent)} pictures are transparent in part: their colours are taken, "
             "the transparency is dropped"

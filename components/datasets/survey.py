@@ -122,7 +122,7 @@ def survey(
             config = meaning.config
             notes += meaning.notes
             source = mask_source(config)
-    seen_pictures = _look_at_pictures(layout.matched.pairs, source)
+    seen_pictures = _look_at_pictures(layout.matched.pairs, source, pictures)
     reading = picture_looks.decide(seen_pictures, pictures, all_bands, leave_out)
     config = config.model_copy(update={"pictures": reading.settings})
     notes += reading.notes
@@ -227,8 +227,10 @@ def _look_at_masks(pairs: list[Pair]) -> MaskLooks:
     return looks
 
 
-def _look_at_pictures(pairs: list[Pair], source: MaskSource) -> picture_looks.PictureLooks:
-    looks = picture_looks.PictureLooks()
+def _look_at_pictures(
+    pairs: list[Pair], source: MaskSource, told: PictureSettings
+) -> picture_looks.PictureLooks:
+    looks = picture_looks.PictureLooks(told)
     asked = 0
     for pair in pairs:
         with open(pair.image, "rb") as file:

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from components.common import deep_pictures, picture_formats
+from components.common import deep_pictures, picture_formats, tiff_files
 
 NPY_START = b"\x93NUMPY"
 _LARGEST_VALUE = 2**53  # above it, not all whole numbers are floats
@@ -74,7 +74,7 @@ def read_raw(content: bytes) -> RawMask:
         return _of_array(_load_npy(content))
     with picture_formats.opened(content) as image:
         lossy = image.format in ("JPEG", "MPO", "WEBP") and not _is_lossless_webp(content)
-        pages = getattr(image, "n_frames", 1)
+        pages = deep_pictures.pages_of(image, content)
         if deep_pictures.is_deep(image, content):
             raw = _of_array(_deep(image, content))
         else:
@@ -86,10 +86,10 @@ def read_raw(content: bytes) -> RawMask:
 
 
 def _deep(image: Image.Image, content: bytes) -> np.ndarray:
-    if not deep_pictures.is_tiff(content):
+    if not tiff_files.is_tiff(content):
         return deep_pictures.read(image, content)
     try:
-        return deep_pictures.read_tiff(content)  # (values are meant as stored, white or black)
+        return tiff_files.read_tiff(content)  # (values are meant as stored, white or black)
     except OSError:
         if image.mode.startswith(("I;16", "F")):
             return np.asarray(image)

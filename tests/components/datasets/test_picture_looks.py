@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tifffile
+from geotiffs import write_raster
 from PIL import Image
 from scenes import names, save, scene
 from surveys import COUNT
@@ -166,3 +167,43 @@ def test_pictures_lie_as_their_masks_do(orientation, ending, upright, scale, tmp
         seen = tf.io.decode_image(got.image, channels=3).numpy().astype(int)
         assert np.abs(seen - image).mean() < 6
     assert "EXIF" in " ".join(found.notes)
+
+
+def near_infrared(folder, kind, infrared, **tags):
+    """Pictures of four bands; gives the folder."""
+    (folder / "images").mkdir()
+    for index, name in enumerate(names(COUNT)):
+        image, mask, _ = scene(index)
+        save(folder / f"masks/{name}.png", mask)
+        fourth = np.full_like(image[..., :1], infrared, kind)
+        pixels = np.concatenate([image.astype(kind), fourth], -1)
+        write_raster(folder / f"images/{name}.tif", pixels, **tags)
+    return str(folder)
+
+
+@pytest.mark.parametrize(("kind", "infrared"), [(np.uint8, 200), (np.uint16, 3000)])
+def test_a_fourth_band_that_is_named_is_taken_though_it_is_tagged_alpha(kind, infrared, tmp_path):
+    root = near_infrared(tmp_path, kind, infrared, photometric="RGB", alpha="YES")
+    found = survey(root, pictures=PictureSettings(bands=(4, 1, 2)))
+    assert not found.unusable and "of the pictures' bands, 4, 1, 2 are taken" in found.notes
+    assert not any("transparen" in note for note in found.notes)
+    pair = found.matched.pairs[0]
+    got = read_pair(pair, mask_source(found.config), found.config, found.bands)
+    pixels = np.asarray(Image.open(io.BytesIO(got.image)))
+    bits = 8 if kind == np.uint8 else 12  # 3,000 is below 4,096
+    assert (pixels[..., 0] == infrared >> bits - 8).all()
+    expected = scene(names(COUNT).index(Path(pair.name).stem))[0][..., :2] >> bits - 8
+    np.testing.assert_array_equal(pixels[..., 1:], expected)
+
+
+def test_the_range_of_values_is_that_of_the_bands_that_are_taken(tmp_path):
+    root = near_infrared(tmp_path, np.uint16, 30000, photometric="MINISBLACK")
+    found = survey(root, pictures=PictureSettings(bands=(1, 2, 3)))
+    assert found.config.pictures.value_range == (0, 255)
+
+
+def test_complex_pictures_are_told_and_end_nothing(tmp_path):
+    root = deep(tmp_path, lambda grey, i: grey.astype(np.complex64 if i == 1 else np.uint8))
+    found = survey(root)
+    ((_, problem),) = found.unusable.items()
+    assert "complex64" in problem

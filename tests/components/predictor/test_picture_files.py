@@ -1,12 +1,15 @@
 import io
 import os
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tifffile
+from geotiffs import write_raster
 from PIL import Image
 
+from components.common.bands import BandsConfig, from_npy
 from components.common.errors import UserError
 from components.common.picture_formats import for_model
 from components.common.picture_settings import PictureSettings
@@ -211,3 +214,18 @@ def test_names_that_are_no_text_can_be_written_into_the_table(tmp_path):
         Image.fromarray(PIXELS).save(file, "PNG")
     (found,) = find_pictures([str(tmp_path)], OUT)
     assert found.output == "Gr\\xfcn" and np.array_equal(read_picture(found.path).image, PIXELS)
+
+
+@pytest.mark.parametrize("compress", ["lzw", "zstd", "jpeg"])
+def test_what_tifffile_has_no_decoder_for_is_read_by_rasterio(compress, monkeypatch, tmp_path):
+    pixels = np.repeat(np.repeat(PIXELS, 8, 0), 8, 1)[..., [0, 1, 2, 0]]
+    options = {"compress": compress, "photometric": "MINISBLACK"}
+    path = write_raster(tmp_path / "scene.tif", pixels, **options)
+    bands = BandsConfig(count=4, depth="uint8")
+    found = from_npy(read_picture(path, bands=bands).encoded).astype(int)
+    assert np.abs(found - pixels).mean() <= (12 if compress == "jpeg" else 0)
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(OSError) as told:
+        read_picture(path, bands=bands)
+    assert str(told.value).startswith(f"its TIFF ({compress.upper()} compression) takes rasterio: ")
+    assert "pip install 'segline[rasters]'" in str(told.value) and "\n" not in str(told.value)
