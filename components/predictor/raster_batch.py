@@ -29,13 +29,12 @@ from components.common.picture_settings import PictureSettings
 from components.common.windows import Span
 from components.predictor import batch
 from components.predictor.raster_pieces import (
-    RasterReader,
     large,
     mask_target,
-    opened,
     pieces_of,
     segment,
 )
+from components.predictor.raster_reader import RasterReader, opened
 from components.predictor.rasters import ENDINGS, is_raster
 
 _RASTER, _PICTURE = "raster", "picture"

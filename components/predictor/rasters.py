@@ -17,12 +17,11 @@ from components.common.exported_model import Segmenter
 from components.predictor.geojson import OBJECTS_ENDING, write_raster_objects
 from components.predictor.overlay import overlay_image
 from components.predictor.raster_pieces import (
-    RasterReader,
     mask_target,
-    opened,
     pieces_of,
     segment,
 )
+from components.predictor.raster_reader import RasterReader, opened
 
 ENDINGS = (".tif", ".tiff")
 _GEO_TAGS = (34735, 33550, 34264)  # key directory, pixel scale, transformation

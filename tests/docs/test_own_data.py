@@ -43,6 +43,7 @@ from drawn_forms import (
     written,
     yolo,
 )
+from geotiffs import write_raster
 from PIL import Image
 from scenes import VOC, names, scene
 from surveys import COUNT, assert_own_splits, lay_out, png
@@ -96,6 +97,11 @@ five_bands = deep(
         np.dstack([image, image[..., :2]]),
         photometric="minisblack",
         planarconfig="contig",
+    )
+)
+compressed_bands = deep(
+    lambda path, image: write_raster(
+        path, np.dstack([image, image[..., :2]]), photometric="MINISBLACK", compress="lzw"
     )
 )
 
@@ -195,6 +201,7 @@ CASES = [
         deep(lambda path, image: tifffile.imwrite(path, image.astype(">u2") * 16, byteorder=">")),
         told="12 bits",
     ),
+    Case("TIFFs of several bands", compressed_bands, told="have 5 bands of uint8"),
     Case("pictures of five", five_bands, options=("--bands", "3", "2", "1")),
     Case(
         "pictures of five",

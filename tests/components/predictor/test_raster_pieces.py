@@ -22,7 +22,8 @@ from components.predictor import raster_batch
 from components.predictor.batch import FoundFile
 from components.predictor.files import predict_files
 from components.predictor.picture_files import PictureFile
-from components.predictor.raster_pieces import RasterReader, mask_target, opened, pieces_of
+from components.predictor.raster_pieces import mask_target, pieces_of
+from components.predictor.raster_reader import RasterReader, opened
 from components.predictor.rasters import predict_raster
 
 LIMITS = RequestLimits(64, 100)  # a request's defaults
