@@ -14,6 +14,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
+from components.common.model_card import RequestLimits
+
 FILE = "batching.config"
 SIZES = (1, 2, 4, 8, 16, 32)
 _ROUNDS = 5
@@ -54,6 +56,12 @@ class Measured:
     def wait(self) -> float:
         """Seconds for which a request may wait for others: no longer than it takes alone."""
         return min(self.seconds[1], _LONGEST_WAIT) if self.gpu and self.size > 1 else 0.0
+
+
+def sizes_within(limits: RequestLimits, pictures: Sequence[bytes]) -> tuple[int, ...]:
+    """Those of SIZES whose batches of the pictures the model takes in one call; 1 always."""
+    batch = [pictures[n % len(pictures)] for n in range(SIZES[-1])]
+    return tuple(size for size in SIZES if size == 1 or size <= limits.fitting(batch))
 
 
 def measure(

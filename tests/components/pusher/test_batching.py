@@ -4,6 +4,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf.wrappers_pb2 import Int64Value
 
+from components.common.model_card import RequestLimits
 from components.pusher import batching
 from components.pusher.batching import Measured
 
@@ -66,3 +67,13 @@ def test_each_size_is_measured_in_turn(monkeypatch):
     assert asked == [[b"a"], [b"a", b"b", b"a", b"b"]] * 6
     assert measured.seconds == {1: 3.0, 4: 1.5}
     assert measured.size == 4
+
+
+def test_of_large_pictures_only_batches_are_measured_that_the_model_takes():
+    def sizes(*megabytes):
+        return batching.sizes_within(RequestLimits(64, 100), [bytes(10**6 * n) for n in megabytes])
+
+    assert sizes(33) == sizes(64) == (1,)
+    assert sizes(8) == (1, 2, 4, 8)
+    assert sizes(8, 16) == (1, 2, 4)
+    assert sizes(1) == batching.SIZES
