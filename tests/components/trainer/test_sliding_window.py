@@ -71,6 +71,26 @@ def test_every_pixel_is_what_the_loops_say(shape, model, overlap):
     assert confidence.numpy() == pytest.approx(sure, abs=1e-5)
 
 
+@pytest.mark.parametrize("most", [0, 70, 100])
+@pytest.mark.parametrize(("shape", "overlap"), [((97, 150), 8), ((90, 131), 0), ((75, 101), 20)])
+def test_pieces_however_small_keep_what_the_whole_gives(shape, overlap, most):
+    """Cut by `spans`, each segmented by itself."""
+    picture = np.random.default_rng(5).random((*shape, CLASSES), np.float32)
+    slide = SlidingWindow((32, 32), TilesConfig(overlap=overlap), CLASSES, padding=0.5)
+    spec = tf.TensorSpec([None, None, CLASSES], tf.float32)
+    segment = tf.function(lambda one: slide.segment(one, network)[0], input_signature=[spec])
+    found = np.full(shape, 255, np.uint8)
+    down, across = (windows.spans(side, 32, overlap, most) for side in shape)
+    for rows in down:
+        for columns in across:
+            piece = segment(picture[rows.begin : rows.end, columns.begin : columns.end]).numpy()
+            kept = piece[rows.keep_from - rows.begin :, columns.keep_from - columns.begin :]
+            kept = kept[: rows.keep_to - rows.keep_from, : columns.keep_to - columns.keep_from]
+            found[rows.keep_from : rows.keep_to, columns.keep_from : columns.keep_to] = kept
+    wanted, _ = blended(picture, (32, 32), (overlap, overlap))
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_a_whole_picture_in_one_window_is_the_network_alone():
     picture = np.random.default_rng(1).random((64, 32, CLASSES), np.float32)
     slide = SlidingWindow((64, 32), TilesConfig(), CLASSES, padding=0.5)
