@@ -118,8 +118,8 @@ def _cut(
     if lowest * narrowest > most:
         raise OSError(
             f"its smallest pieces are too large, {_beyond(lowest, narrowest, bands, limits)}; "
-            "raise that, or take smaller windows (transform.image_size, transform.tiles.scale), and "
-            "train again"
+            "raise that, or take smaller windows (transform.image_size, transform.tiles.scale), "
+            "and train again"
         )
     if lowest * narrowest > surely:
         return least
