@@ -1,7 +1,7 @@
 """Pixels of more than 8 bits, or of other than one or three bands.
 
 Pillow has no form for most of them: it keeps the high or the low byte, or the first bands,
-without a word. TIFFs are read by tifffile, PNGs of 16 bits by TensorFlow.
+without a word. TIFFs are read by `tiff_files`, PNGs of 16 bits by TensorFlow.
 """
 
 from __future__ import annotations

@@ -6,8 +6,12 @@ import dataclasses
 import io
 import logging
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import tifffile
 
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ALPHA = (1, 2)  # what ExtraSamples calls alpha
@@ -47,10 +51,8 @@ def tags_of(file: bytes | str) -> TiffTags:
     Raises:
       OSError: it can't be read, or is none.
     """
-    import tifffile
-
     try:
-        with tifffile.TiffFile(io.BytesIO(file) if isinstance(file, bytes) else file) as tiff:
+        with _opened(file) as tiff:
             page = tiff.pages.first
             turned = page.tags.get(_ORIENTATION)
             return TiffTags(
@@ -69,10 +71,8 @@ def count_pages(content: bytes) -> int:
     Raises:
       OSError: it can't be read.
     """
-    import tifffile
-
     try:
-        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        with _opened(content) as tiff:
             kinds = (int(getattr(page, "subfiletype", 0)) for page in tiff.pages)
             return sum(not kind & _COPY_OR_MASK for kind in kinds)
     except Exception as error:  # it raises all kinds on damaged files
@@ -92,12 +92,8 @@ def read_tiff(content: bytes, needed: int = 0) -> np.ndarray:
     Raises:
       OSError: it can't be read, or takes rasterio, which is not installed.
     """
-    import tifffile
-
-    # What is wrong with a file is raised, and told with its name.
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
+        with _opened(content) as file:
             page = file.pages.first
             alpha = sum(int(kind) in _ALPHA for kind in page.extrasamples or ())
             if page.photometric == _PALETTE:
@@ -122,6 +118,15 @@ def read_tiff(content: bytes, needed: int = 0) -> np.ndarray:
             pixels = pixels[..., :plain]
         pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
     return pixels
+
+
+def _opened(file: bytes | str) -> tifffile.TiffFile:
+    """A TIFF, by its content or its path."""
+    import tifffile
+
+    # What is wrong with a file is raised, and told with its name.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    return tifffile.TiffFile(io.BytesIO(file) if isinstance(file, bytes) else file)
 
 
 def _read_by_gdal(content: bytes, compression: int) -> np.ndarray:
