@@ -1,7 +1,12 @@
 """A model whose answers are known: bright pixels are `light`, others `dark`."""
 
+import io
+
+import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from predict_calls import PICTURE_SIZES
 
 from components.common import pictures, schema
 from components.common.model_card import write_card
@@ -50,3 +55,19 @@ def serving_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(serving_folder):
     return ServedModel(str(serving_folder))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Five noisy pictures (PNG: exact values), one in a folder below; two broken ones."""
+    rng = np.random.default_rng(0)
+    root = tmp_path_factory.mktemp("pictures")
+    (root / "below").mkdir()
+    for number, size in enumerate(PICTURE_SIZES):
+        pixels = rng.integers(0, 255, (*size, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(root / ("below" if number == 3 else "") / f"{number}.png")
+    (root / "text.png").write_text("no picture")
+    whole = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (40, 40, 3)).astype(np.uint8)).save(whole, "JPEG")
+    (root / "half.jpg").write_bytes(whole.getvalue()[:700])
+    return root
