@@ -69,4 +69,4 @@ def test_bands_are_scaled_as_the_colour_whose_weights_they_get(scaling):
     order = [0, 1, 2, 0, 1]
     expected = picture * np.array(scaling.scale)[order] + np.array(scaling.offset)[order]
     expected = expected[..., ::-1] if scaling.blue_first else expected
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
