@@ -17,7 +17,7 @@ from components.common import schema
 from components.common.bands import bands_of
 from components.common.errors import UserError
 from components.common.export_files import is_export
-from components.common.model_card import RequestLimits, limits_of, read_card
+from components.common.model_card import limits_of, read_card
 from components.common.one_by_one import each_or_reason
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
@@ -62,9 +62,7 @@ class ServedModel:
       pictures: how the pictures were read that it learned from, but for their orientation:
         a mask has to lie over what a viewer shows.
       bands: what it sees of a picture; None: red, green and blue of 8 bits.
-      max_megabytes: of all pictures of a request together, in 10^6 bytes.
-      max_megapixels: of a picture in a request, in 10^6 pixels.
-      limits: both of these.
+      limits: of a request.
       saved_model: what TensorFlow has loaded, with all of its signatures.
 
     Raises:
@@ -80,8 +78,7 @@ class ServedModel:
             self.fit = fit_of(card)
             self.pictures = reading_of(card)
             self.bands = bands_of(card)
-            self.limits: RequestLimits | None = limits_of(card)
-            self.max_megabytes, self.max_megapixels = self.limits
+            self.limits = limits_of(card)
             # A signature does not keep what it is a part of.
             self.saved_model = tf.saved_model.load(self.path)
             signatures = self.saved_model.signatures

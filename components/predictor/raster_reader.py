@@ -162,14 +162,14 @@ class RasterReader:
           count: how many there are, above 0.
         """
         share = count / (self._source.height * self._source.width)
-        told = f"{count:,} pixels ({share:.2%}) count as no data"
+        counted = f"{count:,} pixels ({share:.2%}) count as no data"
         if self._alpha and self._by_alpha():
             others = " ".join(f"-b {band}" for band in self._source.indexes if band != self._alpha)
             return (
-                f"band {self._alpha} is tagged alpha: {told}; where it is something else (near "
+                f"band {self._alpha} is tagged alpha: {counted}; where it is something else (near "
                 f"infrared), leave it out: gdal_translate {others}"
             )
-        return f"{told}, as the file's nodata value or mask says"
+        return f"{counted}, as the file's nodata value or mask says"
 
     def _read(self, within: bool = False, **how: Any) -> tuple[np.ndarray, np.ndarray]:
         """Pixels as the model knows them, [height, width, channels], and where there is data.

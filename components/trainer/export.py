@@ -72,10 +72,10 @@ def export_model(
       fit: how the Transform step fits pictures in.
     """
     bands = bands_of(card)
-    # Large pictures one by one: prepared, each of them takes several times its own bytes.
-    chunk = 1 if fit.fit == "tiles" else _EVALUATION_CHUNK
     shown: TiledPictures | WholePictures
+    chunk = _EVALUATION_CHUNK
     if fit.fit == "tiles":
+        chunk = 1  # large ones: prepared, each of them takes several times its own bytes
         shown = TiledPictures(
             fit, classes, channels_of(bands), temperature_of(card), limits.telemetry
         )

@@ -43,7 +43,7 @@ class Observer:
         if prepare is None or schema.CONTENT_BOX not in prepare.structured_outputs:
             raise UserError(f"{path} was made by an earlier segline: train again to watch it")
         self._serve, self._prepare = signatures[schema.SERVING_SIGNATURE], prepare
-        self._classes, self.max_megapixels = served.classes, served.max_megapixels
+        self._classes, self.max_megapixels = served.classes, served.limits.max_megapixels
         self.class_names = served.classes.names
         self.has_telemetry = schema.CLASS_SHARES in self._serve.structured_outputs
         self.digest = digest_of(served.path)

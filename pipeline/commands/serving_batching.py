@@ -35,7 +35,6 @@ def _batching(options: argparse.Namespace) -> None:
     import tensorflow as tf
 
     from components.common.cpus import usable_cpus
-    from components.common.model_card import RequestLimits
     from components.common.served_model import ServedModel
     from components.pusher import batching, version_store, warmup
     from pipeline.config.loading import load_config
@@ -45,8 +44,7 @@ def _batching(options: argparse.Namespace) -> None:
     pictures = _read(options.picture, model) or warmup.drawn_pictures(model.path)
     gpu = bool(tf.config.list_physical_devices("GPU"))
     with console.status("measuring"):
-        limits = RequestLimits(model.max_megabytes, model.max_megapixels)
-        sizes = batching.sizes_within(limits, pictures)
+        sizes = batching.sizes_within(model.limits, pictures)
         measured = batching.measure(model.predict, pictures, usable_cpus(), gpu, sizes)
     for size, seconds in measured.seconds.items():
         console.print(f"batch of {size:2}: {1000 * seconds:8.2f} ms a picture")

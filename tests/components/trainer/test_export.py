@@ -35,7 +35,7 @@ def test_the_card_has_the_limits_that_the_graph_keeps(tmp_path):
         small_models.untrained(), tmp_path, serving=ServingConfig(max_megabytes=3, max_megapixels=2)
     )
     served = ServedModel(model)
-    assert (served.max_megabytes, served.max_megapixels) == (3, 2)
+    assert served.limits == (3, 2)
     rng = np.random.default_rng(0)
     png = small_models.png(rng.integers(0, 255, (700, 800, 3), np.uint8))
     assert 1.5e6 < len(png) < 3e6 and served.predict([png])
