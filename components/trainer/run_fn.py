@@ -24,6 +24,7 @@ from components.trainer import (
     sample_weights,
     warm_start,
 )
+from components.trainer.as_served import as_served
 from components.trainer.calibration import calibrate
 from components.trainer.checkpoints import Checkpoints, checkpoint_folder
 from components.trainer.config import TrainerConfig
@@ -31,7 +32,7 @@ from components.trainer.export import export_model
 from components.trainer.fitting import fit, reproducible
 from components.trainer.training_data import TrainingData, training_data
 from components.trainer.tuner_config import apply
-from components.trainer.unet import build_unet, in_single_precision
+from components.trainer.unet import build_unet
 
 _LOG = logging.getLogger("segline.trainer")
 
@@ -118,10 +119,8 @@ def _train_and_export(
         checkpoints=checkpoints,
     )
     if distribution.is_chief():
-        served = model
-        if config.precision != "float32":
-            # Few servers compute bfloat16 any faster, and devices have the same masks then.
-            served = in_single_precision(model, config.encoder, config.decoder)
+        # In float32: few servers compute bfloat16 any faster, and devices have the same masks then.
+        served = as_served(model)
         if config.calibrate:
             batches = input_pipeline.validation_batches(data.validation, config)
             elements = data.validation_elements()

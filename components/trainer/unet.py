@@ -69,31 +69,6 @@ def build_unet(
     return keras.Model(inputs, logits, name="unet")
 
 
-def in_single_precision(
-    unet: keras.Model, encoder: EncoderConfig, decoder: DecoderConfig
-) -> keras.Model:
-    """The same network with the same weights, computing in float32 whatever it trained in.
-
-    Args:
-      unet: from `build_unet`.
-      encoder: that it was built with.
-      decoder: likewise.
-
-    Returns:
-      A model of its own.
-    """
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        untrained = encoder.model_copy(update={"weights": "none"})
-        *size, channels = unet.input_shape[1:]
-        copy = build_unet(unet.output_shape[-1], tuple(size), untrained, decoder, channels)
-    finally:
-        keras.config.set_dtype_policy(policy)
-    copy.set_weights(unet.get_weights())
-    return copy
-
-
 def unfreeze_encoder(unet: keras.Model, beyond_stride: int = 1) -> None:
     """Lets the encoder train, its BatchNorm layers left in inference mode.
 

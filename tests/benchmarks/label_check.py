@@ -43,12 +43,18 @@ def main() -> None:
     out = options.out.resolve()
     planted = write_data(out)
     table = out / "runs" / "planted" / "label-check" / "labels.csv"
-    score = {"planted": [run(out, options.epochs, "planted")]}
-    check = ("label", "check", "--config", "planted.yaml", "--mark", str(_PLANTED))
-    call(out, "-c", _SEGLINE, *check)
+    if not table.exists():
+        run(out, options.epochs, "planted")
+        check = ("label", "check", "--config", "planted.yaml", "--mark", str(_PLANTED))
+        call(out, "-c", _SEGLINE, *check)
+    kept = out / "scores.json"
+    score: dict[str, list[float]] = json.loads(kept.read_text()) if kept.exists() else {}
     for seed in range(options.seeds):
         for name, lists in {"left_out": str(table), "clean": None}.items():
-            score.setdefault(name, []).append(run(out, options.epochs, name, lists, seed))
+            scores = score.setdefault(name, [])
+            if seed == len(scores):
+                scores.append(run(out, options.epochs, name, lists, seed))
+                kept.write_text(json.dumps(score))
     with table.open(newline="") as file:
         first = [row["example_id"] for row in csv.DictReader(file)][:_PLANTED]
     found = {kind: sum(planted.get(name) == kind for name in first) for kind in _KINDS}

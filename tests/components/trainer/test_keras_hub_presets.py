@@ -12,6 +12,7 @@ import tensorflow as tf
 from components.common import provenance
 from components.common.errors import UserError
 from components.trainer import encoders, unet
+from components.trainer.as_served import as_served
 from components.trainer.config import DecoderConfig, EncoderConfig
 
 pytestmark = pytest.mark.slow
@@ -155,9 +156,17 @@ def test_mixed_precision_reaches_the_preset(presets):
     assert {weight.dtype for weight in encoder.weights} == {"float32"}
 
 
-def test_the_saved_model_needs_nothing_of_keras_hub(presets, tmp_path):
-    model = unet.build_unet(3, SIZE, config(presets["efficientnet"]), DECODER)
-    model.export(str(tmp_path / "saved"), verbose=False)
+@pytest.mark.parametrize("name", ["resnet", "efficientnet"])
+def test_the_saved_model_needs_nothing_of_keras_hub(presets, tmp_path, name):
+    """Nor has it bfloat16, which the network was trained in."""
+    model = unet.build_unet(3, SIZE, config(presets[name]), DECODER)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        trained = unet.build_unet(3, SIZE, config(presets[name]), DECODER)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    trained.set_weights(model.get_weights())
+    as_served(trained).export(str(tmp_path / "saved"), verbose=False)
     pictures = np.random.default_rng(0).random((1, *SIZE, 3), np.float32)
     saved = tf.saved_model.load(str(tmp_path / "saved"))
     np.testing.assert_allclose(saved.serve(pictures), model.predict_on_batch(pictures), atol=1e-4)
