@@ -86,7 +86,7 @@ def _pairs(model: keras.Model) -> dict[str, str]:
         if not isinstance(norm, _layers.BatchNormalization):
             continue
         features = norm.input
-        before = makers.get(id(features))
+        before: Any = makers.get(id(features))
         if (
             type(before) in _OUTPUT_AXES
             and before.activation is keras.activations.linear

@@ -12,6 +12,7 @@ import keras
 
 from components.common.errors import UserError
 from components.trainer import keras_hub_presets
+from components.trainer.batch_norm import fused
 from components.trainer.config import AS_TRAINED, EncoderConfig
 from components.trainer.inflation import inflated
 from components.trainer.input_scaling import CAFFE, STANDARDISED, SYMMETRIC, InputScaling
@@ -98,9 +99,8 @@ def build_encoder(
             scaling.blue_first,
         )
     deepest = "" if config.preset else NETWORKS[config.name].deepest
-    encoder = keras.Model(
-        base.input, [layer.output for layer in skip_layers(base, deepest)], name=ENCODER_NAME
-    )
+    skips = [layer.output for layer in skip_layers(base, deepest)]
+    encoder = fused(keras.Model(base.input, skips, name=ENCODER_NAME))
     if config.pretrained:
         encoder.trainable = False
     else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import keras
 
+from components.trainer.batch_norm import BatchNormalization
 from components.trainer.config import DecoderConfig, EncoderConfig
 from components.trainer.encoders import (
     ENCODER_NAME,
@@ -104,7 +105,7 @@ def _transposed(
         kernel_initializer=keras.initializers.RandomNormal(0.0, 0.02),
         name=f"up_{name}_conv",
     )(x)
-    x = keras.layers.BatchNormalization(name=f"up_{name}_norm")(x)
+    x = BatchNormalization(name=f"up_{name}_norm")(x)
     x = keras.layers.ReLU(name=f"up_{name}_relu")(x)
     return keras.layers.Concatenate(name=f"skip_{name}")([x, skip])
 
@@ -139,7 +140,7 @@ def _bilinear(times: int, name: str) -> keras.layers.Layer:
 
 def _norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     # Keras's momentum of 0.99 is for longer trainings than ours.
-    x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    x = BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
