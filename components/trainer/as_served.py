@@ -1,117 +1,118 @@
-"""The network as it is served: in single precision, its BatchNorm layers folded away.
+"""The network as it is served: in single precision, its BatchNorm layers folded.
 
-Outside of training a BatchNorm layer multiplies each channel by a number and adds another, which
-the convolution before it can do with its weights (Jacob et al., "Quantization and Training of
-Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2).
-TensorFlow folds only weights that are constants, and a SavedModel's are variables.
+Outside of training a BatchNorm layer multiplies each channel by a number and adds another. The
+convolution before it can do the first with its weights (Jacob et al., "Quantization and Training of
+Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2), and
+TensorFlow joins a convolution with what is added to it, and with the activation after that.
 """
 
 from __future__ import annotations
 
+import collections
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
+
+from components.trainer.batch_norm import BatchNormalization
+from components.trainer.config import DecoderConfig, EncoderConfig
+from components.trainer.encoders import ENCODER_NAME
+from components.trainer.unet import build_unet
 
 _layers = keras.layers
-# The axis of the kernel, the last where there are two, that runs over the output's channels.
+# The axes of the kernel, counted from its end, that run over the output's channels.
 _OUTPUT_AXES = {
     _layers.Conv2D: (-1,),
-    _layers.SeparableConv2D: (-1,),
+    _layers.SeparableConv2D: (-1,),  # of the second, the pointwise kernel
     _layers.DepthwiseConv2D: (-2, -1),
     _layers.Conv2DTranspose: (-2,),
 }
 
 
-def as_served(unet: keras.Model) -> keras.Model:
+def as_served(unet: keras.Model, encoder: EncoderConfig, decoder: DecoderConfig) -> keras.Model:
     """A network of its own that gives the same logits outside of training, sooner.
 
     Args:
       unet: from `build_unet`, trained in whatever precision.
+      encoder: that it was built with.
+      decoder: likewise.
 
     Returns:
-      A model in float32. A BatchNorm layer that does not follow a convolution, or one whose
-      output is used elsewhere too, is still there.
+      A model in float32. Folded are the BatchNorm layers of the encoder and the decoder that come
+      right after a convolution whose output nothing else reads, not those within other layers.
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        return _folded(unet)
+        untrained = encoder.model_copy(update={"weights": "none"})
+        *size, channels = unet.input_shape[1:]
+        served = build_unet(unet.output_shape[-1], tuple(size), untrained, decoder, channels)
     finally:
         keras.config.set_dtype_policy(policy)
+    served.set_weights(unet.get_weights())
+    for network in (served, served.get_layer(ENCODER_NAME)):
+        for convolution, norm in _pairs(network):
+            _fold(convolution, norm)
+    return served
 
 
-def _folded(model: keras.Model) -> keras.Model:
-    pairs = _pairs(model)
-    convolutions = set(pairs.values())
+class FoldedBatchNormalization(BatchNormalization):
+    """What is left of the layer: it subtracts its `moving_mean`."""
 
-    def copy(layer: keras.Operation) -> keras.Operation:
-        if isinstance(layer, keras.Model):
-            return _folded(layer)
-        if layer.name in pairs:
-            return _layers.Identity(name=layer.name)
-        config = layer.get_config()
-        if isinstance(layer, keras.Layer):
-            config["dtype"] = "float32"
-        if layer.name in convolutions:
-            config["use_bias"] = True
-        return type(layer).from_config(config)
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Subtracts a number from each channel of [batch, height, width, channels]."""
+        return tf.nn.bias_add(inputs, -tf.convert_to_tensor(self.moving_mean.value))
 
-    # Of a model that is compiled, Keras would copy loss and metrics too.
-    network = keras.Model(model.input, model.output, name=model.name)
-    result = keras.models.clone_model(network, clone_function=copy, call_function=_call)
-    for layer in model.layers:
-        if isinstance(layer, keras.Model) or not layer.weights or layer.name in pairs:
+
+def _pairs(network: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
+    """Convolutions, each with the BatchNorm layer that alone reads what it gives."""
+    makers: dict[int, Any] = {}
+    readers: dict[int, list[Any]] = collections.defaultdict(list)
+    for operation in network.operations:
+        for node in operation._inbound_nodes:  # Keras has no public way to all calls of a layer
+            for tensor in node.output_tensors:
+                makers[id(tensor)] = operation
+            for tensor in node.input_tensors:
+                readers[id(tensor)].append(operation)
+    given = {id(output) for output in network.outputs}
+    found = []
+    for norm in network.operations:
+        if not isinstance(norm, _layers.BatchNormalization) or len(norm._inbound_nodes) != 1:
             continue
-        if layer.name not in convolutions:
-            result.get_layer(layer.name).set_weights(layer.get_weights())
-    for norm, convolution in pairs.items():
-        weights = _weights(model.get_layer(convolution), model.get_layer(norm))
-        result.get_layer(convolution).set_weights(weights)
-    return result
-
-
-def _pairs(model: keras.Model) -> dict[str, str]:
-    """Names of the BatchNorm layers that can be folded, each with its convolution's."""
-    users: dict[int, list[keras.Operation]] = {}
-    makers = {}
-    for operation in model.operations:
-        for tensor in keras.tree.flatten(operation.output):
-            makers[id(tensor)] = operation
-        for tensor in keras.tree.flatten(operation.input):
-            users.setdefault(id(tensor), []).append(operation)
-    kept = {id(output) for output in model.outputs}
-    pairs = {}
-    for norm in model.layers:
-        if not isinstance(norm, _layers.BatchNormalization):
-            continue
-        features = norm.input
-        before: Any = makers.get(id(features))
+        features = id(norm.input)
+        before: Any = makers.get(features)
         if (
             type(before) in _OUTPUT_AXES
+            and len(before._inbound_nodes) == 1
             and before.activation is keras.activations.linear
-            and users[id(features)] == [norm]
-            and id(features) not in kept
+            and before.data_format == "channels_last"
+            and norm.axis in (-1, 3)
+            and readers[features] == [norm]
+            and features not in given
         ):
-            pairs[norm.name] = before.name
-    return pairs
+            found.append((before, norm))
+    return found
 
 
-def _weights(convolution: keras.layers.Layer, norm: keras.layers.Layer) -> list[np.ndarray]:
-    """The convolution's kernels and bias, such that it does what both did."""
-
-    def value(variable: Any, default: float) -> np.ndarray:
-        return np.asarray(default if variable is None else variable.numpy(), np.float64)
-
-    factor = value(norm.gamma, 1) / np.sqrt(value(norm.moving_variance, 1) + norm.epsilon)
+def _fold(convolution: Any, norm: Any) -> None:
+    mean = _value(norm.moving_mean)
+    factor = 1 / np.sqrt(_value(norm.moving_variance) + norm.epsilon)
+    if norm.gamma is not None:
+        factor = factor * _value(norm.gamma)
+    shift = np.zeros_like(mean) if norm.beta is None else _value(norm.beta)
     *kernels, last = (weight for weight in convolution.get_weights() if weight.ndim > 1)
+    if convolution.use_bias:
+        mean = mean - _value(convolution.bias)
     axes = _OUTPUT_AXES[type(convolution)]
-    shape = [last.shape[axis] if axis - last.ndim in axes else 1 for axis in range(last.ndim)]
-    bias = value(convolution.bias, 0) - value(norm.moving_mean, 0)
-    bias = bias * factor + value(norm.beta, 0)
-    return [*kernels, last * factor.reshape(shape), bias]
+    shape = [last.shape[axis] if axis in axes else 1 for axis in range(-last.ndim, 0)]
+    bias = [np.zeros_like(mean)] if convolution.use_bias else []
+    convolution.set_weights([*kernels, last * factor.reshape(shape), *bias])
+    norm.moving_mean.assign(mean * factor - shift)
+    norm.__class__ = FoldedBatchNormalization
 
 
-def _call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
-    # What BatchNorm takes besides (`mask`), its place holder does not.
-    return layer(*args, **({} if isinstance(layer, _layers.Identity) else kwargs))
+def _value(variable: keras.Variable) -> np.ndarray:
+    return keras.ops.convert_to_numpy(variable).astype(np.float64)

@@ -1,22 +1,22 @@
-"""BatchNorm in one pass over the features.
+"""BatchNorm by one kernel.
 
-Keras 3 writes the layer in single operations, which XLA joins on a GPU. On a processor each goes
-through the memory for itself, in float32 whatever the precision: of a step of `pets_fast` they
-took more than a fourth. TensorFlow has a kernel for all of it (Ioffe and Szegedy, ICML 2015, as in
-`tf.nn.batch_normalization`).
+Keras 3 writes the layer in single operations, which XLA joins on a single GPU. On a processor each
+goes through the memory for itself, in float32 whatever the precision: of a step of `pets_fast` they
+took more than a fourth. TensorFlow has a kernel for all of it, that of
+`tf.compat.v1.nn.fused_batch_norm` (Ioffe and Szegedy, ICML 2015).
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer, and its numbers, by TensorFlow's fused kernel where there is no GPU.
+    """Keras's layer, and its numbers, by TensorFlow's kernel.
 
+    With a GPU training stays Keras's, and so does what is not float32: the kernels there know
+    not all precisions, nor a reproducible gradient of a frozen layer.
     It has Keras's name too, since files of weights address layers by their class.
     """
 
@@ -30,9 +30,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
           training: whether by the batch's own statistics, which the averages then follow.
           mask: Keras's; there is none for pictures.
         """
-        last = self.axis in (-1, 3) and len(inputs.shape) == 4
-        if not last or mask is not None or tf.config.get_visible_devices("GPU"):
+        if mask is not None or not self._is_plain(inputs):
             return super().call(inputs, training=training, mask=mask)
+        if has_gpu() and (training or self.compute_dtype != "float32"):
+            return super().call(inputs, training=training)
         by_batch = bool(training and self.trainable)
         channels = [inputs.shape[-1]]
         none = tf.zeros([0])
@@ -47,35 +48,40 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         if by_batch:
             # The kernel divides by one less than the count (Bessel), Keras by the count.
-            count = tf.cast(tf.size(inputs) // channels[0], tf.float32)
+            count = tf.cast(tf.size(inputs, tf.int64) // channels[0], tf.float32)
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_variance, variance * (1 - 1 / count))
         return outputs
 
-    def _follow(self, average: Any, value: tf.Tensor) -> None:
+    def _is_plain(self, inputs: tf.Tensor) -> bool:
+        other = self.synchronized or getattr(self, "renorm", False)  # renorm: since Keras 3.15
+        return len(inputs.shape) == 4 and self.axis in (-1, 3) and not other
+
+    def _follow(self, average: keras.Variable, value: tf.Tensor) -> None:
         average.assign(_value(average) * self.momentum + value * (1 - self.momentum))
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow has one to compute with."""
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+def use_kernel(network: keras.Model) -> None:
+    """Lets a network's BatchNorm layers compute by the kernel, those within other layers too.
+
+    Args:
+      network: as Keras or KerasHub builds it. Weights, names and seeds stay what they are.
+    """
+    for layer in batch_norms(network):
+        if type(layer) is keras.layers.BatchNormalization:
+            layer.__class__ = BatchNormalization
+
+
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """A model's BatchNorm layers, those within other layers too."""
+    layers = model._flatten_layers(include_self=False)  # Keras has no public way
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def _value(variable: keras.Variable) -> tf.Tensor:
     return tf.convert_to_tensor(variable.value)  # float32: Keras never casts those of this layer
-
-
-def fused(network: keras.Model) -> keras.Model:
-    """The same network with this layer in place of Keras's.
-
-    Args:
-      network: as Keras or KerasHub builds it.
-
-    Returns:
-      A copy; what is within other layers stays as it is.
-    """
-
-    def copy(layer: keras.Operation) -> keras.Operation:
-        kind = type(layer)
-        if kind is keras.layers.BatchNormalization:
-            kind = BatchNormalization
-        return kind.from_config(layer.get_config())
-
-    result = keras.models.clone_model(network, clone_function=copy)
-    result.set_weights(network.get_weights())
-    return result

@@ -12,7 +12,7 @@ import keras
 
 from components.common.errors import UserError
 from components.trainer import keras_hub_presets
-from components.trainer.batch_norm import fused
+from components.trainer.batch_norm import batch_norms, use_kernel
 from components.trainer.config import AS_TRAINED, EncoderConfig
 from components.trainer.inflation import inflated
 from components.trainer.input_scaling import CAFFE, STANDARDISED, SYMMETRIC, InputScaling
@@ -99,8 +99,10 @@ def build_encoder(
             scaling.blue_first,
         )
     deepest = "" if config.preset else NETWORKS[config.name].deepest
-    skips = [layer.output for layer in skip_layers(base, deepest)]
-    encoder = fused(keras.Model(base.input, skips, name=ENCODER_NAME))
+    encoder = keras.Model(
+        base.input, [layer.output for layer in skip_layers(base, deepest)], name=ENCODER_NAME
+    )
+    use_kernel(encoder)
     if config.pretrained:
         encoder.trainable = False
     else:
@@ -140,12 +142,6 @@ def skip_layers(network: keras.Model, deepest: str = "") -> list[keras.layers.La
     if deepest:
         layers[-1] = network.get_layer(deepest)
     return layers
-
-
-def batch_norms(model: keras.Model) -> list[keras.layers.Layer]:
-    """A model's BatchNorm layers, those within other layers too."""
-    layers = model._flatten_layers(include_self=False)  # Keras has no public way
-    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def input_scaling(config: EncoderConfig) -> InputScaling:

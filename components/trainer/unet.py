@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import keras
 
-from components.trainer.batch_norm import BatchNormalization
+from components.trainer.batch_norm import BatchNormalization, batch_norms
 from components.trainer.config import DecoderConfig, EncoderConfig
 from components.trainer.encoders import (
     ENCODER_NAME,
     STRIDES,
-    batch_norms,
     build_encoder,
     input_scaling,
 )

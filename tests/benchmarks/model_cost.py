@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import keras
 import numpy as np
 import tensorflow as tf
+from training_step import tutorial
 
 from components.trainer.as_served import as_served
 from components.trainer.unet import build_unet
@@ -42,10 +43,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch-size", type=int, default=8, help="pictures at a time")
     options = parser.parse_args()
-    models = {"the tutorial's own": network("pets_tutorial")}
-    for name in ("pets_tutorial", "pets_fast", "pets"):
-        models[name] = as_served(network(name))
-    models["the tutorial's once more"] = network("pets_tutorial")
+    size = (128, 128)
+    models = {"the tutorial's own": tutorial(size)}
+    models |= {name: network(name) for name in ("pets_tutorial", "pets_fast", "pets")}
+    models["the tutorial's once more"] = tutorial(size)
     shares = processor_shares(models, options.rounds, options.batch_size)
     print(f"{'':<24} parameters    multiply-adds   processor time, share of the tutorial's")
     for name, model in models.items():
@@ -56,11 +57,12 @@ def main() -> None:
 
 
 def network(config_name: str) -> keras.Model:
-    """The network of a config as it trains, with random weights."""
+    """The network of a config as it is served, with random weights."""
     config = load_config(config_name, environment={})
     encoder = config.trainer.encoder.model_copy(update={"weights": "none"})
-    size = config.transform.image_size
-    return build_unet(len(config.classes), size, encoder, config.trainer.decoder)
+    decoder, size = config.trainer.decoder, config.transform.image_size
+    trained = build_unet(len(config.classes), size, encoder, decoder)
+    return as_served(trained, encoder, decoder)
 
 
 def multiply_adds(model: keras.Model) -> int:

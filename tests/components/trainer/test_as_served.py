@@ -1,55 +1,47 @@
-"""The served network beside the trained one: the same logits, fewer layers."""
+"""The served network beside the trained one: the same logits, less work."""
 
 import keras
 import numpy as np
 import pytest
+from statistics_of_norms import with_statistics
 
 from components.trainer import unet
-from components.trainer.as_served import as_served
+from components.trainer.as_served import FoldedBatchNormalization, _fold, _pairs, as_served
+from components.trainer.batch_norm import batch_norms
 from components.trainer.config import DecoderConfig, EncoderConfig
-from components.trainer.encoders import batch_norms
-from components.trainer.objective import PixelAccuracy
 
 pytestmark = pytest.mark.slow
 
-PICTURES = np.random.default_rng(0).random((2, 64, 96, 3), np.float32)
+PICTURES = np.random.default_rng(0).random((2, 64, 96, 4), np.float32)
+LAYERS = keras.layers
 
 
-def with_statistics(model):
-    """As if trained: no BatchNorm layer changes nothing."""
-    rng = np.random.default_rng(1)
-    for layer in batch_norms(model):
-        channels = layer.moving_mean.shape
-        layer.moving_mean.assign(rng.normal(0, 0.1, channels))
-        layer.moving_variance.assign(rng.uniform(0.5, 2, channels))
-        if layer.gamma is not None:
-            layer.gamma.assign(rng.uniform(-1.5, 1.5, channels))
-        layer.beta.assign(rng.normal(0, 0.3, channels))
-    return model
+def agree(one, other, pictures):
+    ours, theirs = one.predict_on_batch(pictures), other.predict_on_batch(pictures)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
-def agree(one, other, tolerance=1e-4):
-    ours, theirs = one.predict_on_batch(PICTURES), other.predict_on_batch(PICTURES)
-    np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
+def folded(model):
+    return [type(norm) is FoldedBatchNormalization for norm in batch_norms(model)]
 
 
 # (KerasHub's: test_keras_hub_presets.py.)
 @pytest.mark.parametrize(
-    ("name", "norms_that_stay"),
+    ("name", "stay"),
     [
         ("mobilenet_v3_small", 0),  # has operations that are no layers
         ("efficientnet_v2_b0", 0),
         ("resnet50_v2", 17),  # each of its 16 blocks begins with one, and one comes last
     ],
 )
-def test_other_networks(name, norms_that_stay):
+def test_other_networks(name, stay):
     config = EncoderConfig(name=name, weights="none")
     decoder = DecoderConfig(kind="separable", filters=(8, 8, 8, 8))
     trained = with_statistics(unet.build_unet(3, (64, 96), config, decoder))
     before = trained.get_weights()
-    served = as_served(trained)
-    agree(served, trained)
-    assert len(batch_norms(served)) == norms_that_stay
+    served = as_served(trained, config, decoder)
+    agree(served, trained, PICTURES[..., :3])
+    assert folded(served).count(False) == stay
     for ours, theirs in zip(trained.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)  # it is a copy
 
@@ -59,10 +51,10 @@ def test_other_networks(name, norms_that_stay):
 def test_both_decoders(kind, enlarge):
     config = EncoderConfig(weights="none", alpha=0.35, enlarge=enlarge)
     decoder = DecoderConfig(kind=kind, filters=(16, 16, 8, 8))
-    trained = with_statistics(unet.build_unet(5, (64, 96), config, decoder))
-    served = as_served(trained)
-    agree(served, trained)
-    assert not batch_norms(served)
+    trained = with_statistics(unet.build_unet(5, (64, 96), config, decoder, channels=4))
+    served = as_served(trained, config, decoder)
+    agree(served, trained, PICTURES)
+    assert all(folded(served))
 
 
 def test_what_trained_in_bfloat16_computes_in_float32():
@@ -73,34 +65,85 @@ def test_what_trained_in_bfloat16_computes_in_float32():
     try:
         trained = unet.build_unet(3, (64, 96), config, decoder)
         trained.set_weights(exact.get_weights())
-        trained.compile("adam", metrics=[PixelAccuracy(0)])
-        served = as_served(trained)
+        served = as_served(trained, config, decoder)
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
-    agree(served, exact)
-    assert {layer.compute_dtype for layer in served._flatten_layers()} == {"float32"}
+    agree(served, exact, PICTURES[..., :3])
     assert (served.input_shape, served.output_shape) == (exact.input_shape, exact.output_shape)
 
 
-def test_a_convolution_that_is_used_twice_stays_as_it_is():
-    inputs = keras.Input((64, 96, 3))
-    features = keras.layers.Conv2D(4, 3, name="shared")(inputs)
-    norm = keras.layers.BatchNormalization(name="norm")
-    model = with_statistics(keras.Model(inputs, norm(features) + features))
-    served = as_served(model)
-    agree(served, model)
-    assert len(batch_norms(served)) == 1
-    both = keras.Model(inputs, [norm.output, features])
-    assert len(batch_norms(as_served(both))) == 1
+def one_output_read_twice(x):
+    features = LAYERS.Conv2D(4, 3)(x)
+    return LAYERS.BatchNormalization()(features) + features
 
 
-def test_a_convolution_with_an_activation_of_its_own_stays_as_it_is():
-    inputs = keras.Input((64, 96, 3))
-    features = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
-    model = with_statistics(
-        keras.Model(inputs, keras.layers.BatchNormalization(scale=False)(features))
+def an_output_of_the_network(x):
+    features = LAYERS.Conv2D(4, 3)(x)
+    return [LAYERS.BatchNormalization()(features), features]
+
+
+def a_convolution_called_twice(x):
+    convolution = LAYERS.Conv2D(4, 3)
+    return LAYERS.Concatenate()(
+        [LAYERS.BatchNormalization()(convolution(part)) for part in (x, 1 - x)]
     )
-    served = as_served(model)
-    agree(served, model)
-    assert len(batch_norms(served)) == 1
+
+
+def a_reader_that_is_called_elsewhere_too(x):
+    features, activation = LAYERS.Conv2D(4, 1)(x), LAYERS.ReLU()
+    summed = activation(LAYERS.Conv2D(4, 1)(x)) + activation(features)
+    return LAYERS.BatchNormalization()(features) + summed
+
+
+def a_norm_called_twice(x):
+    norm = LAYERS.BatchNormalization()
+    return norm(LAYERS.Conv2D(4, 3)(x)) + norm(LAYERS.Conv2D(4, 3)(1 - x))
+
+
+def an_activation_between(x):
+    return LAYERS.BatchNormalization(scale=False)(LAYERS.Conv2D(4, 3, activation="relu")(x))
+
+
+def over_another_axis(x):
+    return LAYERS.BatchNormalization(axis=1)(LAYERS.Conv2D(64, 1)(x))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        one_output_read_twice,
+        an_output_of_the_network,
+        a_convolution_called_twice,
+        a_reader_that_is_called_elsewhere_too,
+        a_norm_called_twice,
+        an_activation_between,
+        over_another_axis,
+    ],
+)
+def test_what_can_not_be_folded_is_left(made):
+    inputs = keras.Input((64, 96, 4))
+    model = with_statistics(keras.Model(inputs, made(inputs)))
+    assert _pairs(model) == []
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}])
+def test_each_convolution_with_each_norm(bias, options):
+    inputs = keras.Input((64, 96, 4))
+    x = inputs
+    for kind, arguments in {
+        LAYERS.Conv2D: (5, 3),
+        LAYERS.DepthwiseConv2D: (3, 2, "same", 2),  # two outputs of each channel
+        LAYERS.SeparableConv2D: (6, 3),
+        LAYERS.Conv2DTranspose: (3, 3),
+    }.items():
+        x = LAYERS.BatchNormalization(**options)(kind(*arguments, use_bias=bias)(x))
+    model = with_statistics(keras.Model(inputs, x))
+    expected = model.predict_on_batch(PICTURES)
+    pairs = _pairs(model)
+    assert len(pairs) == 4
+    for convolution, norm in pairs:
+        _fold(convolution, norm)
+    now = keras.Model(model.inputs, model.outputs[0]).predict_on_batch(PICTURES)  # traced anew
+    np.testing.assert_allclose(now, expected, atol=1e-4 * np.abs(expected).max())

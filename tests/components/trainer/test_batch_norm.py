@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.batch_norm import BatchNormalization, fused
+from components.trainer import batch_norm
+from components.trainer.batch_norm import BatchNormalization, use_kernel
 
 RNG = np.random.default_rng(0)
 # Channels of very different means and spreads, as few of a small batch as there may be.
@@ -73,13 +74,33 @@ def test_a_frozen_layer_keeps_its_averages():
         np.testing.assert_array_equal(one, other)
 
 
-def test_it_is_the_kernel_that_computes_them():
-    """Else nothing were gained."""
-    ours = pair("mixed_bfloat16")[1]
-    graph = tf.function(lambda x: ours(x, training=True)).get_concrete_function(FEATURES).graph
-    kinds = [operation.type for operation in graph.get_operations()]
-    assert kinds.count("FusedBatchNormV3") == 1
-    assert "SquaredDifference" not in kinds
+@pytest.mark.parametrize(
+    ("gpu", "policy", "training", "by_kernel"),
+    [
+        (False, "mixed_bfloat16", True, True),
+        (False, "mixed_bfloat16", False, True),
+        (True, "float32", True, False),
+        (True, "mixed_bfloat16", False, False),
+        (True, "float32", False, True),  # as what is served
+    ],
+)
+def test_where_the_kernel_computes(monkeypatch, gpu, policy, training, by_kernel):
+    monkeypatch.setattr(batch_norm, "has_gpu", lambda: gpu)
+    assert kernels(pair(policy)[1], training) == by_kernel
+
+
+def kernels(layer, training=True):
+    @tf.function
+    def compute(x):
+        return layer(x, training=training)
+
+    graph = compute.get_concrete_function(FEATURES).graph
+    return [operation.type for operation in graph.get_operations()].count("FusedBatchNormV3")
+
+
+def test_what_is_no_plain_layer_stays_kerass():
+    assert kernels(pair("float32", synchronized=True)[1]) == 0
+    assert kernels(pair("float32", axis=1)[1]) == 0
 
 
 def test_files_of_weights_fit_from_before_and_after(tmp_path):
@@ -88,14 +109,16 @@ def test_files_of_weights_fit_from_before_and_after(tmp_path):
     inputs = keras.Input((32, 32, 3))
     norm = keras.layers.BatchNormalization(name="norm")
     x = keras.layers.ReLU()(norm(keras.layers.Conv2D(4, 3)(inputs)))
-    before = keras.Model(inputs, x, name="network")
+    network = keras.Model(inputs, x, name="network")
     norm.set_weights([RNG.uniform(0.5, 2, 4) for _ in range(4)])
-    before.save_weights(tmp_path / "before.weights.h5")
-    after = fused(before)
-    assert type(after.get_layer("norm")) is BatchNormalization
-    after.set_weights([0 * weight for weight in after.get_weights()])
-    after.load_weights(tmp_path / "before.weights.h5")
-    for one, other in zip(after.get_weights(), before.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    values = network.get_weights()
+    network.save_weights(tmp_path / "before.weights.h5")
     pictures = RNG.random((2, 32, 32, 3), np.float32)
-    np.testing.assert_allclose(after(pictures), before(pictures), atol=1e-5)
+    expected = network(pictures).numpy()
+    use_kernel(network)
+    assert type(norm) is BatchNormalization
+    network.set_weights([0 * weight for weight in values])
+    network.load_weights(tmp_path / "before.weights.h5")
+    for one, other in zip(network.get_weights(), values, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(network(pictures), expected, atol=1e-5)

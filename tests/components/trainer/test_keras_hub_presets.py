@@ -8,11 +8,13 @@ import numpy as np
 import pydantic
 import pytest
 import tensorflow as tf
+from statistics_of_norms import with_statistics
 
 from components.common import provenance
 from components.common.errors import UserError
 from components.trainer import encoders, unet
-from components.trainer.as_served import as_served
+from components.trainer.as_served import FoldedBatchNormalization, as_served
+from components.trainer.batch_norm import BatchNormalization, batch_norms
 from components.trainer.config import DecoderConfig, EncoderConfig
 
 pytestmark = pytest.mark.slow
@@ -37,7 +39,7 @@ def resnet():
 
 
 def efficientnet():
-    """Its BatchNorm layers are within other layers."""
+    """Depthwise convolutions, squeeze and excitation."""
     from keras_hub.models import EfficientNetBackbone
 
     return EfficientNetBackbone(
@@ -52,6 +54,30 @@ def efficientnet():
         stackwise_squeeze_and_excite_ratios=[0.25] * 7,
         stackwise_block_types=["v1"] * 7,
         input_shape=(32, 32, 3),
+    )
+
+
+def mobilenet():
+    """Its BatchNorm layers are within others, which rename themselves when they are copied."""
+    from keras_hub.models import MobileNetBackbone
+
+    return MobileNetBackbone(
+        stackwise_expansion=[[16], [32], [32], [32]],
+        stackwise_num_blocks=[1] * 4,
+        stackwise_num_filters=[[16], [16], [16], [16]],
+        stackwise_kernel_size=[[3]] * 4,
+        stackwise_num_strides=[[2]] * 4,
+        stackwise_se_ratio=[[None], [0.25], [0.25], [0.25]],
+        stackwise_activation=[["relu"], ["hard_swish"], ["hard_swish"], ["hard_swish"]],
+        stackwise_padding=[[1]] * 4,
+        output_num_filters=32,
+        depthwise_filters=16,
+        depthwise_stride=1,
+        depthwise_residual=True,
+        last_layer_filter=32,
+        squeeze_and_excite=0.5,
+        input_num_filters=16,
+        image_shape=(32, 32, 3),
     )
 
 
@@ -78,7 +104,7 @@ def presets(tmp_path_factory):
     from keras_hub.layers import ResNetImageConverter
 
     folders = {}
-    for make in (resnet, efficientnet, mix_transformer):
+    for make in (resnet, efficientnet, mobilenet, mix_transformer):
         keras.utils.set_random_seed(1)
         folders[make.__name__] = tmp_path_factory.mktemp(make.__name__)
         make().save_to_preset(str(folders[make.__name__]))
@@ -132,7 +158,7 @@ def test_fine_tuning_leaves_batch_norm_alone(presets, name):
     model = unet.build_unet(3, SIZE, config(presets[name]), DECODER)
     encoder = model.get_layer(encoders.ENCODER_NAME)
     unet.unfreeze_encoder(model)
-    norms = encoders.batch_norms(encoder)
+    norms = batch_norms(encoder)
     assert len(norms) > 5 and encoder.trainable_weights
     before = [weight.numpy() for norm in norms for weight in norm.weights]
     kernel = encoder.trainable_weights[0].numpy()
@@ -156,20 +182,29 @@ def test_mixed_precision_reaches_the_preset(presets):
     assert {weight.dtype for weight in encoder.weights} == {"float32"}
 
 
-@pytest.mark.parametrize("name", ["resnet", "efficientnet"])
-def test_the_saved_model_needs_nothing_of_keras_hub(presets, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "folded"),
+    [("resnet", True), ("efficientnet", True), ("mobilenet", False)],  # False: not all
+)
+def test_the_saved_model_needs_nothing_of_keras_hub(presets, tmp_path, name, folded):
     """Nor has it bfloat16, which the network was trained in."""
-    model = unet.build_unet(3, SIZE, config(presets[name]), DECODER)
+    encoder = config(presets[name], input_range=(-1, 1))
+    model = with_statistics(unet.build_unet(3, SIZE, encoder, DECODER))
+    assert {type(norm) for norm in batch_norms(model)} == {BatchNormalization}
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        trained = unet.build_unet(3, SIZE, config(presets[name]), DECODER)
+        trained = unet.build_unet(3, SIZE, encoder, DECODER)
     finally:
         keras.config.set_dtype_policy("float32")
     trained.set_weights(model.get_weights())
-    as_served(trained).export(str(tmp_path / "saved"), verbose=False)
+    served = as_served(trained, encoder, DECODER)
+    kinds = {type(norm) for norm in batch_norms(served)}
+    assert (kinds == {FoldedBatchNormalization}) == folded
+    served.export(str(tmp_path / "saved"), verbose=False)
     pictures = np.random.default_rng(0).random((1, *SIZE, 3), np.float32)
     saved = tf.saved_model.load(str(tmp_path / "saved"))
-    np.testing.assert_allclose(saved.serve(pictures), model.predict_on_batch(pictures), atol=1e-4)
+    expected = model.predict_on_batch(pictures)
+    np.testing.assert_allclose(saved.serve(pictures), expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_a_transformer_that_begins_at_a_quarter_is_refused(presets):
