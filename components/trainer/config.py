@@ -48,10 +48,13 @@ class EncoderConfig(schema.Config):
     alpha: float = Field(
         default=1.0, gt=0, le=2, description="width multiplier; the MobileNets have one"
     )
-    enlarge: Literal[1, 2] = Field(
+    enlarge: float = Field(
         default=1,
+        ge=1,
+        le=4,
         description="2: the encoder sees the picture at twice its size, so that its features "
-        "are finer; the masks stay as they are",
+        "are finer (1.5: at one and a half, up to the next multiple of 32); the masks stay as "
+        "they are. A step takes as many times longer as there are more pixels",
     )
     input_range: tuple[float, float] | Literal["as_trained"] = Field(
         default=(0.0, 1.0),

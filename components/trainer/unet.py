@@ -9,6 +9,8 @@ https://www.tensorflow.org/tutorials/images/segmentation
 
 from __future__ import annotations
 
+import math
+
 import keras
 
 from components.trainer.batch_norm import BatchNormalization, batch_norms
@@ -46,26 +48,28 @@ def build_unet(
     """
     inputs = keras.Input((*image_size, channels), name="image")
     x = input_scaling(encoder).apply(inputs)
-    if encoder.enlarge > 1:
-        x = _bilinear(encoder.enlarge, "enlarge")(x)
-    seen_size = image_size[0] * encoder.enlarge, image_size[1] * encoder.enlarge
+    seen_size = _enlarged(image_size[0], encoder), _enlarged(image_size[1], encoder)
+    if seen_size != image_size:
+        x = _resized(seen_size, "enlarge")(x)
     *skips, x = build_encoder(seen_size, encoder, channels)(x)
     block = _BLOCKS[decoder.kind]
     for index, (filters, skip) in enumerate(
         zip(decoder.filters, reversed(skips), strict=True), start=1
     ):
         x = block(x, skip, filters, str(index))
-    # The skips end at half of what the encoder sees: that is the picture's size, or half of it.
-    strides = image_size[0] // x.shape[1]
+    # The skips end at half of what the encoder sees, which need not be half of the picture.
     if decoder.kind == "transposed":
-        to_logits = keras.layers.Conv2DTranspose if strides > 1 else keras.layers.Conv2D
+        doubles = 2 * x.shape[1] <= image_size[0]
+        to_logits = keras.layers.Conv2DTranspose if doubles else keras.layers.Conv2D
+        strides = 2 if doubles else 1
         layer = to_logits(
             num_classes, 3, strides=strides, padding="same", dtype="float32", name="logits"
         )
-        return keras.Model(inputs, layer(x), name="unet")
-    logits = keras.layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)
-    if strides > 1:
-        logits = _bilinear(strides, "to_size")(logits)
+    else:
+        layer = keras.layers.Conv2D(num_classes, 1, dtype="float32", name="logits")
+    logits = layer(x)
+    if tuple(logits.shape[1:3]) != image_size:
+        logits = _resized(image_size, "to_size")(logits)
     return keras.Model(inputs, logits, name="unet")
 
 
@@ -121,7 +125,7 @@ def _separable(
             keras.layers.Conv2D(filters, 1, use_bias=False, name=f"up_{name}_narrow")(x),
             f"up_{name}_narrow",
         )
-    x = _bilinear(2, f"up_{name}")(x)
+    x = _resized((2 * x.shape[1], 2 * x.shape[2]), f"up_{name}")(x)
     x = keras.layers.Concatenate(name=f"skip_{name}")([x, skip])
     for part in "ab":
         convolution = keras.layers.SeparableConv2D(
@@ -131,10 +135,14 @@ def _separable(
     return x
 
 
-def _bilinear(times: int, name: str) -> keras.layers.Layer:
+def _enlarged(side: int, encoder: EncoderConfig) -> int:
+    return math.ceil(side * encoder.enlarge / STRIDES[-1]) * STRIDES[-1]
+
+
+def _resized(size: tuple[int, int], name: str) -> keras.layers.Layer:
     # TensorFlow interpolates in float32 whatever it is given, and XLA, which Keras takes on a
     # GPU, fails where the rest of the model is in another precision (TensorFlow 2.16, 2.21).
-    return keras.layers.UpSampling2D(times, interpolation="bilinear", dtype="float32", name=name)
+    return keras.layers.Resizing(*size, interpolation="bilinear", dtype="float32", name=name)
 
 
 def _norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:

@@ -33,10 +33,11 @@ STEPS = {
     "inputs in [-1, 1]": (("encoder", "input_range"),),
     "the encoder is fine-tuned, cosine": (
         ("encoder", "fine_tune_from_epoch"),
+        ("encoder", "fine_tune_beyond_stride"),
         ("encoder", "fine_tune_learning_rate"),
         ("learning_rate_schedule",),
     ),
-    "crops and colours": (("augmentation",),),
+    "crops": (("augmentation",),),
     "separable decoder": (("decoder",),),
     "Jaccard loss beside the cross-entropy": (("jaccard_weight",),),
     "the encoder sees the picture enlarged": (("encoder", "enlarge"),),
@@ -56,6 +57,7 @@ VARIANTS = {
 LENGTH = {
     "pets_fast, frozen": f"{_FROZEN} trainer.epochs=20",
     "pets_fast": "trainer.epochs=20",
+    "pets: the encoder sees the picture enlarged": "trainer.epochs=20 trainer.encoder.enlarge=1.5",
     "40 epochs": "trainer.epochs=40",
     "40 epochs, crops from 0.65": "trainer.epochs=40 trainer.augmentation.min_scale=0.65",
 }

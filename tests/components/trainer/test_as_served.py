@@ -47,7 +47,7 @@ def test_other_networks(name, stay):
 
 
 @pytest.mark.parametrize("kind", ["transposed", "separable"])
-@pytest.mark.parametrize("enlarge", [1, 2])
+@pytest.mark.parametrize("enlarge", [1, 1.5])
 def test_both_decoders(kind, enlarge):
     config = EncoderConfig(weights="none", alpha=0.35, enlarge=enlarge)
     decoder = DecoderConfig(kind=kind, filters=(16, 16, 8, 8))

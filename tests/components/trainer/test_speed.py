@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.trainer.config import AugmentationConfig
 from components.trainer.input_pipeline import training_batches
 from pipeline.config.loading import load_config
 
@@ -50,7 +51,12 @@ def pictures():
     return tf.data.Dataset.from_tensor_slices(arrays).cache()
 
 
-SETTINGS = load_config("pets", environment={}).trainer.model_copy(update={"batch_size": BATCH})
+AUGMENTATION = AugmentationConfig(
+    horizontal_flip=True, min_scale=0.65, brightness=0.1, contrast=0.2, saturation=0.2
+)
+SETTINGS = load_config("pets", environment={}).trainer.model_copy(
+    update={"batch_size": BATCH, "augmentation": AUGMENTATION}
+)
 
 
 def test_reading_and_augmenting_keeps_up_with_training(benchmark, pictures):
@@ -67,7 +73,7 @@ def test_reading_and_augmenting_keeps_up_with_training(benchmark, pictures):
 
 
 def test_augmenting_costs_little_more_than_resizing(pictures):
-    """In CPU time: `pets` crops, which is to resize, and changes colours."""
+    """In CPU time; it crops, which is to resize, and changes colours."""
 
     def resize(image, mask):
         return tf.image.resize(image, SIZE), tf.image.resize(mask[..., None], SIZE, "nearest")
