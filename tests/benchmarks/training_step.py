@@ -7,7 +7,8 @@ by a config of ours, in float32 and bfloat16, and what `pets_fast` and `pets` do
 their fine-tuning. The reference comes twice: how far its second share is from 1 is what the others
 may be wrong by. All see the same batch of 64 random pictures of 128x128, so that reading and
 augmenting count nowhere. A round is a few steps of each, one after the other; printed is the
-median over the rounds of each one's time as a share of the reference's in the same round.
+median over the rounds of each one's time, and processor time, as a share of the reference's in
+the same round.
 `--parts` tells where the time of a step goes.
 """
 
@@ -15,11 +16,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -33,6 +34,23 @@ from components.trainer.unet import build_unet, unfreeze_encoder
 from pipeline.config.loading import load_config
 
 Size = tuple[int, int]
+
+
+class Cost(NamedTuple):
+    """Of a step, medians over the rounds.
+
+    Attributes:
+      share: of the reference's time.
+      processor_share: of the reference's processor time, which other users of the machine
+        change less.
+      seconds: of time.
+    """
+
+    share: float
+    processor_share: float
+    seconds: float
+
+
 _CLASSES = 3
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 FAST = load_config("pets_fast", environment={}).trainer.decoder
@@ -65,13 +83,16 @@ def main() -> None:
         "enlarged, trains beyond stride 4": ours(size, bfloat16, 4, FAST, 1.5),
     }
     print(f"{options.rounds} rounds of {options.steps} steps of 64 pictures")
-    for name, (ratio, seconds) in compare(models, size, 64, options.rounds, options.steps).items():
-        print(f"{name:<40} {ratio:.2f}   ({seconds:.2f} s)")
+    print(f"{'':<42} share   of the processor time")
+    for name, found in compare(models, size, 64, options.rounds, options.steps).items():
+        print(
+            f"{name:<42} {found.share:.2f}    {found.processor_share:.2f}   ({found.seconds:.2f} s)"
+        )
 
 
 def compare(
     models: dict[str, keras.Model], size: Size, batch: int, rounds: int, steps: int
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, Cost]:
     """Times steps of several models, interleaved.
 
     Args:
@@ -82,7 +103,7 @@ def compare(
       steps: of each in a round.
 
     Returns:
-      For each name the median ratio to the reference, and the median seconds of a step.
+      For each name what a step costs.
     """
     pictures, masks = _batch(size, batch)
     functions = {name: _step_function(model, pictures, masks) for name, model in models.items()}
@@ -101,7 +122,7 @@ def parts(
         "encoder": _waits(tf.function(lambda: encoder(pictures, training=False))),
     }
     found = _by_turns(functions, options.rounds, options.steps)
-    encoder_share, forward = found["encoder"][0], found["forward"][0]
+    encoder_share, forward = found["encoder"].share, found["forward"].share
     return {
         "encoder": encoder_share,
         "decoder forwards": forward - encoder_share,
@@ -117,24 +138,25 @@ def _batch(size: Size, batch: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _by_turns(
     functions: dict[str, Callable[[], object]], rounds: int, steps: int
-) -> dict[str, tuple[float, float]]:
-    """For each function the median ratio to the first one's time, and its median seconds."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
+) -> dict[str, Cost]:
+    """What each function costs, beside the first one in the same round."""
+    times: dict[str, list[np.ndarray]] = {name: [] for name in functions}
     for turn in range(rounds + 1):
         # Another one begins in each round: what a step costs depends on what ran before it.
         order = list(functions)[turn % len(functions) :] + list(functions)[: turn % len(functions)]
         for name in order:
             step = functions[name]
-            begun = time.perf_counter()
+            begun = np.array([time.perf_counter(), time.process_time()])
             for _ in range(steps):
                 step()
+            ended = np.array([time.perf_counter(), time.process_time()])
             if turn:  # the first is for warming up
-                times[name].append((time.perf_counter() - begun) / steps)
-    reference = next(iter(times.values()))
+                times[name].append((ended - begun) / steps)
+    reference = np.array(next(iter(times.values())))
     return {
-        name: (
-            statistics.median(own / other for own, other in zip(measured, reference, strict=True)),
-            statistics.median(measured),
+        name: Cost(
+            *np.median(np.array(measured) / reference, axis=0).tolist(),
+            float(np.median(measured, axis=0)[0]),
         )
         for name, measured in times.items()
     }

@@ -38,9 +38,9 @@ def test_a_step_costs_what_the_tutorials_costs_and_the_fast_one_half(benchmark):
         "fast": benchmark.ours(SIZE, decoder=benchmark.FAST),
     }
     found = benchmark.compare(models, SIZE, BATCH, rounds=7, steps=2)
-    assert found["tutorial"][0] == 1
-    assert found["ours"][0] < 1.7  # about 1
-    assert found["fast"][0] < 0.8  # about 0.5
+    assert found["tutorial"].share == 1
+    assert found["ours"].share < 1.7  # about 1
+    assert found["fast"].share < 0.8  # about 0.4
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_reading_and_augmenting_keeps_up_with_training(benchmark, pictures):
     """From the second epoch on four times what the tutorial's steps take up."""
     batches = iter(training_batches(pictures, SETTINGS, None))
     models = {"tutorial": benchmark.tutorial(SIZE)}
-    ((_, step),) = benchmark.compare(models, SIZE, BATCH, rounds=5, steps=2).values()
+    ((_, _, step),) = benchmark.compare(models, SIZE, BATCH, rounds=5, steps=2).values()
     for _ in range(16):
         next(batches)
     started = time.perf_counter()
