@@ -49,7 +49,8 @@ def build_unet(
     inputs = keras.Input((*image_size, channels), name="image")
     x = input_scaling(encoder).apply(inputs)
     seen_size = _enlarged(image_size[0], encoder), _enlarged(image_size[1], encoder)
-    if seen_size != image_size:
+    enlarged = seen_size != image_size
+    if enlarged:
         x = _resized(seen_size, "enlarge")(x)
     *skips, x = build_encoder(seen_size, encoder, channels)(x)
     block = _BLOCKS[decoder.kind]
@@ -57,16 +58,17 @@ def build_unet(
         zip(decoder.filters, reversed(skips), strict=True), start=1
     ):
         x = block(x, skip, filters, str(index))
-    # The skips end at half of what the encoder sees, which need not be half of the picture.
-    if decoder.kind == "transposed":
-        doubles = 2 * x.shape[1] <= image_size[0]
-        to_logits = keras.layers.Conv2DTranspose if doubles else keras.layers.Conv2D
-        strides = 2 if doubles else 1
-        layer = to_logits(
-            num_classes, 3, strides=strides, padding="same", dtype="float32", name="logits"
+    # The skips end at half of what the encoder sees; enlarged, it sees more than the picture has.
+    layer: keras.layers.Layer
+    if decoder.kind == "separable" or enlarged:
+        kernel = 1 if decoder.kind == "separable" else 3
+        layer = keras.layers.Conv2D(
+            num_classes, kernel, padding="same", dtype="float32", name="logits"
         )
     else:
-        layer = keras.layers.Conv2D(num_classes, 1, dtype="float32", name="logits")
+        layer = keras.layers.Conv2DTranspose(
+            num_classes, 3, strides=2, padding="same", dtype="float32", name="logits"
+        )
     logits = layer(x)
     if tuple(logits.shape[1:3]) != image_size:
         logits = _resized(image_size, "to_size")(logits)

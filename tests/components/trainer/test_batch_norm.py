@@ -22,12 +22,10 @@ def pair(policy, **options):
         kind(momentum=0.9, dtype=policy, **options)
         for kind in (keras.layers.BatchNormalization, BatchNormalization)
     ]
-    values = None
     for layer in layers:
         layer.build((None, *FEATURES.shape[1:]))
         rng = np.random.default_rng(1)
-        values = values or [rng.uniform(0.5, 2, weight.shape) for weight in layer.get_weights()]
-        layer.set_weights(values)
+        layer.set_weights([rng.uniform(0.5, 2, weight.shape) for weight in layer.get_weights()])
     return layers
 
 
@@ -105,7 +103,6 @@ def test_what_is_no_plain_layer_stays_kerass():
 
 def test_files_of_weights_fit_from_before_and_after(tmp_path):
     """A training begins with the weights of an earlier model, which had Keras's layers."""
-
     inputs = keras.Input((32, 32, 3))
     norm = keras.layers.BatchNormalization(name="norm")
     x = keras.layers.ReLU()(norm(keras.layers.Conv2D(4, 3)(inputs)))
