@@ -128,9 +128,10 @@ def test_no_seam_where_the_windows_meet(fields, model):
     inner = np.s_[32:-32, 32:-32]
     for number in (50, 51):
         picture = draw_scene(number, SIDE)[0]
-        at_once = np.argmax(whole(picture[None] / 255.0)[0], -1)
+        # Said, as otherwise Keras's Resizing, whose own default is True, sets it for what follows.
+        at_once = np.argmax(whole(picture[None] / 255.0, training=False)[0], -1)
         (found,) = model.predict([encoded(picture)])
-        assert np.mean((found.mask == at_once)[inner]) >= 0.995
+        assert np.mean((found.mask == at_once)[inner]) >= 0.998
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (63, 95), (64, 96), (65, 97)])
