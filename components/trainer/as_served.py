@@ -57,6 +57,21 @@ def as_served(unet: keras.Model, encoder: EncoderConfig, decoder: DecoderConfig)
     return served
 
 
+def over_mirror_image(network: keras.Model) -> keras.Model:
+    """The mean of the logits of a picture and, turned back, of its mirror image.
+
+    Args:
+      network: from float32 [batch, height, width, channels] to logits of that height and width.
+
+    Returns:
+      A network of the same inputs and outputs, with the same weights.
+    """
+    image = keras.Input(network.input_shape[1:], name="image")
+    mirrored = keras.ops.flip(network(keras.ops.flip(image, axis=2)), axis=2)
+    logits = keras.layers.Average(dtype="float32")([network(image), mirrored])
+    return keras.Model(image, logits, name=network.name)
+
+
 class FoldedBatchNormalization(BatchNormalization):
     """What is left of the layer: it subtracts its `moving_mean`."""
 

@@ -141,6 +141,12 @@ class ServingConfig(schema.Config):
     max_megapixels: pydantic.PositiveInt = Field(
         default=100, description="of a picture, by its header, in 10^6 pixels"
     )
+    flip: bool = Field(
+        default=False,
+        description="every answer is the mean over the picture and its mirror image, and counted "
+        "so: a little better, for twice the work. Not where a mirror image has other classes "
+        "(left and right hands)",
+    )
     telemetry: bool = Field(
         default=False,
         description="answers also have each class's share, brightness, contrast and sharpness of "

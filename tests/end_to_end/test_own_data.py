@@ -33,7 +33,9 @@ def latest(place, name, step, key):
     return str(max(folder.iterdir(), key=lambda path: int(path.name)))
 
 
-def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(new_workplace):
+def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(
+    new_workplace, encode_picture
+):
     """Carvana's way: 0 and 255. From `segline init` to a pushed model."""
     place = new_workplace("folder")
     images, masks = place.folder / "cars/images", place.folder / "cars/masks"
@@ -62,6 +64,7 @@ def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(new_workp
         "SEGLINE__DATASET__DATA_DIR": "tfds",
         "SEGLINE__DATASET__LEAVE_OUT": "null",  # as if they had gone bad since
         "SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION": "0.5",
+        "SEGLINE__TRAINER__SERVING__FLIP": "true",
     }
     stopped = place.run(**config | {"SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION": "0.01"})
     assert stopped.returncode == 1 and "Traceback" not in stopped.stdout
@@ -85,9 +88,11 @@ def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(new_workp
     assert "&lt;u&gt;5.jpg" in report and "<u>5.jpg" not in report
 
     model = ServedModel(str(place.folder / "runs/cars"))
-    (prediction,) = model.predict([(images / "0.jpg").read_bytes()])
     assert model.classes.names == ("background", "object")
-    assert prediction.mask.shape == Image.open(images / "0.jpg").size[::-1]
+    picture = draw_pet(0)[0]
+    found, mirrored = model.predict([encode_picture(one) for one in (picture, picture[:, ::-1])])
+    assert found.mask.shape == picture.shape[:2]
+    np.testing.assert_array_equal(found.mask, mirrored.mask[:, ::-1])
 
 
 def test_21_classes_in_masks_of_16_bits(new_workplace, make_dataset, encode_picture):

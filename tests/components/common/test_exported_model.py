@@ -17,6 +17,7 @@ from components.common.served_model import ServedModel
 from components.exporter.conversion import Source, convert
 from components.exporter.exporting import export_card
 from components.exporter.on_device import on_device
+from components.trainer.as_served import over_mirror_image
 
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.slow
@@ -27,12 +28,15 @@ def network():
     return small_models.trained()
 
 
-@pytest.fixture(scope="module", params=["stretch", "pad", "tiles"])
+@pytest.fixture(scope="module", params=["stretch", "flip", "pad", "tiles"])
 def models(request, network, tmp_path_factory):
     """The SavedModel, and its exports in both formats."""
     folder = tmp_path_factory.mktemp(request.param)
     tiles = {"tiles": {"scale": 0.5}} if request.param == "tiles" else {}
-    fit = PictureFit(image_size=small_models.SIZE, fit=request.param, **tiles)
+    kind = "stretch" if request.param == "flip" else request.param
+    fit = PictureFit(image_size=small_models.SIZE, fit=kind, **tiles)
+    if request.param == "flip":
+        network = over_mirror_image(network)
     path = small_models.save(network, folder / "model", fit)
     taken = take_network(tf.saved_model.load(path), small_models.SIZE)
     module = on_device(taken, small_models.SIZE, 2)

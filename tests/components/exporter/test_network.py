@@ -17,6 +17,7 @@ from components.common.network import take_network
 from components.common.served_model import ServedModel
 from components.exporter.on_device import on_device
 from components.labels.inference import Inference
+from components.trainer.as_served import over_mirror_image
 from components.trainer.encoders import ENCODER_NAME
 
 pytestmark = pytest.mark.slow
@@ -129,6 +130,24 @@ def test_features_are_the_mean_of_what_the_encoder_ends_with(network, saved, tmp
     wanted = encoder(picture)[-1].numpy().mean((1, 2))[0]
     assert np.abs(wanted).max() > 1e-2
     np.testing.assert_allclose(seen.features, wanted, atol=1e-4)
+
+
+def test_a_network_that_sees_the_mirror_image_too_is_one_network(network, pictures, tmp_path):
+    """What is served, watched, exported and asked for labels: all of it sees both."""
+    path = small_models.save(over_mirror_image(network), tmp_path / "model")
+    model = ServedModel(path)
+    taken = take_network(model.saved_model, (32, 32))
+    both = pictures, pictures[:, :, ::-1]
+    one, other = (network(some, training=False).numpy() for some in both)
+    np.testing.assert_allclose(logits_of(taken, pictures), (one + other[:, :, ::-1]) / 2, atol=1e-4)
+    ((image, _),) = small_models.write_examples(tmp_path / "examples.gz", [(32, 32)])
+    records = tf.data.TFRecordDataset([str(tmp_path / "examples.gz")], "GZIP").as_numpy_iterator()
+    (seen,) = Inference(model).see(records, flip=True)
+    np.testing.assert_allclose(seen.probabilities, seen.mirrored, atol=1e-5)
+    found, mirrored = model.predict([small_models.png(some) for some in (image, image[:, ::-1])])
+    np.testing.assert_array_equal(found.mask, mirrored.mask[:, ::-1])
+    assert found.confidence == pytest.approx(mirrored.confidence, abs=1e-6)
+    assert seen.features.shape == (network.get_layer(ENCODER_NAME).outputs[-1].shape[-1],)
 
 
 def test_a_picture_without_a_mask_is_seen_as_one_with(network, saved):

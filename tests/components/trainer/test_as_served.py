@@ -6,7 +6,13 @@ import pytest
 from statistics_of_norms import with_statistics
 
 from components.trainer import unet
-from components.trainer.as_served import FoldedBatchNormalization, _fold, _pairs, as_served
+from components.trainer.as_served import (
+    FoldedBatchNormalization,
+    _fold,
+    _pairs,
+    as_served,
+    over_mirror_image,
+)
 from components.trainer.batch_norm import batch_norms
 from components.trainer.config import DecoderConfig, EncoderConfig
 
@@ -71,6 +77,19 @@ def test_what_trained_in_bfloat16_computes_in_float32():
         keras.config.set_dtype_policy("float32")
     agree(served, exact, PICTURES[..., :3])
     assert (served.input_shape, served.output_shape) == (exact.input_shape, exact.output_shape)
+
+
+def test_over_the_mirror_image_logits_are_the_mean_of_both():
+    config = EncoderConfig(weights="none", alpha=0.35)
+    decoder = DecoderConfig(kind="separable", filters=(8, 8, 8, 8))
+    plain = with_statistics(unet.build_unet(3, (64, 96), config, decoder, channels=4))
+    both = over_mirror_image(plain)
+    one = plain.predict_on_batch(PICTURES)
+    other = plain.predict_on_batch(PICTURES[:, :, ::-1])[:, :, ::-1]
+    assert np.abs(one - other).max() > 1e-2  # it has something to even out
+    np.testing.assert_allclose(both.predict_on_batch(PICTURES), (one + other) / 2, atol=1e-5)
+    assert (both.input_shape, both.output_shape) == (plain.input_shape, plain.output_shape)
+    assert len(both.weights) == len(plain.weights)
 
 
 def one_output_read_twice(x):
