@@ -95,7 +95,9 @@ def print_agreement(run_dir: str) -> None:
         return both / ((found == ROAD) | (truth == ROAD)).sum()
 
     data = scenes(6, SCENE)
-    at_once = [np.argmax(whole(picture[None] / 255.0)[0], -1) for picture, _ in data]
+    at_once = [
+        np.argmax(whole(picture[None] / 255.0, training=False)[0], -1) for picture, _ in data
+    ]
     expected = np.mean([iou(a, mask) for a, (_, mask) in zip(at_once, data, strict=True)])
     print(f"the whole scene at once: IoU of road {expected:.4f}")
     edge = min(fit.image_size) // 4
