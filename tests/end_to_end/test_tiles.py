@@ -183,7 +183,8 @@ def test_a_raster_comes_back_with_its_place(fields, model):
     with rasterio.open(fields.folder / "out/scene_mask.tif") as file:
         assert file.crs == UTM and file.transform == PLACE and file.nodata == 255
         assert file.colormap(1)[ROAD][:3] != file.colormap(1)[0][:3]
-    assert Image.open(fields.folder / "out/scene_overlay.jpg").size == (SIDE, SIDE)
+    with Image.open(fields.folder / "out/scene_overlay.jpg") as overlay:
+        assert overlay.size == (SIDE, SIDE)
     objects = json.loads((fields.folder / "out/scene_objects.geojson").read_text())["features"]
     _, count = scipy.ndimage.label(mask == 2, np.ones((3, 3)))
     assert f"out/*_objects.geojson: {count} of class_2" in done.stdout and len(objects) == count

@@ -65,7 +65,8 @@ def test_a_training_that_was_ended_goes_on_to_the_same_result(two_phases, tmp_pa
         train(config, [history, KillAfter(epoch)], checkpoints=first)
     again = Checkpoints(folder)
     assert again.epochs_done == epoch
-    (logs / "history.csv").open("a").write(f"{epoch},0,0,0,0,0\n")  # logged, but not kept
+    with (logs / "history.csv").open("a") as file:
+        file.write(f"{epoch},0,0,0,0,0\n")  # logged, but not kept
     elsewhere = tmp_path / "other logs"
     again.continue_logs(str(elsewhere))
     history = keras.callbacks.CSVLogger(str(elsewhere / "history.csv"), append=True)
