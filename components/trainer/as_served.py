@@ -1,4 +1,4 @@
-"""The network as it is served: in single precision, its BatchNorm layers folded.
+"""The network as it is served: in single precision, BatchNorm folded, if asked over mirror images.
 
 Outside of training a BatchNorm layer multiplies each channel by a number and adds another. The
 convolution before it can do the first with its weights (Jacob et al., "Quantization and Training of
@@ -30,13 +30,16 @@ _OUTPUT_AXES = {
 }
 
 
-def as_served(unet: keras.Model, encoder: EncoderConfig, decoder: DecoderConfig) -> keras.Model:
+def as_served(
+    unet: keras.Model, encoder: EncoderConfig, decoder: DecoderConfig, flip: bool = False
+) -> keras.Model:
     """A network of its own that gives the same logits outside of training, sooner.
 
     Args:
       unet: from `build_unet`, trained in whatever precision.
       encoder: that it was built with.
       decoder: likewise.
+      flip: whether it is the mean over the picture and its mirror image.
 
     Returns:
       A model in float32. Folded are the BatchNorm layers of the encoder and the decoder that come
@@ -54,7 +57,7 @@ def as_served(unet: keras.Model, encoder: EncoderConfig, decoder: DecoderConfig)
     for network in (served, served.get_layer(ENCODER_NAME)):
         for convolution, norm in _pairs(network):
             _fold(convolution, norm)
-    return served
+    return over_mirror_image(served) if flip else served
 
 
 def over_mirror_image(network: keras.Model) -> keras.Model:

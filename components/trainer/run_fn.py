@@ -24,7 +24,7 @@ from components.trainer import (
     sample_weights,
     warm_start,
 )
-from components.trainer.as_served import as_served, over_mirror_image
+from components.trainer.as_served import as_served
 from components.trainer.calibration import calibrate
 from components.trainer.checkpoints import Checkpoints, checkpoint_folder
 from components.trainer.config import TrainerConfig
@@ -120,9 +120,7 @@ def _train_and_export(
     )
     if distribution.is_chief():
         # In float32: few servers compute bfloat16 any faster, and devices have the same masks then.
-        served = as_served(model, config.encoder, config.decoder)
-        if config.serving.flip:
-            served = over_mirror_image(served)
+        served = as_served(model, config.encoder, config.decoder, config.serving.flip)
         if config.calibrate:
             batches = input_pipeline.validation_batches(data.validation, config)
             elements = data.validation_elements()

@@ -78,7 +78,9 @@ def test_quickstart_is_the_default():
 def test_no_such_config():
     text = error_of("pest")
     assert (
-        "'pest'" in text and "pets, pets_fast, pets_tutorial" in text and "SEGLINE_CONFIG" in text
+        "'pest'" in text
+        and "pets, pets_best, pets_fast, pets_tutorial" in text
+        and "SEGLINE_CONFIG" in text
     )
 
 
