@@ -9,6 +9,7 @@ TensorFlow joins a convolution with what is added to it, and with the activation
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -57,22 +58,21 @@ def as_served(
     for network in (served, served.get_layer(ENCODER_NAME)):
         for convolution, norm in _pairs(network):
             _fold(convolution, norm)
-    return over_mirror_image(served) if flip else served
+    if not flip:
+        return served
+    image = keras.Input(served.input_shape[1:], name="image")
+    return keras.Model(image, over_mirror_image(served, image), name=served.name)
 
 
-def over_mirror_image(network: keras.Model) -> keras.Model:
-    """The mean of the logits of a picture and, turned back, of its mirror image.
+def over_mirror_image(network: Callable[[Any], Any], images: Any) -> Any:
+    """What a network says of pictures, and of their mirror images turned back: the mean.
 
     Args:
-      network: from float32 [batch, height, width, channels] to logits of that height and width.
-
-    Returns:
-      A network of the same inputs and outputs, with the same weights.
+      network: gives [batch, height, width, …] of its argument, Keras's or TensorFlow's tensors.
+      images: float32 [batch, height, width, channels].
     """
-    image = keras.Input(network.input_shape[1:], name="image")
-    mirrored = keras.ops.flip(network(keras.ops.flip(image, axis=2)), axis=2)
-    logits = keras.layers.Average(dtype="float32")([network(image), mirrored])
-    return keras.Model(image, logits, name=network.name)
+    mirrored = keras.ops.flip(network(keras.ops.flip(images, axis=2)), axis=2)
+    return (network(images) + mirrored) / 2
 
 
 class FoldedBatchNormalization(BatchNormalization):

@@ -15,6 +15,7 @@ from components.common.model_card import write_card
 from components.common.picture_fit import PictureFit
 from components.common.picture_settings import PictureSettings
 from components.common.reliability import temperature_of
+from components.trainer.as_served import over_mirror_image
 from components.trainer.config import ServingConfig
 from components.trainer.counting import (
     AT_MODEL,
@@ -98,8 +99,7 @@ def export_model(
         return tf.nn.softmax(logits_of(images))
 
     def flipped_too(images: tf.Tensor) -> tf.Tensor:
-        mirrored = tf.reverse(probabilities_of(tf.reverse(images, [2])), [2])
-        return (probabilities_of(images) + mirrored) / 2
+        return over_mirror_image(probabilities_of, images)
 
     def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return answer(image_bytes, probabilities_of)

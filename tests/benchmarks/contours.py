@@ -80,6 +80,9 @@ def main() -> None:
         moved += confusion(truth, beside, counted & (beside != schema.IGNORE_INDEX), len(names))
     height, width = fit.image_size
     print(f"{count} pictures of {height}x{width}, split {options.split}")
+    all_classes = doubts[0]
+    accuracy = all_classes.trace() / all_classes.sum()
+    print(f"mean IoU {class_iou(all_classes).mean():.4f}, pixel accuracy {accuracy:.4f}")
     print(f"{'':<20} IoU     median  95 %   F at 1  F at 2")
     for name, tally in tallies.items():
         near, far = np.percentile(tally.all_distances(), [50, 95], method="lower")

@@ -93,6 +93,7 @@ def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(
     found, mirrored = model.predict([encode_picture(one) for one in (picture, picture[:, ::-1])])
     assert found.mask.shape == picture.shape[:2]
     np.testing.assert_array_equal(found.mask, mirrored.mask[:, ::-1])
+    assert found.confidence == pytest.approx(mirrored.confidence, abs=1e-5)
 
 
 def test_21_classes_in_masks_of_16_bits(new_workplace, make_dataset, encode_picture):

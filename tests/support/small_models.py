@@ -12,6 +12,7 @@ from small_training import SMALL, halves, small_encoder, train
 from components.common import schema
 from components.common.picture_fit import PictureFit
 from components.trainer import unet
+from components.trainer.as_served import over_mirror_image
 from components.trainer.config import ServingConfig, TrainerConfig
 from components.trainer.export import export_model
 from components.transform.preprocessing import preprocessing_fn
@@ -64,6 +65,12 @@ def untrained(seed=1):
     keras.utils.set_random_seed(seed)
     with mock.patch.object(unet, "build_encoder", small_encoder):
         return unet.build_unet(2, SIZE, config.encoder, config.decoder)
+
+
+def mirrored(model):
+    """The same, as `trainer.serving.flip` has it."""
+    image = keras.Input((*SIZE, 3))
+    return keras.Model(image, over_mirror_image(model, image))
 
 
 def save(model, folder, fit=None, telemetry=False, serving=None):

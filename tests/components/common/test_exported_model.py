@@ -17,7 +17,6 @@ from components.common.served_model import ServedModel
 from components.exporter.conversion import Source, convert
 from components.exporter.exporting import export_card
 from components.exporter.on_device import on_device
-from components.trainer.as_served import over_mirror_image
 
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.slow
@@ -36,7 +35,7 @@ def models(request, network, tmp_path_factory):
     kind = "stretch" if request.param == "flip" else request.param
     fit = PictureFit(image_size=small_models.SIZE, fit=kind, **tiles)
     if request.param == "flip":
-        network = over_mirror_image(network)
+        network = small_models.mirrored(network)
     path = small_models.save(network, folder / "model", fit)
     taken = take_network(tf.saved_model.load(path), small_models.SIZE)
     module = on_device(taken, small_models.SIZE, 2)

@@ -6,12 +6,7 @@ import pytest
 from statistics_of_norms import with_statistics
 
 from components.trainer import unet
-from components.trainer.as_served import (
-    FoldedBatchNormalization,
-    _fold,
-    _pairs,
-    as_served,
-)
+from components.trainer.as_served import FoldedBatchNormalization, _fold, _pairs, as_served
 from components.trainer.batch_norm import batch_norms
 from components.trainer.config import DecoderConfig, EncoderConfig
 
@@ -78,11 +73,16 @@ def test_what_trained_in_bfloat16_computes_in_float32():
     assert (served.input_shape, served.output_shape) == (exact.input_shape, exact.output_shape)
 
 
-def test_over_the_mirror_image_logits_are_the_mean_of_both():
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_over_the_mirror_image_logits_are_the_mean_of_both(policy):
     config = EncoderConfig(weights="none", alpha=0.35)
     decoder = DecoderConfig(kind="separable", filters=(8, 8, 8, 8))
     plain = with_statistics(unet.build_unet(3, (64, 96), config, decoder, channels=4))
-    both = as_served(plain, config, decoder, flip=True)
+    keras.config.set_dtype_policy(policy)  # of the training, which the export is a part of
+    try:
+        both = as_served(plain, config, decoder, flip=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
     one = plain.predict_on_batch(PICTURES)
     other = plain.predict_on_batch(PICTURES[:, :, ::-1])[:, :, ::-1]
     assert np.abs(one - other).max() > 1e-2  # it has something to even out
