@@ -1,15 +1,18 @@
-"""The network as it is served: in single precision, BatchNorm folded, if asked over mirror images.
+"""The network as it is served: in single precision, BatchNorm folded, if asked over several views.
 
 Outside of training a BatchNorm layer multiplies each channel by a number and adds another. The
 convolution before it can do the first with its weights (Jacob et al., "Quantization and Training of
 Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2), and
 TensorFlow joins a convolution with what is added to it, and with the activation after that.
+
+A view is the picture at another size, or its mirror image; what is served is the mean of the views'
+logits ("multi-scale and flip testing": Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017).
 """
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -19,7 +22,7 @@ import tensorflow as tf
 from components.trainer.batch_norm import BatchNormalization
 from components.trainer.config import DecoderConfig, EncoderConfig
 from components.trainer.encoders import ENCODER_NAME
-from components.trainer.unet import build_unet
+from components.trainer.unet import build_unet, resized
 
 _layers = keras.layers
 # The axes of the kernel, counted from its end, that run over the output's channels.
@@ -32,7 +35,11 @@ _OUTPUT_AXES = {
 
 
 def as_served(
-    unet: keras.Model, encoder: EncoderConfig, decoder: DecoderConfig, flip: bool = False
+    unet: keras.Model,
+    encoder: EncoderConfig,
+    decoder: DecoderConfig,
+    flip: bool = False,
+    sizes: Sequence[tuple[int, int]] = (),
 ) -> keras.Model:
     """A network of its own that gives the same logits outside of training, sooner.
 
@@ -41,27 +48,39 @@ def as_served(
       encoder: that it was built with.
       decoder: likewise.
       flip: whether it is the mean over the picture and its mirror image.
+      sizes: height and width, multiples of 32, that it is the mean over; none: its own alone.
 
     Returns:
-      A model in float32. Folded are the BatchNorm layers of the encoder and the decoder that come
-      right after a convolution whose output nothing else reads, not those within other layers.
+      A model in float32; its weights are there once, whatever the views. Folded are the BatchNorm
+      layers of the encoder and the decoder that come right after a convolution whose output nothing
+      else reads, not those within other layers.
     """
+    height, width, channels = unet.input_shape[1:]
+    untrained = encoder.model_copy(update={"weights": "none"})
+
+    def of_size(size: tuple[int, int]) -> keras.Model:
+        return build_unet(unet.output_shape[-1], size, untrained, decoder, channels)
+
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        untrained = encoder.model_copy(update={"weights": "none"})
-        *size, channels = unet.input_shape[1:]
-        served = build_unet(unet.output_shape[-1], tuple(size), untrained, decoder, channels)
+        served = of_size((height, width))
+        served.set_weights(unet.get_weights())
+        for network in (served, served.get_layer(ENCODER_NAME)):
+            for convolution, norm in _pairs(network):
+                _fold(convolution, norm)
+        views = {
+            size: served if size == (height, width) else _sharing(served, of_size(size))
+            for size in sizes or [(height, width)]
+        }
+        if list(views.values()) == [served] and not flip:
+            return served
+        look = _over_sizes((height, width), views)
+        image = keras.Input(served.input_shape[1:], name="image")
+        logits = over_mirror_image(look, image) if flip else look(image)
+        return keras.Model(image, logits, name=served.name)
     finally:
         keras.config.set_dtype_policy(policy)
-    served.set_weights(unet.get_weights())
-    for network in (served, served.get_layer(ENCODER_NAME)):
-        for convolution, norm in _pairs(network):
-            _fold(convolution, norm)
-    if not flip:
-        return served
-    image = keras.Input(served.input_shape[1:], name="image")
-    return keras.Model(image, over_mirror_image(served, image), name=served.name)
 
 
 def over_mirror_image(network: Callable[[Any], Any], images: Any) -> Any:
@@ -73,6 +92,39 @@ def over_mirror_image(network: Callable[[Any], Any], images: Any) -> Any:
     """
     mirrored = keras.ops.flip(network(keras.ops.flip(images, axis=2)), axis=2)
     return (network(images) + mirrored) / 2
+
+
+def _over_sizes(
+    size: tuple[int, int], views: Mapping[tuple[int, int], keras.Model]
+) -> Callable[[Any], Any]:
+    """What networks say of pictures of `size` that are resized to theirs: the mean, at `size`."""
+    there, back = {}, {}
+    for other, view in views.items():
+        if other != size:
+            view.name = f"{view.name}_{other[0]}x{other[1]}"
+            there[other] = resized(other, f"to_{view.name}")
+            back[other] = resized(size, f"from_{view.name}")
+
+    def look(images: Any) -> Any:
+        logits = [
+            back[at](view(there[at](images))) if at in there else view(images)
+            for at, view in views.items()
+        ]
+        return sum(logits[1:], start=logits[0]) / len(logits)
+
+    return look
+
+
+def _sharing(network: keras.Model, plan: keras.Model) -> keras.Model:
+    """A network like `plan`, which is for pictures of another size, with `network`'s layers."""
+    own, planned = ([one for one in model.layers if one.weights] for model in (network, plan))
+    layers = {id(there): here for there, here in zip(planned, own, strict=True)}
+
+    def taken(operation: Any) -> Any:
+        here = layers.get(id(operation), operation)
+        return _sharing(here, operation) if isinstance(here, keras.Model) else here
+
+    return keras.models.clone_model(plan, clone_function=taken)
 
 
 class FoldedBatchNormalization(BatchNormalization):

@@ -147,12 +147,41 @@ class ServingConfig(schema.Config):
         "so: a little better, for twice the work. Not where a mirror image has other classes "
         "(left and right hands)",
     )
+    scales: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field(
+        default=(1,),
+        min_length=1,
+        max_length=5,
+        description="every answer is the mean over the picture at these shares of `image_size`, "
+        "each to the nearest multiple of 32 pixels: [0.75, 1, 1.25] is a little better, for the "
+        "work of all these pixels; beside `flip`, twice that",
+    )
     telemetry: bool = Field(
         default=False,
         description="answers also have each class's share, brightness, contrast and sharpness of "
         "the picture as the network sees it, and its size as sent: what `segline watch` reads in "
         "a log that has no pictures",
     )
+
+    def sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Height and width of the views that an answer is the mean over.
+
+        Args:
+          image_size: that the network was trained with.
+
+        Raises:
+          ValueError: two of the scales come to the same.
+        """
+        found: dict[tuple[int, int], float] = {}
+        for scale in self.scales:
+            height, width = (max(1, round(side * scale / 32)) * 32 for side in image_size)
+            if (height, width) in found:
+                raise ValueError(
+                    f"scales: to multiples of 32 pixels, {found[height, width]:g} and {scale:g} of "
+                    f"{image_size[1]}x{image_size[0]} are both {width}x{height}; leave one out, or "
+                    "take scales that lie farther apart"
+                )
+            found[height, width] = scale
+        return list(found)
 
 
 class TrainerConfig(schema.Config):

@@ -120,7 +120,13 @@ def _train_and_export(
     )
     if distribution.is_chief():
         # In float32: few servers compute bfloat16 any faster, and devices have the same masks then.
-        served = as_served(model, config.encoder, config.decoder, config.serving.flip)
+        served = as_served(
+            model,
+            config.encoder,
+            config.decoder,
+            config.serving.flip,
+            config.serving.sizes(data.fit.image_size),
+        )
         if config.calibrate:
             batches = input_pipeline.validation_batches(data.validation, config)
             elements = data.validation_elements()

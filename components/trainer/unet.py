@@ -51,7 +51,7 @@ def build_unet(
     seen_size = _enlarged(image_size[0], encoder), _enlarged(image_size[1], encoder)
     enlarged = seen_size != image_size
     if enlarged:
-        x = _resized(seen_size, "enlarge")(x)
+        x = resized(seen_size, "enlarge")(x)
     *skips, x = build_encoder(seen_size, encoder, channels)(x)
     block = _BLOCKS[decoder.kind]
     for index, (filters, skip) in enumerate(
@@ -71,7 +71,7 @@ def build_unet(
         )
     logits = layer(x)
     if tuple(logits.shape[1:3]) != image_size:
-        logits = _resized(image_size, "to_size")(logits)
+        logits = resized(image_size, "to_size")(logits)
     return keras.Model(inputs, logits, name="unet")
 
 
@@ -95,6 +95,13 @@ def unfreeze_encoder(unet: keras.Model, beyond_stride: int = 1) -> None:
             layer.trainable = False
             if layer.output is skip:
                 break
+
+
+def resized(size: tuple[int, int], name: str) -> keras.layers.Layer:
+    """A layer that gives pictures, or logits, another height and width, bilinearly."""
+    # TensorFlow interpolates in float32 whatever it is given, and XLA, which Keras takes on a
+    # GPU, fails where the rest of the model is in another precision (TensorFlow 2.16, 2.21).
+    return keras.layers.Resizing(*size, interpolation="bilinear", dtype="float32", name=name)
 
 
 def _transposed(
@@ -127,7 +134,7 @@ def _separable(
             keras.layers.Conv2D(filters, 1, use_bias=False, name=f"up_{name}_narrow")(x),
             f"up_{name}_narrow",
         )
-    x = _resized((2 * x.shape[1], 2 * x.shape[2]), f"up_{name}")(x)
+    x = resized((2 * x.shape[1], 2 * x.shape[2]), f"up_{name}")(x)
     x = keras.layers.Concatenate(name=f"skip_{name}")([x, skip])
     for part in "ab":
         convolution = keras.layers.SeparableConv2D(
@@ -139,12 +146,6 @@ def _separable(
 
 def _enlarged(side: int, encoder: EncoderConfig) -> int:
     return math.ceil(side * encoder.enlarge / STRIDES[-1]) * STRIDES[-1]
-
-
-def _resized(size: tuple[int, int], name: str) -> keras.layers.Layer:
-    # TensorFlow interpolates in float32 whatever it is given, and XLA, which Keras takes on a
-    # GPU, fails where the rest of the model is in another precision (TensorFlow 2.16, 2.21).
-    return keras.layers.Resizing(*size, interpolation="bilinear", dtype="float32", name=name)
 
 
 def _norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:

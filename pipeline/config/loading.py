@@ -109,6 +109,10 @@ class PipelineConfig(schema.Config):
                 f"trainer.class_weights: {len(weights)} weights for {len(self.classes)} classes "
                 f"({', '.join(self.classes.names)})"
             )
+        try:
+            self.trainer.serving.sizes(self.transform.image_size)
+        except ValueError as error:
+            raise ValueError(f"trainer.serving.{error}") from error
         if self.tuner:
             try:
                 self.tuner.check(self.trainer)

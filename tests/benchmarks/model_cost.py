@@ -62,7 +62,8 @@ def network(config_name: str) -> keras.Model:
     encoder = config.trainer.encoder.model_copy(update={"weights": "none"})
     decoder, size = config.trainer.decoder, config.transform.image_size
     trained = build_unet(len(config.classes), size, encoder, decoder)
-    return as_served(trained, encoder, decoder, config.trainer.serving.flip)
+    serving = config.trainer.serving
+    return as_served(trained, encoder, decoder, serving.flip, serving.sizes(size))
 
 
 def multiply_adds(model: keras.Model) -> int:

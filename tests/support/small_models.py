@@ -12,7 +12,7 @@ from small_training import SMALL, halves, small_encoder, train
 from components.common import schema
 from components.common.picture_fit import PictureFit
 from components.trainer import unet
-from components.trainer.as_served import over_mirror_image
+from components.trainer.as_served import as_served
 from components.trainer.config import ServingConfig, TrainerConfig
 from components.trainer.export import export_model
 from components.transform.preprocessing import preprocessing_fn
@@ -67,10 +67,11 @@ def untrained(seed=1):
         return unet.build_unet(2, SIZE, config.encoder, config.decoder)
 
 
-def mirrored(model):
-    """The same, as `trainer.serving.flip` has it."""
-    image = keras.Input((*SIZE, 3))
-    return keras.Model(image, over_mirror_image(model, image))
+def over_views(model, **views):
+    """The same as it is served, over the views of `as_served`."""
+    config = TrainerConfig.model_validate(SMALL)
+    with mock.patch.object(unet, "build_encoder", small_encoder):
+        return as_served(model, config.encoder, config.decoder, **views)
 
 
 def save(model, folder, fit=None, telemetry=False, serving=None):

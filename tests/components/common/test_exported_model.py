@@ -27,15 +27,15 @@ def network():
     return small_models.trained()
 
 
-@pytest.fixture(scope="module", params=["stretch", "flip", "pad", "tiles"])
+@pytest.fixture(scope="module", params=["stretch", "views", "pad", "tiles"])
 def models(request, network, tmp_path_factory):
     """The SavedModel, and its exports in both formats."""
     folder = tmp_path_factory.mktemp(request.param)
     tiles = {"tiles": {"scale": 0.5}} if request.param == "tiles" else {}
-    kind = "stretch" if request.param == "flip" else request.param
+    kind = "stretch" if request.param == "views" else request.param
     fit = PictureFit(image_size=small_models.SIZE, fit=kind, **tiles)
-    if request.param == "flip":
-        network = small_models.mirrored(network)
+    if request.param == "views":
+        network = small_models.over_views(network, flip=True, sizes=[(32, 32), (64, 64)])
     path = small_models.save(network, folder / "model", fit)
     taken = take_network(tf.saved_model.load(path), small_models.SIZE)
     module = on_device(taken, small_models.SIZE, 2)

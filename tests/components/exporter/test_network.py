@@ -133,7 +133,7 @@ def test_features_are_the_mean_of_what_the_encoder_ends_with(network, saved, tmp
 
 def test_a_network_that_sees_the_mirror_image_too_is_one_network(network, pictures, tmp_path):
     """What is served, watched, exported and asked for labels: all of it sees both."""
-    path = small_models.save(small_models.mirrored(network), tmp_path / "model")
+    path = small_models.save(small_models.over_views(network, flip=True), tmp_path / "model")
     model = ServedModel(path)
     taken = take_network(model.saved_model, (32, 32))
     both = pictures, pictures[:, :, ::-1]

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from statistics_of_norms import with_statistics
 
 from components.trainer import unet
@@ -89,6 +90,47 @@ def test_over_the_mirror_image_logits_are_the_mean_of_both(policy):
     np.testing.assert_allclose(both.predict_on_batch(PICTURES), (one + other) / 2, atol=1e-4)
     assert (both.input_shape, both.output_shape) == (plain.input_shape, plain.output_shape)
     assert len(both.weights) == len(plain.weights)
+
+
+def resized(images, height, width):
+    """Bilinearly, half-pixel centres, no antialiasing: what PyTorch has too."""
+    tensor = tf.image.resize(images, (height, width), method="bilinear", antialias=False)
+    return tensor.numpy()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "enlarge"),
+    [
+        ("mobilenet_v2", "transposed", 1),
+        ("mobilenet_v2", "separable", 1.5),  # 96 and 160 end at other sizes than their pictures'
+        ("mobilenet_v3_small", "separable", 1),  # its encoder has operations that are no layers
+        ("resnet50", "separable", 1),  # has one before the encoder
+    ],
+)
+@pytest.mark.parametrize("flip", [False, True])
+def test_over_several_sizes_logits_are_their_mean(name, kind, enlarge, flip):
+    scaling = {"input_range": "as_trained"} if name == "resnet50" else {}
+    alpha = 0.35 if name == "mobilenet_v2" else 1.0
+    config = EncoderConfig(name=name, weights="none", alpha=alpha, enlarge=enlarge, **scaling)
+    decoder = DecoderConfig(kind=kind, filters=(16, 16, 8, 8))
+    plain = with_statistics(unet.build_unet(3, (64, 96), config, decoder))
+    sizes = [(32, 64), (64, 96), (96, 128)]
+    served = as_served(plain, config, decoder, flip, sizes)
+    pictures = PICTURES[..., :3]
+    wanted = []
+    for seen in (pictures, pictures[:, :, ::-1]) if flip else (pictures,):
+        found = []
+        for size in sizes:
+            other = unet.build_unet(3, size, config, decoder)
+            other.set_weights(plain.get_weights())
+            found.append(resized(other.predict_on_batch(resized(seen, *size)), 64, 96))
+        tolerance = 1e-4 * np.abs(found[1]).max()
+        assert all(np.abs(found[1] - one).max() > 10 * tolerance for one in found[::2])
+        wanted.append(np.mean(found, 0) if seen is pictures else np.mean(found, 0)[:, :, ::-1])
+    logits = served.predict_on_batch(pictures)
+    np.testing.assert_allclose(logits, np.mean(wanted, 0), atol=tolerance)
+    assert (served.input_shape, served.output_shape) == (plain.input_shape, plain.output_shape)
+    assert served.count_params() == plain.count_params()  # they share their layers
 
 
 def one_output_read_twice(x):
