@@ -17,6 +17,9 @@ from components.common import schema
 _HALF = (types_pb2.DT_BFLOAT16, types_pb2.DT_HALF)
 
 _ENCODER = re.compile(r"(^|/)encoder(_\d+)?/")  # the layer's name in the U-Net
+# The U-Net's, where it sees the picture at another size (components.trainer.as_served).
+VIEW_NAME = "view_{}x{}"
+_VIEW = re.compile(r"(^|/)view_\d+x\d+(_\d+)?/")
 
 # Inputs of a calling node that are none of the called function's.
 _BEFORE_ARGUMENTS = {"If": 1, "StatelessIf": 1, "Case": 1, "StatelessCase": 1}
@@ -67,6 +70,9 @@ class _Call:
 def encoder_output(network: Network) -> str:
     """The coarsest of what the encoder hands on to the decoder; its name in the graph.
 
+    Of several views it is that of the picture's own size, if there is one; of picture and mirror
+    image either, but the same one always.
+
     Raises:
       ValueError: there is no encoder of the U-Net's name.
     """
@@ -84,7 +90,11 @@ def encoder_output(network: Network) -> str:
     ]
     if not handed_on:
         raise ValueError("the network has no encoder of its own name")
-    return min(handed_on, key=lambda tensor: tensor.shape[1] * tensor.shape[2]).name
+
+    def rank(tensor: tf.Tensor) -> tuple[bool, int]:
+        return bool(_VIEW.search(tensor.name)), tensor.shape[1] * tensor.shape[2]
+
+    return min(handed_on, key=rank).name
 
 
 def take_network(model: tf.Module, image_size: tuple[int, int], channels: int = 3) -> Network:
@@ -181,12 +191,18 @@ def _as_graph(function: function_pb2.FunctionDef, weights: Mapping[str, tf.Tenso
     """The function's nodes, its weights put in as constants."""
     flat, names = function_def_to_graph_def(function)
     graph = graph_pb2.GraphDef(versions=flat.versions, library=flat.library)
+    constants: dict[str, str] = {}  # a layer that is called again reads its weights again
     for node in flat.node:
         source = node.input[0].partition(":")[0] if node.input else ""
         if node.name in weights:
             continue
         kept = graph.node.add()
-        if node.op == "ReadVariableOp" and source in weights:
+        if node.op == "ReadVariableOp" and source in constants:
+            kept.name, kept.op = node.name, "Identity"
+            kept.input.append(constants[source])
+            kept.attr["T"].type = node.attr["dtype"].type
+        elif node.op == "ReadVariableOp" and source in weights:
+            constants[source] = node.name
             dtype = tf.as_dtype(node.attr["dtype"].type)
             value = tf.raw_ops.ReadVariableOp(resource=weights[source], dtype=dtype)
             kept.name, kept.op = node.name, "Const"

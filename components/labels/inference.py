@@ -29,7 +29,8 @@ class Seen:
         windows side by side that cover the picture.
       labels: uint8 [n, height, width] of class indices; IGNORE_INDEX in padding, and where a
         window reaches back over another.
-      features: float32 [channels], the mean of what the encoder ends with.
+      features: float32 [channels], the mean of what the encoder ends with (of which view of
+        several: `network.encoder_output`).
       mirrored: as `probabilities`, of the mirror images, turned back; None: not asked for.
     """
 

@@ -12,17 +12,18 @@ logits ("multi-scale and flip testing": Zhao et al., "Pyramid Scene Parsing Netw
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from components.common.network import VIEW_NAME
 from components.trainer.batch_norm import BatchNormalization
 from components.trainer.config import DecoderConfig, EncoderConfig
 from components.trainer.encoders import ENCODER_NAME
-from components.trainer.unet import build_unet, resized
+from components.trainer.unet import ENLARGE_NAME, build_unet, enlarged_size, resized
 
 _layers = keras.layers
 # The axes of the kernel, counted from its end, that run over the output's channels.
@@ -48,34 +49,32 @@ def as_served(
       encoder: that it was built with.
       decoder: likewise.
       flip: whether it is the mean over the picture and its mirror image.
-      sizes: height and width, multiples of 32, that it is the mean over; none: its own alone.
+      sizes: height and width, multiples of 32, of the views that it is the mean over, its own size
+        if it is among them; none: its own alone.
 
     Returns:
       A model in float32; its weights are there once, whatever the views. Folded are the BatchNorm
       layers of the encoder and the decoder that come right after a convolution whose output nothing
       else reads, not those within other layers.
     """
-    height, width, channels = unet.input_shape[1:]
-    untrained = encoder.model_copy(update={"weights": "none"})
-
-    def of_size(size: tuple[int, int]) -> keras.Model:
-        return build_unet(unet.output_shape[-1], size, untrained, decoder, channels)
-
+    *image_size, channels = unet.input_shape[1:]
+    own = image_size[0], image_size[1]
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        served = of_size((height, width))
+        untrained = encoder.model_copy(update={"weights": "none"})
+        served = build_unet(unet.output_shape[-1], own, untrained, decoder, channels)
         served.set_weights(unet.get_weights())
         for network in (served, served.get_layer(ENCODER_NAME)):
             for convolution, norm in _pairs(network):
                 _fold(convolution, norm)
-        views = {
-            size: served if size == (height, width) else _sharing(served, of_size(size))
-            for size in sizes or [(height, width)]
-        }
-        if list(views.values()) == [served] and not flip:
+        if set(sizes) <= {own} and not flip:
             return served
-        look = _over_sizes((height, width), views)
+        views = [
+            served if size == own else _view(served, size, enlarged_size(size, encoder))
+            for size in sizes or [own]
+        ]
+        look = _mean_of(views, own)
         image = keras.Input(served.input_shape[1:], name="image")
         logits = over_mirror_image(look, image) if flip else look(image)
         return keras.Model(image, logits, name=served.name)
@@ -94,37 +93,53 @@ def over_mirror_image(network: Callable[[Any], Any], images: Any) -> Any:
     return (network(images) + mirrored) / 2
 
 
-def _over_sizes(
-    size: tuple[int, int], views: Mapping[tuple[int, int], keras.Model]
-) -> Callable[[Any], Any]:
-    """What networks say of pictures of `size` that are resized to theirs: the mean, at `size`."""
-    there, back = {}, {}
-    for other, view in views.items():
-        if other != size:
-            view.name = f"{view.name}_{other[0]}x{other[1]}"
-            there[other] = resized(other, f"to_{view.name}")
-            back[other] = resized(size, f"from_{view.name}")
+def _view(network: keras.Model, size: tuple[int, int], seen: tuple[int, int]) -> keras.Model:
+    """The same layers for pictures of another size.
 
-    def look(images: Any) -> Any:
+    Args:
+      network: the U-Net; nothing in it but the enlarging depends on the picture's size.
+      size: height and width of the pictures.
+      seen: that they are enlarged to, where the network does.
+
+    Returns:
+      From float32 [batch, *size, channels] to logits, at the network's own size or at `size`.
+    """
+
+    def layer_for(operation: Any) -> Any:
+        if operation.name == ENLARGE_NAME:
+            return resized(seen, ENLARGE_NAME)
+        if isinstance(operation, keras.Model):  # a model insists on the size that it was made for
+            return copied(operation, seen)
+        return operation
+
+    def copied(model: keras.Model, size: tuple[int, int]) -> keras.Model:
+        inputs = keras.Input((*size, model.input_shape[-1]))
+        return keras.models.clone_model(model, inputs, layer_for)
+
+    view = copied(network, size)
+    view.name = VIEW_NAME.format(*size)
+    return view
+
+
+def _mean_of(
+    views: Sequence[keras.Model], size: tuple[int, int]
+) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    """What views say of pictures of `size`, resized to theirs: the logits' mean, at `size`."""
+
+    def layer(given: tuple[int, int], wanted: tuple[int, int], name: str) -> Callable[[Any], Any]:
+        return resized(wanted, name) if given != wanted else lambda x: x
+
+    to_view = [layer(size, view.input_shape[1:3], f"to_{view.name}") for view in views]
+    back = [layer(view.output_shape[1:3], size, f"from_{view.name}") for view in views]
+
+    def look(images: keras.KerasTensor) -> keras.KerasTensor:
         logits = [
-            back[at](view(there[at](images))) if at in there else view(images)
-            for at, view in views.items()
+            from_view(view(to(images)))
+            for to, view, from_view in zip(to_view, views, back, strict=True)
         ]
         return sum(logits[1:], start=logits[0]) / len(logits)
 
     return look
-
-
-def _sharing(network: keras.Model, plan: keras.Model) -> keras.Model:
-    """A network like `plan`, which is for pictures of another size, with `network`'s layers."""
-    own, planned = ([one for one in model.layers if one.weights] for model in (network, plan))
-    layers = {id(there): here for there, here in zip(planned, own, strict=True)}
-
-    def taken(operation: Any) -> Any:
-        here = layers.get(id(operation), operation)
-        return _sharing(here, operation) if isinstance(here, keras.Model) else here
-
-    return keras.models.clone_model(plan, clone_function=taken)
 
 
 class FoldedBatchNormalization(BatchNormalization):

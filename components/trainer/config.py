@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import pydantic
@@ -152,8 +153,8 @@ class ServingConfig(schema.Config):
         min_length=1,
         max_length=5,
         description="every answer is the mean over the picture at these shares of `image_size`, "
-        "each to the nearest multiple of 32 pixels: [0.75, 1, 1.25] is a little better, for the "
-        "work of all these pixels; beside `flip`, twice that",
+        "and counted so: [0.75, 1, 1.25], say, is a little better, for three times the work, "
+        "beside `flip` for six times. Each must come to a multiple of 32 pixels",
     )
     telemetry: bool = Field(
         default=False,
@@ -162,26 +163,31 @@ class ServingConfig(schema.Config):
         "a log that has no pictures",
     )
 
-    def sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
-        """Height and width of the views that an answer is the mean over.
+    def view_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
+        """The sizes that `scales` come to.
 
         Args:
-          image_size: that the network was trained with.
+          image_size: height and width that the network is trained with, multiples of 32.
+
+        Returns:
+          Height and width for each scale, multiples of 32, no two of them the same.
 
         Raises:
-          ValueError: two of the scales come to the same.
+          ValueError: a scale comes to none, or two come to one; names those that there are.
         """
-        found: dict[tuple[int, int], float] = {}
-        for scale in self.scales:
-            height, width = (max(1, round(side * scale / 32)) * 32 for side in image_size)
-            if (height, width) in found:
-                raise ValueError(
-                    f"scales: to multiples of 32 pixels, {found[height, width]:g} and {scale:g} of "
-                    f"{image_size[1]}x{image_size[0]} are both {width}x{height}; leave one out, or "
-                    "take scales that lie farther apart"
-                )
-            found[height, width] = scale
-        return list(found)
+        steps = math.gcd(*image_size) // 32  # both sides have so many steps of whole 32 pixels
+        counts = [round(scale * steps) for scale in self.scales]
+        exact = all(
+            math.isclose(scale * steps, count, rel_tol=0.02)
+            for scale, count in zip(self.scales, counts, strict=True)
+        )
+        if not exact or len(set(counts)) < len(counts):
+            raise ValueError(
+                f"scales: {list(self.scales)}: of {image_size[1]}x{image_size[0]} pixels only "
+                f"multiples of 1/{steps} ({1 / steps:.3g}) come to multiples of 32; take such, no "
+                "two the same"
+            )
+        return [(image_size[0] * n // steps, image_size[1] * n // steps) for n in counts]
 
 
 class TrainerConfig(schema.Config):

@@ -71,6 +71,9 @@ def _train_and_export(
             )
         )
         base = _begin_with(model, fn_args.base_model)
+    views = config.serving.view_sizes(data.fit.image_size)
+    if len(views) > 1:  # what can't be served is told before it is trained
+        as_served(model, config.encoder, config.decoder, config.serving.flip, views)
     weights = sample_weights.resolve_class_weights(config.class_weights, data.train, len(classes))
     if weights is not None:
         _LOG.info("class weights: %s", _by_name(classes, weights))
@@ -120,13 +123,7 @@ def _train_and_export(
     )
     if distribution.is_chief():
         # In float32: few servers compute bfloat16 any faster, and devices have the same masks then.
-        served = as_served(
-            model,
-            config.encoder,
-            config.decoder,
-            config.serving.flip,
-            config.serving.sizes(data.fit.image_size),
-        )
+        served = as_served(model, config.encoder, config.decoder, config.serving.flip, views)
         if config.calibrate:
             batches = input_pipeline.validation_batches(data.validation, config)
             elements = data.validation_elements()

@@ -22,6 +22,12 @@ from components.trainer.encoders import (
     input_scaling,
 )
 
+ENLARGE_NAME = "enlarge"  # of the layer through which the encoder sees the picture larger
+
+# TensorFlow interpolates in float32 whatever it is given, and XLA, which Keras takes on a
+# GPU, fails where the rest of the model is in another precision (TensorFlow 2.16, 2.21).
+_EXACT = "float32"
+
 
 def build_unet(
     num_classes: int,
@@ -48,10 +54,10 @@ def build_unet(
     """
     inputs = keras.Input((*image_size, channels), name="image")
     x = input_scaling(encoder).apply(inputs)
-    seen_size = _enlarged(image_size[0], encoder), _enlarged(image_size[1], encoder)
+    seen_size = enlarged_size(image_size, encoder)
     enlarged = seen_size != image_size
     if enlarged:
-        x = resized(seen_size, "enlarge")(x)
+        x = resized(seen_size, ENLARGE_NAME)(x)
     *skips, x = build_encoder(seen_size, encoder, channels)(x)
     block = _BLOCKS[decoder.kind]
     for index, (filters, skip) in enumerate(
@@ -97,11 +103,17 @@ def unfreeze_encoder(unet: keras.Model, beyond_stride: int = 1) -> None:
                 break
 
 
+def enlarged_size(image_size: tuple[int, int], encoder: EncoderConfig) -> tuple[int, int]:
+    """Height and width that the encoder sees of a picture: multiples of 32."""
+    height, width = (
+        math.ceil(side * encoder.enlarge / STRIDES[-1]) * STRIDES[-1] for side in image_size
+    )
+    return height, width
+
+
 def resized(size: tuple[int, int], name: str) -> keras.layers.Layer:
     """A layer that gives pictures, or logits, another height and width, bilinearly."""
-    # TensorFlow interpolates in float32 whatever it is given, and XLA, which Keras takes on a
-    # GPU, fails where the rest of the model is in another precision (TensorFlow 2.16, 2.21).
-    return keras.layers.Resizing(*size, interpolation="bilinear", dtype="float32", name=name)
+    return keras.layers.Resizing(*size, interpolation="bilinear", dtype=_EXACT, name=name)
 
 
 def _transposed(
@@ -134,7 +146,7 @@ def _separable(
             keras.layers.Conv2D(filters, 1, use_bias=False, name=f"up_{name}_narrow")(x),
             f"up_{name}_narrow",
         )
-    x = resized((2 * x.shape[1], 2 * x.shape[2]), f"up_{name}")(x)
+    x = keras.layers.UpSampling2D(interpolation="bilinear", dtype=_EXACT, name=f"up_{name}")(x)
     x = keras.layers.Concatenate(name=f"skip_{name}")([x, skip])
     for part in "ab":
         convolution = keras.layers.SeparableConv2D(
@@ -142,10 +154,6 @@ def _separable(
         )
         x = _norm_relu(convolution(x), f"refine_{name}{part}")
     return x
-
-
-def _enlarged(side: int, encoder: EncoderConfig) -> int:
-    return math.ceil(side * encoder.enlarge / STRIDES[-1]) * STRIDES[-1]
 
 
 def _norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:

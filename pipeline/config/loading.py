@@ -110,7 +110,7 @@ class PipelineConfig(schema.Config):
                 f"({', '.join(self.classes.names)})"
             )
         try:
-            self.trainer.serving.sizes(self.transform.image_size)
+            self.trainer.serving.view_sizes(self.transform.image_size)
         except ValueError as error:
             raise ValueError(f"trainer.serving.{error}") from error
         if self.tuner:

@@ -63,7 +63,7 @@ def network(config_name: str) -> keras.Model:
     decoder, size = config.trainer.decoder, config.transform.image_size
     trained = build_unet(len(config.classes), size, encoder, decoder)
     serving = config.trainer.serving
-    return as_served(trained, encoder, decoder, serving.flip, serving.sizes(size))
+    return as_served(trained, encoder, decoder, serving.flip, serving.view_sizes(size))
 
 
 def multiply_adds(model: keras.Model) -> int:

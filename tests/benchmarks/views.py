@@ -4,8 +4,8 @@
 
 builds the run's network with the weights that it ended with, as it would be served with and without
 `trainer.serving.flip` and `trainer.serving.scales`, and prints of each the IoU and the pixel
-accuracy on a split, and the multiply-adds as a multiple of those without either. Not for
-`fit: tiles`, where windows are blended.
+accuracy on a split, at the model's size, and the multiply-adds as a multiple of those without
+either. Not for `fit: tiles`, where windows are blended. The split is kept in memory.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from model_cost import multiply_adds
 from one_training import class_iou
 
 from components.common import schema
+from components.common.bands import bands_of, channels_of
 from components.common.model_card import read_card
 from components.common.served_model import fit_of
 from components.trainer import warm_start
 from components.trainer.as_served import as_served
-from components.trainer.config import TrainerConfig
+from components.trainer.config import ServingConfig, TrainerConfig
 from components.trainer.counting import confusion_matrices
 from components.trainer.input_pipeline import read_examples
 from components.trainer.unet import build_unet
@@ -51,12 +52,16 @@ def main() -> None:
     if card["fit"] == "tiles":
         parser.error(f"{path} sees windows: this is for pictures that are seen whole")
     encoder = config.encoder.model_copy(update={"weights": "none"})
-    trained = build_unet(len(classes), size, encoder, config.decoder)
+    channels = channels_of(bands_of(card))
+    trained = build_unet(len(classes), size, encoder, config.decoder, channels)
     if reason := warm_start.load_weights(trained, path):
         parser.error(f"{path}: {reason}")
-    scaled = config.serving.model_copy(update={"scales": tuple(options.scales)}).sizes(size)
+    try:
+        scaled = ServingConfig.model_validate({"scales": options.scales}).view_sizes(size)
+    except ValueError as error:
+        parser.error(str(error))
     batches = prepared(options.run_dir, options.split, path)
-    print(f"{'':<28} mean IoU  accuracy  multiply-adds  IoU of {', '.join(classes.names)}")
+    print(f"{'':<40} mean IoU  accuracy  multiply-adds  IoU of {', '.join(classes.names)}")
     alone = 0
     for flip in (False, True):
         for sizes in ([size], scaled):
@@ -65,20 +70,22 @@ def main() -> None:
             matrix = np.zeros([len(classes)] * 2, np.int64)
             for images, masks in batches:
                 predicted = tf.argmax(answer(images, training=False), -1)
-                matrix += confusion_matrices(masks, predicted, len(classes)).numpy().sum(0)
+                truth = tf.cast(masks, tf.int64)
+                matrix += confusion_matrices(truth, predicted, len(classes)).numpy().sum(0)
             cost = multiply_adds(network)
             alone = alone or cost
             iou = class_iou(matrix)
-            name = " ".join(str(height) for height, _ in sizes) + (", mirror image" if flip else "")
+            name = " ".join(f"{width}x{height}" for height, width in sizes)
+            name += ", mirror image" if flip else ""
             print(
-                f"{name:<28} {iou.mean():.4f}    {matrix.trace() / matrix.sum():.4f}    "
+                f"{name:<40} {iou.mean():.4f}    {matrix.trace() / matrix.sum():.4f}    "
                 f"{cost / alone:<13.2f}  {', '.join(f'{one:.4f}' for one in iou)}",
                 flush=True,
             )
 
 
 def prepared(run_dir: str, split: str, path: str) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Batches of a split: float32 [n, height, width, channels], int64 [n, height, width]."""
+    """Batches of a split: float32 [n, height, width, channels], uint8 [n, height, width]."""
     model = tf.saved_model.load(path)  # a signature does not keep what it is a part of
     prepare = model.signatures[schema.TRANSFORM_SIGNATURE]
     folder = finished_run.artifact(run_dir, "TfdsExampleGen", "examples")
@@ -86,7 +93,7 @@ def prepared(run_dir: str, split: str, path: str) -> list[tuple[tf.Tensor, tf.Te
         prepare(**{schema.EXAMPLES: batch})
         for batch in read_examples([f"{folder}/Split-{split}/*"]).batch(_BATCH)
     )
-    return [(one[schema.IMAGE], tf.cast(one[schema.MASK], tf.int64)) for one in seen]
+    return [(one[schema.IMAGE], tf.cast(one[schema.MASK], tf.uint8)) for one in seen]
 
 
 if __name__ == "__main__":

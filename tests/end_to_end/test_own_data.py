@@ -65,6 +65,7 @@ def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(
         "SEGLINE__DATASET__LEAVE_OUT": "null",  # as if they had gone bad since
         "SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION": "0.5",
         "SEGLINE__TRAINER__SERVING__FLIP": "true",
+        "SEGLINE__TRAINER__SERVING__SCALES": "[1, 2]",
     }
     stopped = place.run(**config | {"SEGLINE__DATASET__BAD_EXAMPLES__MAX_FRACTION": "0.01"})
     assert stopped.returncode == 1 and "Traceback" not in stopped.stdout

@@ -59,12 +59,12 @@ def trained():
     return train(config, data=halves(16))
 
 
-def untrained(seed=1):
+def untrained(seed=1, size=SIZE):
     """One that tells nothing, and is there at once."""
     config = TrainerConfig.model_validate(SMALL)
     keras.utils.set_random_seed(seed)
     with mock.patch.object(unet, "build_encoder", small_encoder):
-        return unet.build_unet(2, SIZE, config.encoder, config.decoder)
+        return unet.build_unet(2, size, config.encoder, config.decoder)
 
 
 def over_views(model, **views):

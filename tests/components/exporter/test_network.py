@@ -14,6 +14,7 @@ from PIL import Image
 from components.common import schema
 from components.common.examples import unlabelled
 from components.common.network import take_network
+from components.common.picture_fit import PictureFit
 from components.common.served_model import ServedModel
 from components.exporter.on_device import on_device
 from components.labels.inference import Inference
@@ -118,15 +119,20 @@ def test_probabilities_labels_and_features_are_the_networks(network, saved, fit,
         np.testing.assert_allclose(seen.mirrored, mirrored, atol=near)
 
 
+def encoded(network, pictures):
+    """What the encoder ends with."""
+    encoder = network.get_layer(ENCODER_NAME)
+    pictures = pictures.astype(np.float32)
+    for layer in network.layers[1 : network.layers.index(encoder)]:  # what scales them, if any
+        pictures = layer(pictures)
+    return encoder(pictures)[-1].numpy()
+
+
 def test_features_are_the_mean_of_what_the_encoder_ends_with(network, saved, tmp_path):
     ((image, _),) = small_models.write_examples(tmp_path / "examples.gz", [(32, 32)])
     records = tf.data.TFRecordDataset([str(tmp_path / "examples.gz")], "GZIP").as_numpy_iterator()
     (seen,) = Inference(ServedModel(saved("stretch"))).see(records)
-    encoder = network.get_layer(ENCODER_NAME)
-    picture = image[None].astype(np.float32) / 255
-    for layer in network.layers[1 : network.layers.index(encoder)]:  # what scales it, if any
-        picture = layer(picture)
-    wanted = encoder(picture)[-1].numpy().mean((1, 2))[0]
+    wanted = encoded(network, image[None] / 255).mean((1, 2))[0]
     assert np.abs(wanted).max() > 1e-2
     np.testing.assert_allclose(seen.features, wanted, atol=1e-4)
 
@@ -147,6 +153,33 @@ def test_a_network_that_sees_the_mirror_image_too_is_one_network(network, pictur
     np.testing.assert_array_equal(found.mask, mirrored.mask[:, ::-1])
     assert found.confidence == pytest.approx(mirrored.confidence, abs=1e-6)
     assert seen.features.shape == (network.get_layer(ENCODER_NAME).outputs[-1].shape[-1],)
+
+
+def test_features_are_those_of_the_pictures_own_size(tmp_path):
+    fit, pictures = PictureFit(image_size=(64, 64)), np.random.default_rng(0).random((2, 64, 64, 3))
+    network = small_models.untrained(size=fit.image_size)
+    views = small_models.over_views(network, flip=True, sizes=[(32, 32), (64, 64)])
+    path = small_models.save(views, tmp_path / "model", fit)
+    taken = take_network(tf.saved_model.load(path), fit.image_size)
+
+    @tf.function
+    def seen(images):
+        return taken.with_features(images)
+
+    logits, features = seen(tf.constant(pictures, tf.float32))
+    wanted = [encoded(network, some).mean((1, 2)) for some in (pictures, pictures[:, :, ::-1])]
+    assert any(np.allclose(features, one, atol=1e-4) for one in wanted)
+    np.testing.assert_allclose(logits, views.predict_on_batch(pictures), atol=1e-4)
+
+
+def test_each_weight_is_there_once(network, tmp_path):
+    path = small_models.save(
+        small_models.over_views(network, flip=True, sizes=[(32, 32), (64, 64)]), tmp_path / "model"
+    )
+    taken = take_network(tf.saved_model.load(path), (32, 32))
+    held = [node for node in taken.graph.node if node.op == "Const"]
+    sizes = [tf.make_ndarray(node.attr["value"].tensor).size for node in held]
+    assert sum(size for size in sizes if size > 8) <= network.count_params()
 
 
 def test_a_picture_without_a_mask_is_seen_as_one_with(network, saved):

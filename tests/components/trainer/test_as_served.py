@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from statistics_of_norms import with_statistics
 
-from components.trainer import unet
+from components.trainer import encoders, unet
 from components.trainer.as_served import FoldedBatchNormalization, _fold, _pairs, as_served
 from components.trainer.batch_norm import batch_norms
 from components.trainer.config import DecoderConfig, EncoderConfig
@@ -98,39 +98,72 @@ def resized(images, height, width):
     return tensor.numpy()
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "enlarge"),
-    [
-        ("mobilenet_v2", "transposed", 1),
-        ("mobilenet_v2", "separable", 1.5),  # 96 and 160 end at other sizes than their pictures'
-        ("mobilenet_v3_small", "separable", 1),  # its encoder has operations that are no layers
-        ("resnet50", "separable", 1),  # has one before the encoder
-    ],
-)
+VIEWS = {
+    "plain": {"encoder": {"alpha": 0.35}},
+    # What the views end with is half of 64x96 and of 160x192.
+    "enlarged": {"encoder": {"alpha": 0.35, "enlarge": 1.5}, "decoder": {"kind": "separable"}},
+    "enlarged, transposed": {"encoder": {"alpha": 0.35, "enlarge": 2}},
+    "operations that are no layers, in the encoder": {"encoder": {"name": "mobilenet_v3_small"}},
+    "and before it": {"encoder": {"name": "resnet50", "input_range": "as_trained"}},
+    # At 32x64 other layers than at 64x96 are the last of their size, by what padding adds.
+    "sizes that come about by padding": {"encoder": {"name": "resnet50_v2"}},
+}
+
+
 @pytest.mark.parametrize("flip", [False, True])
-def test_over_several_sizes_logits_are_their_mean(name, kind, enlarge, flip):
-    scaling = {"input_range": "as_trained"} if name == "resnet50" else {}
-    alpha = 0.35 if name == "mobilenet_v2" else 1.0
-    config = EncoderConfig(name=name, weights="none", alpha=alpha, enlarge=enlarge, **scaling)
-    decoder = DecoderConfig(kind=kind, filters=(16, 16, 8, 8))
-    plain = with_statistics(unet.build_unet(3, (64, 96), config, decoder))
+@pytest.mark.parametrize("kind", VIEWS)
+def test_over_several_sizes_logits_are_their_mean(kind, flip, monkeypatch):
+    config = EncoderConfig.model_validate({"weights": "none", **VIEWS[kind]["encoder"]})
+    decoder = DecoderConfig(filters=(16, 16, 8, 8), **VIEWS[kind].get("decoder", {}))
+    chosen = []
+
+    def first_choice(network, deepest=""):  # a network of any size hands on the same layers
+        if not chosen:
+            chosen.extend(map(network.layers.index, skip_layers(network, deepest)))
+        return [network.layers[index] for index in chosen]
+
+    skip_layers = encoders.skip_layers
+    monkeypatch.setattr(encoders, "skip_layers", first_choice)
+    plain = with_statistics(unet.build_unet(3, (64, 96), config, decoder, channels=4))
+    monkeypatch.undo()
     sizes = [(32, 64), (64, 96), (96, 128)]
     served = as_served(plain, config, decoder, flip, sizes)
-    pictures = PICTURES[..., :3]
+    monkeypatch.setattr(encoders, "skip_layers", first_choice)
     wanted = []
-    for seen in (pictures, pictures[:, :, ::-1]) if flip else (pictures,):
+    for turned in (slice(None), slice(None, None, -1))[: 1 + flip]:
         found = []
         for size in sizes:
-            other = unet.build_unet(3, size, config, decoder)
+            other = unet.build_unet(3, size, config, decoder, channels=4)
             other.set_weights(plain.get_weights())
-            found.append(resized(other.predict_on_batch(resized(seen, *size)), 64, 96))
+            ends = other
+            if decoder.kind == "separable":  # straight from what it ends with to the size at last
+                ends = keras.Model(other.input, other.get_layer("logits").output)
+            logits = ends.predict_on_batch(resized(PICTURES[:, :, turned], *size))
+            found.append(resized(logits, 64, 96)[:, :, turned])
         tolerance = 1e-4 * np.abs(found[1]).max()
         assert all(np.abs(found[1] - one).max() > 10 * tolerance for one in found[::2])
-        wanted.append(np.mean(found, 0) if seen is pictures else np.mean(found, 0)[:, :, ::-1])
-    logits = served.predict_on_batch(pictures)
+        wanted.append(np.mean(found, 0))
+    logits = served.predict_on_batch(PICTURES)
     np.testing.assert_allclose(logits, np.mean(wanted, 0), atol=tolerance)
     assert (served.input_shape, served.output_shape) == (plain.input_shape, plain.output_shape)
     assert served.count_params() == plain.count_params()  # they share their layers
+
+
+def test_another_size_alone_in_half_precision():
+    config = EncoderConfig(weights="none", alpha=0.35)
+    decoder = DecoderConfig(kind="separable", filters=(8, 8, 8, 8))
+    exact = with_statistics(unet.build_unet(3, (64, 96), config, decoder))
+    wanted = as_served(exact, config, decoder, sizes=[(96, 128)])
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        trained = unet.build_unet(3, (64, 96), config, decoder)
+        trained.set_weights(exact.get_weights())
+        served = as_served(trained, config, decoder, sizes=[(96, 128)])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    agree(served, wanted, PICTURES[..., :3])
+    one, other = (model.predict_on_batch(PICTURES[..., :3]) for model in (served, exact))
+    assert np.abs(one - other).max() > 1e-2
 
 
 def one_output_read_twice(x):

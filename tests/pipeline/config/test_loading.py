@@ -97,10 +97,15 @@ def test_no_such_config():
         ({"trainer__precision": "half"}, ["trainer.precision", "mixed_bfloat16"]),
         ({"trainer__class_weights": [1, 2]}, ["2 weights for 3 classes (pet, background, border)"]),
         (
-            {"trainer__serving": {"scales": [0.75, 1.1, 1]}},
-            ["trainer.serving.scales: to multiples of 32 pixels, 1.1 and 1 of 96x96 are both"],
+            {"trainer__serving": {"scales": [0.75, 1]}},
+            ["trainer.serving.scales: [0.75, 1.0]: of 96x96 pixels only multiples of 1/3 (0.333)"],
         ),
+        ({"trainer__serving": {"scales": [1, 1.01]}}, ["trainer.serving.scales: ", "the same"]),
         ({"trainer__serving": {"scales": [1, 3]}}, ["trainer.serving.scales.1", "equal to 2"]),
+        (
+            {"tuner": {"space": {"serving.flip": [False, True]}}},
+            ["tuner.space: serving.flip: no trial's score depends on it"],
+        ),
         ({"trainer__class_weights": [0, 0, 0]}, ["trainer.class_weights", "greater than 0"]),
         ({"transform__image_size": [100, 96]}, ["transform.image_size.0", "multiple of 32"]),
         ({"dataset__version": "latest"}, ["dataset.version: 'latest'", "4.*.*"]),
