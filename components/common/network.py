@@ -70,8 +70,8 @@ class _Call:
 def encoder_output(network: Network) -> str:
     """The coarsest of what the encoder hands on to the decoder; its name in the graph.
 
-    Of several views it is that of the picture's own size, if there is one; of picture and mirror
-    image either, but the same one always.
+    Of several views it is that of the picture's own size, else of the smallest; of picture and
+    mirror image either, but the same one always.
 
     Raises:
       ValueError: there is no encoder of the U-Net's name.

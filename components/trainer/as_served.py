@@ -42,23 +42,22 @@ def as_served(
     flip: bool = False,
     sizes: Sequence[tuple[int, int]] = (),
 ) -> keras.Model:
-    """A network of its own that gives the same logits outside of training, sooner.
+    """A network of its own: without `flip` and other `sizes`, the same logits, sooner.
 
     Args:
       unet: from `build_unet`, trained in whatever precision.
       encoder: that it was built with.
       decoder: likewise.
-      flip: whether it is the mean over the picture and its mirror image.
-      sizes: height and width, multiples of 32, of the views that it is the mean over, its own size
-        if it is among them; none: its own alone.
+      flip: whether each view is seen mirrored too.
+      sizes: height and width (multiples of 32) of the views; empty: its own size alone.
 
     Returns:
-      A model in float32; its weights are there once, whatever the views. Folded are the BatchNorm
-      layers of the encoder and the decoder that come right after a convolution whose output nothing
-      else reads, not those within other layers.
+      A model in float32 that gives the mean of the views' logits; its weights are there once,
+      whatever the views. Folded are the BatchNorm layers of the encoder and the decoder that come
+      right after a convolution whose output nothing else reads, not those within other layers.
     """
-    *image_size, channels = unet.input_shape[1:]
-    own = image_size[0], image_size[1]
+    height, width, channels = unet.input_shape[1:]
+    own = height, width
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
@@ -74,9 +73,9 @@ def as_served(
             served if size == own else _view(served, size, enlarged_size(size, encoder))
             for size in sizes or [own]
         ]
-        look = _mean_of(views, own)
+        mean_logits = _mean_of(views, own)
         image = keras.Input(served.input_shape[1:], name="image")
-        logits = over_mirror_image(look, image) if flip else look(image)
+        logits = over_mirror_image(mean_logits, image) if flip else mean_logits(image)
         return keras.Model(image, logits, name=served.name)
     finally:
         keras.config.set_dtype_policy(policy)
@@ -97,12 +96,15 @@ def _view(network: keras.Model, size: tuple[int, int], seen: tuple[int, int]) ->
     """The same layers for pictures of another size.
 
     Args:
-      network: the U-Net; nothing in it but the enlarging depends on the picture's size.
+      network: the U-Net; of its layers only the enlarging knows the picture's size.
       size: height and width of the pictures.
       seen: that they are enlarged to, where the network does.
 
     Returns:
-      From float32 [batch, *size, channels] to logits, at the network's own size or at `size`.
+      From float32 [batch, *size, channels] to logits of whatever height and width they end with.
+
+    Raises:
+      ValueError: a layer of the encoder can't be called at another size.
     """
 
     def layer_for(operation: Any) -> Any:
@@ -126,20 +128,20 @@ def _mean_of(
 ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     """What views say of pictures of `size`, resized to theirs: the logits' mean, at `size`."""
 
-    def layer(given: tuple[int, int], wanted: tuple[int, int], name: str) -> Callable[[Any], Any]:
+    def resizer(given: tuple[int, int], wanted: tuple[int, int], name: str) -> Callable[[Any], Any]:
         return resized(wanted, name) if given != wanted else lambda x: x
 
-    to_view = [layer(size, view.input_shape[1:3], f"to_{view.name}") for view in views]
-    back = [layer(view.output_shape[1:3], size, f"from_{view.name}") for view in views]
+    to_view = [resizer(size, view.input_shape[1:3], f"to_{view.name}") for view in views]
+    back = [resizer(view.output_shape[1:3], size, f"from_{view.name}") for view in views]
 
-    def look(images: keras.KerasTensor) -> keras.KerasTensor:
-        logits = [
+    def mean_logits(images: keras.KerasTensor) -> keras.KerasTensor:
+        first, *others = (
             from_view(view(to(images)))
             for to, view, from_view in zip(to_view, views, back, strict=True)
-        ]
-        return sum(logits[1:], start=logits[0]) / len(logits)
+        )
+        return sum(others, start=first) / len(views) if others else first
 
-    return look
+    return mean_logits
 
 
 class FoldedBatchNormalization(BatchNormalization):

@@ -13,6 +13,8 @@ from components.common import schema
 Fraction = Annotated[float, Field(ge=0, le=1)]
 AS_TRAINED = "as_trained"
 
+_ROUNDED = 0.005  # 0.67 means two thirds
+
 EncoderName = Literal[
     "mobilenet_v2",
     "mobilenet_v3_small",
@@ -153,8 +155,9 @@ class ServingConfig(schema.Config):
         min_length=1,
         max_length=5,
         description="every answer is the mean over the picture at these shares of `image_size`, "
-        "and counted so: [0.75, 1, 1.25], say, is a little better, for three times the work, "
-        "beside `flip` for six times. Each must come to a multiple of 32 pixels",
+        "and counted so: [0.75, 1, 1.25], say, is a little better, for three times the work (a "
+        "little more with `encoder.enlarge: 1.5`), beside `flip` for six times. Each must come to "
+        "a multiple of 32 pixels (of 96 pixels 0.67 does)",
     )
     telemetry: bool = Field(
         default=False,
@@ -178,7 +181,7 @@ class ServingConfig(schema.Config):
         steps = math.gcd(*image_size) // 32  # both sides have so many steps of whole 32 pixels
         counts = [round(scale * steps) for scale in self.scales]
         exact = all(
-            math.isclose(scale * steps, count, rel_tol=0.02)
+            abs(scale - count / steps) < _ROUNDED
             for scale, count in zip(self.scales, counts, strict=True)
         )
         if not exact or len(set(counts)) < len(counts):

@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.common import schema
 from components.common.bands import shown_channels
+from components.common.errors import UserError
 from components.trainer import (
     callbacks,
     distribution,
@@ -72,8 +74,8 @@ def _train_and_export(
         )
         base = _begin_with(model, fn_args.base_model)
     views = config.serving.view_sizes(data.fit.image_size)
-    if len(views) > 1:  # what can't be served is told before it is trained
-        as_served(model, config.encoder, config.decoder, config.serving.flip, views)
+    if views != [data.fit.image_size]:
+        _check_views(model, config, views)
     weights = sample_weights.resolve_class_weights(config.class_weights, data.train, len(classes))
     if weights is not None:
         _LOG.info("class weights: %s", _by_name(classes, weights))
@@ -141,6 +143,19 @@ def _train_and_export(
         )
         warm_start.save_weights(model, fn_args.serving_model_dir)
     checkpoints.remove()
+
+
+def _check_views(
+    model: keras.Model, config: TrainerConfig, views: Sequence[tuple[int, int]]
+) -> None:
+    """Makes sure, before it is trained for hours, that the network can see its other sizes."""
+    try:
+        as_served(model, config.encoder, config.decoder, sizes=views)
+    except ValueError as error:
+        raise UserError(
+            f"trainer.serving.scales: {config.encoder.name} can't see pictures of other sizes than "
+            f"it was built for; leave `scales` out, or take another encoder ({error})"
+        ) from error
 
 
 def _begin_with(model: keras.Model, base_model: str | None) -> str:

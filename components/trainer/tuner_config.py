@@ -72,7 +72,7 @@ class TunerConfig(schema.Config):
           ValueError: names the setting that there is none of, or the value that it can't have.
         """
         for name, values in self.space.items():
-            if name.startswith("serving."):
+            if name.partition(".")[0] == "serving":
                 raise ValueError(f"{name}: no trial's score depends on it; set it below trainer")
             for value in values.examples() if isinstance(values, Range) else values:
                 try:

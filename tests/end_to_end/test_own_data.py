@@ -12,6 +12,7 @@ import tifffile
 import yaml
 from PIL import Image
 
+from components.common.network import take_network
 from components.common.served_model import ServedModel
 from components.datasets.synthetic_pets import BACKGROUND, draw_pet
 from components.evaluator.verdict import read_verdict
@@ -95,6 +96,9 @@ def test_a_folder_of_grey_pictures_and_gif_masks_of_which_some_are_bad(
     assert found.mask.shape == picture.shape[:2]
     np.testing.assert_array_equal(found.mask, mirrored.mask[:, ::-1])
     assert found.confidence == pytest.approx(mirrored.confidence, abs=1e-5)
+    network = take_network(model.saved_model, (32, 32))
+    views = {name for node in network.graph.node for name in node.name.split("/") if "view" in name}
+    assert any(name.startswith("view_64x64") for name in views), views
 
 
 def test_21_classes_in_masks_of_16_bits(new_workplace, make_dataset, encode_picture):

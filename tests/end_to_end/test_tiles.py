@@ -128,7 +128,7 @@ def test_no_seam_where_the_windows_meet(fields, model):
     inner = np.s_[32:-32, 32:-32]
     for number in (50, 51):
         picture = draw_scene(number, SIDE)[0]
-        # Said, as otherwise Keras's Resizing, whose own default is True, sets it for what follows.
+        # Said, since Keras's Resizing, whose own default is True, sets it for what follows.
         at_once = np.argmax(whole(picture[None] / 255.0, training=False)[0], -1)
         (found,) = model.predict([encoded(picture)])
         assert np.mean((found.mask == at_once)[inner]) >= 0.998

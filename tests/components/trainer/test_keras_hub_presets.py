@@ -207,6 +207,26 @@ def test_the_saved_model_needs_nothing_of_keras_hub(presets, tmp_path, name, fol
     np.testing.assert_allclose(saved.serve(pictures), expected, atol=1e-4 * np.abs(expected).max())
 
 
+def test_a_preset_sees_other_sizes_by_the_same_layers(presets):
+    sizes = [SIZE, (96, 128)]
+    for name in ("resnet", "efficientnet"):
+        encoder = config(presets[name], input_range=(-1, 1))
+        model = with_statistics(unet.build_unet(3, SIZE, encoder, DECODER))
+        served = as_served(model, encoder, DECODER, sizes=sizes)
+        assert served.count_params() == model.count_params()
+        pictures = np.random.default_rng(0).random((1, *SIZE, 3), np.float32)
+        found = []
+        for size in sizes:
+            other = unet.build_unet(3, size, encoder, DECODER)
+            other.set_weights(model.get_weights())
+            logits = other(tf.image.resize(pictures, size), training=False)
+            found.append(tf.image.resize(logits, SIZE).numpy())
+        wanted = np.mean(found, 0)
+        tolerance = 1e-4 * np.abs(wanted).max()
+        assert np.abs(found[0] - found[1]).max() > 10 * tolerance
+        np.testing.assert_allclose(served.predict_on_batch(pictures), wanted, atol=tolerance)
+
+
 def test_a_transformer_that_begins_at_a_quarter_is_refused(presets):
     with pytest.raises(UserError, match="has no features at 1/2 of the picture's size"):
         encoders.check_weights(config(presets["mix_transformer"]), SIZE)

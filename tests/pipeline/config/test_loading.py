@@ -106,6 +106,7 @@ def test_no_such_config():
             {"tuner": {"space": {"serving.flip": [False, True]}}},
             ["tuner.space: serving.flip: no trial's score depends on it"],
         ),
+        ({"tuner": {"space": {"serving": [{}, {"flip": True}]}}}, ["serving: no trial's score"]),
         ({"trainer__class_weights": [0, 0, 0]}, ["trainer.class_weights", "greater than 0"]),
         ({"transform__image_size": [100, 96]}, ["transform.image_size.0", "multiple of 32"]),
         ({"dataset__version": "latest"}, ["dataset.version: 'latest'", "4.*.*"]),
