@@ -155,9 +155,10 @@ class ServingConfig(schema.Config):
         min_length=1,
         max_length=5,
         description="every answer is the mean over the picture at these shares of `image_size`, "
-        "and counted so: [0.75, 1, 1.25], say, is a little better, for three times the work (a "
-        "little more with `encoder.enlarge: 1.5`), beside `flip` for six times. Each must come to "
-        "a multiple of 32 pixels (of 96 pixels 0.67 does)",
+        "and counted so: [0.75, 1, 1.25], say, for three times the work (a little more with "
+        "`encoder.enlarge: 1.5`), beside `flip` six times. Better or worse, by how well the "
+        "network knows other sizes: measure it. Each must come to a multiple of 32 pixels (of 96 "
+        "0.67 does)",
     )
     telemetry: bool = Field(
         default=False,
