@@ -19,6 +19,7 @@ def network(run_dir: str, size: tuple[int, int] | None = None) -> tuple:
       run_dir: the finished run's.
       size: of what the network sees; None: that of the run.
     """
+    from components.common.bands import bands_of, channels_of
     from components.common.model_card import read_card
     from components.trainer.config import TrainerConfig
     from components.trainer.unet import build_unet
@@ -27,7 +28,8 @@ def network(run_dir: str, size: tuple[int, int] | None = None) -> tuple:
     config = TrainerConfig.model_validate(card["trainer"])
     encoder = config.encoder.model_copy(update={"weights": "none", "fine_tune_from_epoch": None})
     seen = size or tuple(card["image_size"])
-    model = build_unet(len(card["classes"]), seen, encoder, config.decoder)
+    channels = channels_of(bands_of(card))
+    model = build_unet(len(card["classes"]), seen, encoder, config.decoder, channels)
     return model, card, transform_graph(run_dir)
 
 

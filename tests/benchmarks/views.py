@@ -25,15 +25,12 @@ from model_cost import multiply_adds
 from one_training import class_iou
 
 from components.common import schema
-from components.common.bands import bands_of, channels_of
-from components.common.model_card import read_card
 from components.common.served_model import fit_of
 from components.trainer import warm_start
 from components.trainer.as_served import as_served
 from components.trainer.config import ServingConfig, TrainerConfig
 from components.trainer.counting import confusion_matrices
 from components.trainer.input_pipeline import read_examples
-from components.trainer.unet import build_unet
 
 _BATCH = 32
 
@@ -46,14 +43,11 @@ def main() -> None:
     parser.add_argument("--scales", nargs="+", type=float, default=[0.75, 1, 1.25])
     options = parser.parse_args()
     path = f"{finished_run.artifact(options.run_dir, 'Trainer', 'model')}/Format-Serving"
-    card = read_card(path)
+    trained, card, _ = finished_run.network(options.run_dir)
     config = TrainerConfig.model_validate(card["trainer"])
     size, classes = fit_of(card).image_size, card["classes"]
     if card["fit"] == "tiles":
         parser.error(f"{path} sees windows: this is for pictures that are seen whole")
-    encoder = config.encoder.model_copy(update={"weights": "none"})
-    channels = channels_of(bands_of(card))
-    trained = build_unet(len(classes), size, encoder, config.decoder, channels)
     if reason := warm_start.load_weights(trained, path):
         parser.error(f"{path}: {reason}")
     try:
@@ -65,7 +59,7 @@ def main() -> None:
     alone = 0
     for flip in (False, True):
         for sizes in ([size], scaled):
-            network = as_served(trained, encoder, config.decoder, flip, sizes)
+            network = as_served(trained, config.encoder, config.decoder, flip, sizes)
             answer = tf.function(network)
             matrix = np.zeros([len(classes)] * 2, np.int64)
             for images, masks in batches:
